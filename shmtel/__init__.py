@@ -1,0 +1,1 @@
+"""Telemetry out of Python workers through shared memory."""

@@ -1,0 +1,233 @@
+"""Types of the C core. The layout of a ring is in csrc/ring_layout.h."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Final, TypedDict, TypeVar, final
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+# -- worker side (py_producer.c, py_span.c) ---------------------------------
+
+correlation_id_variable: Final[ContextVar[str | None]]
+current_span_variable: Final[ContextVar[Span | None]]
+
+def emit(
+    event: str,
+    measurements: Mapping[str, float],
+    metadata: Mapping[str, object] | None = None,
+    correlation_id: str | None = None,
+) -> None: ...
+def span(
+    operation: str,
+    metadata: Mapping[str, object] | None = None,
+    correlation_id: str | None = None,
+) -> Span: ...
+@final
+class Span:
+    @property
+    def operation(self) -> str: ...
+    @property
+    def metadata(self) -> Mapping[str, object] | None: ...
+    @property
+    def correlation_id(self) -> str | None: ...
+    @property
+    def span_id(self) -> str: ...
+    @property
+    def parent_id(self) -> str: ...
+    def __enter__(self) -> Span: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __call__(self, function: _F, /) -> _F: ...
+
+class WorkerStats(TypedDict):
+    """Counts of this process since its ring was made; bytes where named so."""
+
+    enabled: bool
+    ring_id: str | None
+    emitted: int
+    committed: int
+    sampled_out: int
+    filtered: int
+    disabled: int
+    dropped: dict[str, int]
+    capacity_bytes: int
+    used_bytes: int
+    high_water_bytes: int
+
+def enable() -> None: ...
+def disable() -> None: ...
+def is_enabled() -> bool: ...
+def stats() -> WorkerStats: ...
+def install(
+    *,
+    open_ring: Callable[[], bool],
+    make_plain: Callable[[object, object, object, object], tuple[Any, ...] | None],
+    decorate: Callable[[Span, Any], Any],
+    initial_word: Callable[[str], int] | None = None,
+    strict: bool = False,
+) -> None: ...
+def adopt(
+    fd: int,
+    *,
+    capacity: int,
+    resource: bytes,
+    ring_id: bytes,
+    boot_id: bytes,
+    pid_namespace: int,
+    start_time: int,
+    initial_threshold: int = 0,
+) -> bool: ...
+def close() -> None: ...
+def own_rings() -> list[bytes]: ...
+
+# -- consumer and observers (py_consumer.c) ---------------------------------
+
+class RingError(Exception):
+    """A ring was refused. `reason` is the lower-case name of the status."""
+
+    reason: str
+
+class RingLocked(RingError):
+    """Another collector consumes this ring."""
+
+class Identity(TypedDict):
+    """The identity zone, judged. `resource` is its msgpack, not yet decoded."""
+
+    ring_id: bytes
+    boot_id: bytes
+    pid_namespace: int
+    start_time: int
+    pid: int
+    uid: int
+    realtime_ns: int
+    monotonic_ns: int
+    capacity: int
+    page_size: int
+    initial_threshold: int
+    overflow: int
+    resource: bytes
+
+class Counters(TypedDict):
+    """Claims of the worker: the cached counters of the producer zone."""
+
+    committed: int
+    bytes: int
+    sampled_out: int
+    filtered: int
+    disabled: int
+    dropped: dict[str, int]
+    first_drop_ns: int
+    last_drop_ns: int
+    high_water: int
+    closed: bool
+
+class Control(TypedDict):
+    """The control zone, as an observer sees it."""
+
+    head: int
+    head_seq: int
+    settled_seq: int
+    totals: list[int]
+    sent_seq: int
+    enabled: int
+    default_word: int
+    collector_epoch: int
+    collector_heartbeat_ns: int
+
+class EventCounters(TypedDict):
+    """One entry of the names zone."""
+
+    name: str
+    word: int
+    committed: int
+    sampled_out: int
+    filtered: int
+    dropped: dict[str, int]
+
+class Observation(TypedDict):
+    """A whole ring without its records, read with pread and no lock."""
+
+    identity: Identity
+    counters: Counters
+    control: Control
+    events: list[EventCounters]
+    tail: int
+
+def observe(fd: int) -> Observation: ...
+def lock_holder(fd: int) -> int | None:
+    """Say who holds the producer's lock: a pid (0: not visible), None if free."""
+
+@final
+class Drained:
+    """What one bounded pass took from a ring, judged.
+
+    delivered + the events of `counts` == seq_last - seq_before.
+    """
+
+    @property
+    def events(self) -> bytes: ...  # one msgpack array32 of the delivered arrays
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def seq_before(self) -> int: ...
+    @property
+    def seq_last(self) -> int: ...
+    @property
+    def position(self) -> int: ...  # after the last record taken
+    @property
+    def counts(self) -> list[tuple[int, int, int]]: ...  # event id, outcome, events
+
+@final
+class Consumer:
+    """The one consumer of a ring: holds the lock on byte 1 of `fd`.
+
+    Owns `fd` from a successful construction on. Every method raises RingError
+    when the ring turns out to be damaged; it stays unusable after that.
+    """
+
+    def __init__(self, fd: int) -> None: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def cursor(self) -> int: ...  # position of the next record to drain
+    @property
+    def cursor_seq(self) -> int: ...  # seq of the last record before it
+    @property
+    def head(self) -> int: ...
+    @property
+    def settled_seq(self) -> int: ...
+    @property
+    def totals(self) -> list[int]: ...
+    def tail(self) -> int: ...
+    def drain(self, budget_bytes: int) -> Drained | None: ...
+    def rewind(self) -> None: ...
+    def skip_to(self, seq: int) -> bool: ...
+    def settle(self, position: int, seq: int, totals: Sequence[int]) -> None: ...
+    def names(self, first_event_id: int) -> list[str]: ...
+    def counters(self) -> Counters: ...
+    def set_enabled(self, state: int) -> None: ...
+    def set_default_word(self, word: int) -> None: ...
+    def set_word(self, event_id: int, word: int) -> None: ...
+    def set_sent_seq(self, seq: int) -> None: ...
+    def set_final_tail(self, position: int) -> None: ...
+    def set_heartbeat(self, epoch: int, now_ns: int) -> None: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+OUTCOMES: Final[dict[int, tuple[str, str]]]  # number -> (word, reason)
+DROP_REASONS: Final[dict[str, str]]  # reason -> text
+STATUSES: Final[dict[str, str]]  # reason of a RingError -> text
+LAYOUT: Final[dict[str, int]]  # offsets and sizes, for the test of the contract
+WORD_UNSET: Final[int]
+WORD_KEEP_NONE: Final[int]
+WORD_DENIED: Final[int]
+THRESHOLD_MAX: Final[int]
+RING_OFF: Final[int]
+RING_ON: Final[int]
+RING_RETIRED: Final[int]
