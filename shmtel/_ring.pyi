@@ -23,6 +23,7 @@ def span(
     metadata: Mapping[str, object] | None = None,
     correlation_id: str | None = None,
 ) -> Span: ...
+
 @final
 class Span:
     @property
