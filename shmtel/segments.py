@@ -41,7 +41,7 @@ def create(name: str, mode: int = 0o600) -> int:
     except (posix_ipc.Error, OSError) as error:
         raise SegmentError(f"cannot create {DIRECTORY}/{name}: {error}") from error
     os.fchmod(segment.fd, mode)  # the umask has already cut the mode of creation
-    return segment.fd
+    return int(segment.fd)
 
 
 def open_segment(name: str, *, writable: bool) -> int:
@@ -51,7 +51,7 @@ def open_segment(name: str, *, writable: bool) -> int:
         SegmentError: it is gone, or this user may not open it.
     """
     try:
-        return posix_ipc.SharedMemory(f"/{name}", read_only=not writable).fd
+        return int(posix_ipc.SharedMemory(f"/{name}", read_only=not writable).fd)
     except (posix_ipc.Error, OSError) as error:
         raise SegmentError(f"cannot open {DIRECTORY}/{name}: {error}") from error
 

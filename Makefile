@@ -1,0 +1,106 @@
+# The only task runner. Everything it makes is ignored by git.
+#
+# Rules:
+# - pip alone sets up; Debian packages are the business of .ci/run;
+# - tests and tools run against the built and installed project, never an
+#   editable one, so that what is tested is what a wheel holds;
+# - a stamp per step: nothing is installed twice, and any change of the sources
+#   installs the project again before the next command uses it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+PACKAGES := shmtel collector/shmtel_collector
+# The directories are listed too: their times tell of files that went away.
+SOURCES := pyproject.toml setup.py README.md LICENSE \
+	$(shell find $(PACKAGES) -name __pycache__ -prune -o -print)
+C_FILES := $(wildcard shmtel/csrc/*.c)
+C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibility=hidden
+
+PYTEST := $(BIN)/pytest -q
+
+.PHONY: help demo test test-system check build format lint types native bench docs clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/product.stamp  ## set up, then run the whole line on real input
+	$(BIN)/shmtel demo
+
+test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set up
+	$(PYTEST) -m "not system"
+
+test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see .ci/debian-packages)
+	$(PYTEST) -m system
+
+check: lint types native  ## every check that is not a test
+
+lint: $(VENV)/dev.stamp  ## format, lint, import contracts, spelling
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell $$(git ls-files)
+
+types: $(VENV)/dev.stamp  ## mypy --strict, and the stub of the C core against the core
+	$(BIN)/mypy
+	$(BIN)/stubtest shmtel._ring
+
+native: $(VENV)/dev.stamp  ## compile the core with every warning an error, by each compiler here
+	@include=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	for compiler in gcc clang; do \
+		command -v $$compiler >/dev/null || continue; \
+		for file in $(C_FILES); do \
+			echo "$$compiler $$file"; \
+			$$compiler $(C_STRICT) -isystem "$$include" -Ishmtel/csrc -c $$file -o /dev/null; \
+		done; \
+	done
+
+build: $(VENV)/product.stamp  ## build the wheel and the source archive into dist/
+	$(BIN)/pip install -q build
+	find build -path 'build/lib*' -name '*.py*' -delete 2>/dev/null || true
+	$(BIN)/python -m build --quiet --outdir dist .
+
+format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix-only
+
+bench: $(VENV)/dev.stamp  ## run the benchmarks; JSON on stdout
+	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
+	$(PYTEST) tests/docs
+
+clean:  ## remove what this file makes: environments, builds, caches
+	rm -rf $(VENV) build dist *.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# -- set-up ------------------------------------------------------------------
+
+$(VENV)/pip.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "shmtel needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade "pip>=25.1" "setuptools>=77"
+	touch $@
+
+# build/lib keeps modules that were deleted or renamed, and the wheel would
+# hold them; the compiled core may stay, setuptools compares its times.
+$(VENV)/product.stamp: $(VENV)/pip.stamp $(SOURCES)
+	find build -path 'build/lib*' -name '*.py*' -delete 2>/dev/null || true
+	$(BIN)/pip install -q --no-build-isolation ".[all]"
+	touch $@
+
+$(VENV)/tools.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/pip install -q --group dev
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/product.stamp $(VENV)/tools.stamp
+	touch $@
