@@ -46,7 +46,7 @@ lint: $(VENV)/dev.stamp  ## format, lint, import contracts, spelling
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/codespell $$(git ls-files)
+	$(BIN)/codespell
 
 types: $(VENV)/dev.stamp  ## mypy --strict, and the stub of the C core against the core
 	$(BIN)/mypy

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+
 from support.worker_install import make_site, run_python
 
-_LOADED = "import sys, shmtel; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+_LOADED = (
+    "import sys, shmtel; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+)
 
 
 @pytest.fixture
