@@ -1,9 +1,368 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "py_binding.h"
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the module offers a worker: emit, the switch, statistics, and the calls
+ * with which shmtel/ring.py makes a ring.
+ */
+#define _GNU_SOURCE
+#include "py_worker.h"
 
-int binding_add_producer(PyObject *module, struct binding_state *state)
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* -- emit ------------------------------------------------------------------- */
+
+static const char *const emit_parameters[] = {"event", "measurements", "metadata",
+                                              "correlation_id"};
+#define EMIT_PARAMETERS 4
+
+PyDoc_STRVAR(emit_doc,
+             "emit(event, measurements, metadata=None, correlation_id=None)\n--\n\n"
+             "Record an event; return at once, whatever happens.\n\n"
+             "Never raises and never blocks: an event that cannot be recorded is\n"
+             "counted by reason, see stats().");
+
+static PyObject *
+emit(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count, PyObject *names)
 {
-    (void)module;
-    (void)state;
+    PyObject *values[EMIT_PARAMETERS] = {NULL, NULL, NULL, NULL};
+    if (!worker_place_arguments(values, emit_parameters, EMIT_PARAMETERS, arguments, count,
+                                names) ||
+        values[1] == NULL) {
+        if (!worker_is_off())
+            worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        Py_RETURN_NONE;
+    }
+    struct worker_event event = {
+        .name = values[0],
+        .measurements = values[1],
+        .metadata = values[2] != NULL ? values[2] : Py_None,
+        .correlation_id = values[3] != NULL ? values[3] : Py_None,
+    };
+    if (worker_record(&event) == WORKER_ERROR)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* -- the switch ------------------------------------------------------------- */
+
+static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    worker.enabled = true;
+    worker.gave_up = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *disable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    worker.enabled = false;
+    Py_RETURN_NONE;
+}
+
+/* The process's own flag and, where there is a ring, the collector's. */
+static bool is_on(void)
+{
+    worker_check_fork();
+    return worker.enabled &&
+           (!ring_is_open(&worker.producer) ||
+            atomic_load_explicit(&worker.producer.control->enabled,
+                                 memory_order_relaxed) != RING_OFF);
+}
+
+static PyObject *is_enabled(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(is_on());
+}
+
+/* -- statistics ------------------------------------------------------------- */
+
+struct totals {
+    uint64_t committed, sampled_out, filtered, disabled, high_water, used;
+    uint64_t dropped[RING_DROP_SLOTS];
+};
+
+static uint64_t relaxed(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static struct totals totals_of_ring(struct ring_producer *producer)
+{
+    struct ring_producer_zone *zone = producer->zone;
+    struct totals totals;
+    ring_refresh(producer);
+    totals.committed = relaxed(&zone->committed);
+    totals.sampled_out = relaxed(&zone->sampled_out);
+    totals.filtered = relaxed(&zone->filtered);
+    totals.disabled = relaxed(&zone->disabled);
+    totals.high_water = relaxed(&zone->high_water);
+    totals.used = ring_used(producer);
+    for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
+        totals.dropped[reason] = relaxed(&zone->dropped[reason]);
+    return totals;
+}
+
+static struct totals totals_without_ring(void)
+{
+    struct totals totals = {.disabled = worker.disabled};
+    memcpy(totals.dropped, worker.dropped, sizeof totals.dropped);
+    return totals;
+}
+
+static PyObject *dropped_dict(const struct totals *totals)
+{
+    return Py_BuildValue("{"
+#define X(UPPER, lower, text) "sK"
+                         RING_DROP_REASONS(X)
+#undef X
+                             "}"
+#define X(UPPER, lower, text) , #lower, totals->dropped[RING_DROP_##UPPER]
+                         RING_DROP_REASONS(X)
+#undef X
+    );
+}
+
+static uint64_t emitted_of(const struct totals *totals)
+{
+    uint64_t emitted = totals->committed + totals->sampled_out + totals->filtered +
+                       totals->disabled;
+    for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
+        emitted += totals->dropped[reason];
+    return emitted;
+}
+
+static PyObject *ring_id_text(const struct ring_producer *producer)
+{
+    char hex[33];
+    if (!ring_is_open(producer))
+        Py_RETURN_NONE;
+    for (size_t i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", producer->ring_id[i]);
+    return PyUnicode_FromStringAndSize(hex, 32);
+}
+
+PyDoc_STRVAR(stats_doc,
+             "stats()\n--\n\n"
+             "Return what became of this process's events since its ring was made.\n\n"
+             "emitted == committed + sum(dropped) + sampled_out + filtered + disabled,\n"
+             "for calls that have returned.");
+
+static PyObject *stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    bool on = is_on();
+    struct ring_producer *producer = &worker.producer;
+    struct totals totals =
+        ring_is_open(producer) ? totals_of_ring(producer) : totals_without_ring();
+    uint64_t capacity = ring_is_open(producer) ? producer->geometry.capacity : 0;
+    return Py_BuildValue("{s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:K}", "enabled",
+                         PyBool_FromLong(on), "ring_id", ring_id_text(producer),
+                         "emitted", emitted_of(&totals), "committed", totals.committed,
+                         "sampled_out", totals.sampled_out, "filtered", totals.filtered,
+                         "disabled", totals.disabled, "dropped", dropped_dict(&totals),
+                         "capacity_bytes", capacity, "used_bytes", totals.used,
+                         "high_water_bytes", totals.high_water);
+}
+
+/* -- making a ring ---------------------------------------------------------- */
+
+PyDoc_STRVAR(install_doc,
+             "install(*, open_ring, make_plain, decorate, describe_error,\n"
+             "        initial_word=None)\n--\n\n"
+             "Set what the core calls when it is short of something.");
+
+static PyObject *install(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"open_ring",      "make_plain",   "decorate",
+                            "describe_error", "initial_word", NULL};
+    PyObject *open_ring, *make_plain, *decorate, *describe_error, *initial_word = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOO|O", names, &open_ring,
+                                     &make_plain, &decorate, &describe_error,
+                                     &initial_word))
+        return NULL;
+    Py_XSETREF(worker.open_ring, Py_NewRef(open_ring));
+    Py_XSETREF(worker.make_plain, Py_NewRef(make_plain));
+    Py_XSETREF(worker.decorate, Py_NewRef(decorate));
+    Py_XSETREF(worker.describe_error, Py_NewRef(describe_error));
+    Py_XSETREF(worker.initial_word,
+               initial_word == Py_None ? NULL : Py_NewRef(initial_word));
+    Py_RETURN_NONE;
+}
+
+static bool copy_id(uint8_t *to, const Py_buffer *from, const char *name)
+{
+    if (from->len == 16) {
+        memcpy(to, from->buf, 16);
+        return true;
+    }
+    PyErr_Format(PyExc_ValueError, "%s must have 16 bytes, not %zd", name, from->len);
+    return false;
+}
+
+/* Makes the ring and takes over the counts of the time without one. */
+static PyObject *
+adopt_described(PyObject *module, int fd, struct ring_description *description)
+{
+    PyObject *names = PyDict_New();
+    if (names == NULL)
+        return NULL;
+    description->disabled = worker.disabled;
+    memcpy(description->dropped, worker.dropped, sizeof worker.dropped);
+    enum ring_status status = ring_create(&worker.producer, fd, description);
+    if (status != RING_OK) {
+        Py_DECREF(names);
+        return binding_raise(PyModule_GetState(module), status);
+    }
+    worker_clear_names();
+    worker.names = names;
+    worker.disabled = 0;
+    memset(worker.dropped, 0, sizeof worker.dropped);
+    worker.generation++;
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(adopt_doc,
+             "adopt(fd, *, capacity, resource, ring_id, boot_id, pid_namespace,\n"
+             "      start_time, initial_threshold=0)\n--\n\n"
+             "Make the ring of this process in the empty segment behind fd.\n\n"
+             "Owns fd if it returns True. Returns False, and leaves fd alone, if the\n"
+             "process has a ring already. Raises RingError if it cannot be made.");
+
+static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"fd",      "capacity",      "resource",   "ring_id",
+                            "boot_id", "pid_namespace", "start_time", "initial_threshold",
+                            NULL};
+    struct ring_description description = {0};
+    unsigned long long capacity, pid_namespace, start_time;
+    unsigned int threshold = 0;
+    Py_buffer resource, ring_id, boot_id;
+    PyObject *result = NULL;
+    int fd;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "iKy*y*y*KK|I", names, &fd,
+                                     &capacity, &resource, &ring_id, &boot_id,
+                                     &pid_namespace, &start_time, &threshold))
+        return NULL;
+    description.capacity = capacity;
+    description.resource = resource.buf;
+    description.resource_length = (size_t)resource.len;
+    description.pid_namespace = pid_namespace;
+    description.start_time = start_time;
+    description.initial_threshold = threshold;
+    worker_check_fork();
+    if (copy_id(description.ring_id, &ring_id, "ring_id") &&
+        copy_id(description.boot_id, &boot_id, "boot_id"))
+        result = ring_is_open(&worker.producer)
+                     ? Py_NewRef(Py_False)
+                     : adopt_described(module, fd, &description);
+    PyBuffer_Release(&resource);
+    PyBuffer_Release(&ring_id);
+    PyBuffer_Release(&boot_id);
+    return result;
+}
+
+PyDoc_STRVAR(close_doc, "close()\n--\n\n"
+                        "Mark the ring as that of a process that ended in order.");
+
+static PyObject *close_ring(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    worker_check_fork();
+    if (ring_is_open(&worker.producer))
+        ring_mark_closed(&worker.producer);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(own_rings_doc,
+             "own_rings()\n--\n\n"
+             "Return the ids of this process's rings, which it must never open.");
+
+static PyObject *own_rings(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    worker_check_fork();
+    if (!ring_is_open(&worker.producer))
+        return PyList_New(0);
+    return Py_BuildValue("[y#]", worker.producer.ring_id, (Py_ssize_t)16);
+}
+
+/* -- fork ------------------------------------------------------------------- */
+
+void worker_clear_names(void)
+{
+    Py_CLEAR(worker.names);
+    for (size_t i = 0; i < WORKER_CACHE_SIZE; i++)
+        Py_CLEAR(worker.cache[i].name);
+}
+
+void worker_after_fork(void)
+{
+    ring_forget(&worker.producer);
+    worker_fork_page->alive = 1;
+    worker_fork_page->busy = 0;
+    worker.gave_up = false;
+    worker.disabled = 0;
+    memset(worker.dropped, 0, sizeof worker.dropped);
+    worker.generation++;
+    if (getrandom(&worker.random, sizeof worker.random, 0) != sizeof worker.random)
+        worker.random ^= worker_clock_ns(CLOCK_MONOTONIC);
+    worker_clear_names();
+}
+
+/* Runs in every child of fork(), whoever called it; what needs the interpreter
+ * is left to the next entry point. Closing the descriptor at once matters for
+ * children that never emit: they would keep the parent's memory from being
+ * freed after its end. */
+static void forget_in_child(void)
+{
+    ring_forget(&worker.producer);
+    worker_fork_page->alive = 0;
+}
+
+static int prepare_process(void)
+{
+    static bool is_prepared;
+    if (is_prepared)
+        return 0;
+    void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || pthread_atfork(NULL, NULL, forget_in_child) != 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    /* Refused by kernels before 4.14: then the handler alone finds the fork. */
+    (void)madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK);
+    worker_fork_page = page;
+    is_prepared = true;
     return 0;
+}
+
+static PyMethodDef producer_methods[] = {
+    {"emit", (PyCFunction)(void (*)(void))emit, METH_FASTCALL | METH_KEYWORDS, emit_doc},
+    {"enable", enable, METH_NOARGS, "enable()\n--\n\nTurn telemetry on in this process."},
+    {"disable", disable, METH_NOARGS,
+     "disable()\n--\n\nTurn telemetry off in this process; what is emitted is counted."},
+    {"is_enabled", is_enabled, METH_NOARGS,
+     "is_enabled()\n--\n\nSay whether an emit would be considered now."},
+    {"stats", stats, METH_NOARGS, stats_doc},
+    {"install", (PyCFunction)(void (*)(void))install, METH_VARARGS | METH_KEYWORDS,
+     install_doc},
+    {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS, adopt_doc},
+    {"close", close_ring, METH_NOARGS, close_doc},
+    {"own_rings", own_rings, METH_NOARGS, own_rings_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int binding_add_producer(PyObject *module, struct binding_state *Py_UNUSED(state))
+{
+    if (prepare_process() < 0 || PyModule_AddFunctions(module, producer_methods) < 0)
+        return -1;
+    if (worker.correlation_variable == NULL)
+        worker.correlation_variable = PyContextVar_New("shmtel_correlation_id", Py_None);
+    if (worker.correlation_variable == NULL)
+        return -1;
+    return PyModule_AddObjectRef(module, "correlation_id_variable",
+                                 worker.correlation_variable);
 }

@@ -1,0 +1,185 @@
+"""Settings of a worker, from its environment.
+
+A bad value never stops a worker: the default is used, and one warning per
+process tree names the variable and the cure.
+
+Rules: parsing happens when the settings are first needed, not at import;
+nothing here opens anything.
+"""
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from fnmatch import translate
+from typing import NamedTuple, TypeVar
+
+from shmtel import _ring
+from shmtel.errors import ShmtelWarning
+from shmtel.segments import NAMESPACE_PATTERN
+
+MIN_RING_SIZE = 64 << 10
+MAX_RING_SIZE = 1 << 30
+DEFAULT_RING_SIZE = 1 << 20
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+_UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_MAX_ID_LENGTH = 128
+
+_T = TypeVar("_T")
+_warned: set[str] = set()
+
+
+class WorkerConfig(NamedTuple):
+    """What a process needs to know to make its ring."""
+
+    namespace: str = "default"
+    ring_size_bytes: int = DEFAULT_RING_SIZE
+    worker_id: str | None = None
+    pool_name: str = "default"
+    service: str | None = None
+    sampling_rate: float = 1.0
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+def warn_once(text: str) -> None:
+    """Warn of a condition once per process and its forked children.
+
+    A program that turns warnings into errors gets a line on stderr instead:
+    telemetry does not raise.
+    """
+    if text in _warned:
+        return
+    _warned.add(text)
+    try:
+        warnings.warn(text, ShmtelWarning, stacklevel=2)
+    except ShmtelWarning:
+        sys.stderr.write(f"ShmtelWarning: {text}\n")
+
+
+def parse_boolean(text: str) -> bool:
+    """Read a switch.
+
+    Raises:
+        ValueError: it is neither 1/true/yes/on nor 0/false/no/off.
+    """
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("use 1, true, yes or on; or 0, false, no or off")
+
+
+def parse_size(text: str) -> int:
+    """Read a ring size such as `64KiB` or `4MiB`; rounded up to a power of two.
+
+    Raises:
+        ValueError: no size, or outside 64KiB to 1GiB.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    unit = _UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None:
+        raise ValueError("use a number with KiB, MiB or GiB, such as 1MiB")
+    size = int(match[1]) * unit
+    if not MIN_RING_SIZE <= size <= MAX_RING_SIZE:
+        raise ValueError("use a size from 64KiB to 1GiB")
+    return 1 << (size - 1).bit_length()
+
+
+def parse_namespace(text: str) -> str:
+    """Check a namespace: it becomes part of the names of segments.
+
+    Raises:
+        ValueError: it has other characters, or too many.
+    """
+    if re.fullmatch(NAMESPACE_PATTERN, text, re.ASCII) is None:
+        raise ValueError("use 1 to 64 letters, digits, '-' or '_'")
+    return text
+
+
+def _parse_id(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text.encode()) <= _MAX_ID_LENGTH:
+        raise ValueError(f"use 1 to {_MAX_ID_LENGTH} printable bytes")
+    return text
+
+
+def _parse_rate(text: str) -> float:
+    rate = float(text)
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError("use a number from 0 to 1")
+    return rate
+
+
+def _parse_globs(text: str) -> tuple[str, ...]:
+    return tuple(glob.strip() for glob in text.split(",") if glob.strip())
+
+
+_Parser = Callable[[str], object]
+_VARIABLES: tuple[tuple[str, str, _Parser], ...] = (
+    ("SHMTEL_NAMESPACE", "namespace", parse_namespace),
+    ("SHMTEL_RING_SIZE", "ring_size_bytes", parse_size),
+    ("SHMTEL_WORKER_ID", "worker_id", _parse_id),
+    ("SHMTEL_POOL_NAME", "pool_name", _parse_id),
+    ("OTEL_SERVICE_NAME", "service", _parse_id),
+    ("SHMTEL_SERVICE_NAME", "service", _parse_id),
+    ("SHMTEL_SAMPLING_RATE", "sampling_rate", _parse_rate),
+    ("SHMTEL_ALLOW", "allow", _parse_globs),
+    ("SHMTEL_DENY", "deny", _parse_globs),
+)
+
+
+def _parse_or_warn(variable: str, text: str, parse: Callable[[str], _T]) -> _T | None:
+    try:
+        return parse(text)
+    except ValueError as error:
+        warn_once(f"{variable}={text!r} is ignored: {error}")
+        return None
+
+
+def load(environment: Mapping[str, str] = os.environ) -> WorkerConfig:
+    """Read the settings; a bad value is warned of and left at its default."""
+    values: dict[str, object] = {}
+    for variable, field, parse in _VARIABLES:
+        text = environment.get(variable)
+        if text:
+            value = _parse_or_warn(variable, text, parse)
+            if value is not None:
+                values[field] = value
+    return WorkerConfig(**values)  # type: ignore[arg-type]
+
+
+def is_enabled_by(environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether SHMTEL_ENABLED is on."""
+    text = environment.get("SHMTEL_ENABLED")
+    if not text:
+        return False
+    return bool(_parse_or_warn("SHMTEL_ENABLED", text, parse_boolean))
+
+
+def threshold_of(rate: float) -> int:
+    """Return the word of a sampling rate; see the words in ring_layout.h."""
+    if rate <= 0.0:
+        return _ring.WORD_KEEP_NONE
+    return min(round((1.0 - rate) * 2**32), _ring.THRESHOLD_MAX)
+
+
+def initial_words(config: WorkerConfig) -> Callable[[str], int] | None:
+    """Return what answers a name's initial word; None if every word is 0."""
+    if config.sampling_rate == 1.0 and not config.allow and not config.deny:
+        return None
+    threshold = threshold_of(config.sampling_rate)
+    allow = [re.compile(translate(glob)) for glob in config.allow or ("*",)]
+    deny = [re.compile(translate(glob)) for glob in config.deny]
+
+    def initial_word(name: str) -> int:
+        if any(glob.match(name) for glob in deny):
+            return _ring.WORD_DENIED
+        if not any(glob.match(name) for glob in allow):
+            return _ring.WORD_DENIED
+        return threshold
+
+    return initial_word

@@ -1,0 +1,31 @@
+"""The correlation ID of the current context.
+
+Tasks of asyncio inherit it; `emit` and `span` take it when none is passed.
+"""
+
+from contextvars import Token
+
+from shmtel import _ring
+
+
+def get_correlation_id() -> str | None:
+    """Return the correlation ID of this context, or None."""
+    return _ring.correlation_id_variable.get()
+
+
+def set_correlation_id(correlation_id: str | None) -> Token[str | None]:
+    """Set the correlation ID of this context.
+
+    Args:
+        correlation_id: at most 128 bytes of UTF-8; events with a longer one are
+            counted as dropped, reason `invalid`.
+
+    Returns:
+        What `reset_correlation_id` needs to put the former one back.
+    """
+    return _ring.correlation_id_variable.set(correlation_id)
+
+
+def reset_correlation_id(token: Token[str | None]) -> None:
+    """Put back the correlation ID that `set_correlation_id` has replaced."""
+    _ring.correlation_id_variable.reset(token)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The worker's side of the binding: the one producer of this process, and how
+ * an event becomes a record in its ring. emit() and Span both end in
+ * worker_record().
+ *
+ * THEORY OF OPERATION
+ * worker_record() tries; a try either finishes (the event is recorded or
+ * counted) or says what is missing: a ring, a name's id, plain arguments.
+ * What is missing is made outside the try, where Python code may run, and the
+ * try starts again from the fork check, because whatever ran may have forked,
+ * opened a ring or retired it. Inside a try no Python code runs and nothing is
+ * allocated or raised.
+ */
+#ifndef SHMTEL_PY_WORKER_H
+#define SHMTEL_PY_WORKER_H
+
+#include "py_binding.h"
+#include "ring_producer.h"
+
+#define WORKER_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+/* A private page that the kernel wipes in every forked child, however it was
+ * forked: `alive` then reads 0, and the child knows that the ring is not its
+ * own. That costs one load, where asking for the pid costs a system call. */
+struct worker_fork_page {
+    uint32_t alive;
+    uint32_t busy; /* inside a try, or registering a name */
+};
+
+/* Names by address. Each entry owns its string: the address of a freed one
+ * would soon be another name's. */
+#define WORKER_CACHE_SIZE 512u
+struct worker_name {
+    PyObject *name;
+    uint32_t id;
+};
+
+struct worker {
+    struct ring_producer producer;
+    bool enabled; /* of enable() and disable() */
+    bool gave_up; /* no ring could be made; not tried again before enable() */
+    bool has_spans; /* a span was opened in this process */
+    uint64_t generation; /* advances with every ring made, left or forgotten */
+    uint64_t random; /* state of the span ids */
+    uint64_t disabled; /* counts without a ring; the next ring takes them over */
+    uint64_t dropped[RING_DROP_SLOTS];
+    PyObject *names; /* dict: name -> id in this ring */
+    PyObject *open_ring;
+    PyObject *make_plain;
+    PyObject *decorate;
+    PyObject *describe_error;
+    PyObject *initial_word;
+    PyObject *correlation_variable;
+    PyObject *span_variable;
+    struct worker_name cache[WORKER_CACHE_SIZE];
+};
+
+extern struct worker worker;
+extern struct worker_fork_page *worker_fork_page;
+
+enum worker_outcome {
+    WORKER_ERROR = -1, /* a Python exception that is not telemetry's is set */
+    WORKER_RECORDED,
+    WORKER_SAMPLED_OUT,
+    WORKER_FILTERED,
+    WORKER_DISABLED,
+    WORKER_DROPPED,
+};
+
+/* Who decides whether an event is kept: its own word, or the start of its span. */
+enum worker_sampling { WORKER_BY_WORD, WORKER_KEPT, WORKER_LEFT_OUT };
+
+/* One call, on the stack. References are borrowed, but for `plain` and
+ * `context`, which worker_record() releases. */
+struct worker_event {
+    PyObject *name;
+    PyObject *measurements; /* or NULL: one measurement, `key` and `value` */
+    const char *key;
+    int64_t value;
+    PyObject *metadata;
+    PyObject *correlation_id; /* None: take it from the context */
+    uint64_t span_id;         /* 0: a plain event, its parent is in the context */
+    uint64_t parent_id;
+    bool has_context;         /* the context has been read, or must not be */
+    uint64_t timestamp_ns;    /* 0: now */
+    enum worker_sampling sampling;
+    bool has_draw;
+    uint32_t draw;      /* in: if has_draw */
+    uint32_t threshold; /* in: of the span's start; out: the one survived */
+    bool is_decided;    /* out: draw and threshold were compared */
+    PyObject *plain;    /* owns what the fields above point to, once made plain */
+    PyObject *context;  /* owns a correlation ID taken from the context */
+};
+
+enum worker_outcome worker_record(struct worker_event *event);
+
+/* In a forked child, at its first entry: forgets the ring of the parent. */
+void worker_after_fork(void);
+
+/* Lets go of names and caches; they belong to a ring. */
+void worker_clear_names(void);
+
+/* Counts what happened where there may be no ring. */
+void worker_count_disabled(void);
+void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t count);
+
+uint64_t worker_clock_ns(clockid_t clock);
+
+/* A span id: never 0, unique enough within 64 bits. */
+uint64_t worker_random_id(void);
+
+static inline void worker_check_fork(void)
+{
+    if (!WORKER_LIKELY(worker_fork_page->alive))
+        worker_after_fork();
+}
+
+/* Whether telemetry is off, by this process or by control; counts if so. */
+static inline bool worker_is_off(void)
+{
+    worker_check_fork();
+    if (WORKER_LIKELY(worker.enabled &&
+                      (!ring_is_open(&worker.producer) ||
+                       atomic_load_explicit(&worker.producer.control->enabled,
+                                            memory_order_relaxed) != RING_OFF)))
+        return false;
+    worker_count_disabled();
+    return true;
+}
+
+/* Places the arguments of a vectorcall by the names of the parameters; false for
+ * a call that Python would refuse. No TypeError is made of it: a wrong call is
+ * counted, like every event that is none. */
+static inline bool
+worker_place_arguments(PyObject **values, const char *const *parameters, int parameter_count,
+                       PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    if (count > parameter_count)
+        return false;
+    for (Py_ssize_t i = 0; i < count; i++)
+        values[i] = arguments[i];
+    Py_ssize_t keyword_count = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < keyword_count; i++) {
+        PyObject *keyword = PyTuple_GET_ITEM(keywords, i);
+        int place = parameter_count - 1;
+        while (place >= 0 &&
+               PyUnicode_CompareWithASCIIString(keyword, parameters[place]) != 0)
+            place--;
+        if (place < 0 || values[place] != NULL)
+            return false;
+        values[place] = arguments[count + i];
+    }
+    return values[0] != NULL;
+}
+
+/* The id of the span that the context is in; 0: none. See py_span.c. */
+uint64_t span_id_of_context(void);
+
+#endif

@@ -1,0 +1,139 @@
+"""The worker's ring: the typed face of the C core, and how a ring is made.
+
+The core emits; when it is short of something it calls back into here. The
+first emit of a process finds no ring and calls `open_ring`, which makes a
+segment and hands its descriptor to the core.
+
+Rules:
+- importing this module opens nothing and imports nothing heavy; what a ring
+  needs is imported when the first one is made;
+- nothing here raises into an emit: what fails is warned of once, and the core
+  counts the events as dropped, reason `no_ring`.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from shmtel import _ring
+
+if TYPE_CHECKING:
+    from shmtel.config import WorkerConfig
+
+_CURES = {
+    "no_space": "free some, make it larger (docker run --shm-size, "
+    "mount -o remount,size=...), or set a smaller SHMTEL_RING_SIZE",
+}
+_DEFAULT_CURE = "check that it exists, is a tmpfs, and that this user may write to it"
+
+
+def open_ring() -> bool:
+    """Make the ring of this process; return whether it has one now."""
+    from shmtel import config
+
+    try:
+        settings = config.load()
+        _make_segment(settings)
+    except Exception as error:  # a worker must survive whatever the host is like
+        reason = getattr(error, "reason", "")
+        cure = _CURES.get(reason, _DEFAULT_CURE)
+        config.warn_once(
+            f"telemetry is off in this process: {error}. Cure: /dev/shm: {cure}; "
+            "then restart the process or call shmtel.enable()"
+        )
+        return False
+    return True
+
+
+def _make_segment(settings: "WorkerConfig") -> None:
+    from shmtel import segments
+
+    ring_id = os.urandom(16)
+    name = segments.segment_name(settings.namespace, ring_id)
+    fd = segments.create(name)
+    is_adopted = False
+    try:
+        is_adopted = _adopt(fd, ring_id, settings)
+    finally:
+        if not is_adopted:  # refused, or another thread was faster
+            segments.unlink(name)
+            os.close(fd)
+
+
+def _adopt(fd: int, ring_id: bytes, settings: "WorkerConfig") -> bool:
+    import atexit
+
+    from shmtel import config, resource
+
+    _install(config.initial_words(settings))
+    is_adopted = _ring.adopt(
+        fd,
+        capacity=settings.ring_size_bytes,
+        resource=resource.describe(settings, _parent_ring()),
+        ring_id=ring_id,
+        boot_id=resource.boot_id(),
+        pid_namespace=resource.pid_namespace(),
+        start_time=resource.start_time(),
+        initial_threshold=_initial_threshold(settings),
+    )
+    if is_adopted:
+        _last_ring[:] = [os.getpid(), ring_id]
+        atexit.unregister(_ring.close)
+        atexit.register(_ring.close)
+    return is_adopted
+
+
+# Process and id of the ring made last; in a forked child, those of its parent.
+_last_ring: list[Any] = []
+
+
+def _parent_ring() -> bytes | None:
+    if _last_ring and _last_ring[0] != os.getpid():
+        ring_id: bytes = _last_ring[1]
+        return ring_id
+    return None
+
+
+def _initial_threshold(settings: "WorkerConfig") -> int:
+    from shmtel.config import threshold_of
+
+    threshold = threshold_of(settings.sampling_rate)
+    return threshold if threshold <= _ring.THRESHOLD_MAX else 0
+
+
+def _make_plain(*arguments: object) -> tuple[Any, ...] | None:
+    from shmtel.plain import make_plain
+
+    return make_plain(*arguments)  # type: ignore[arg-type]
+
+
+def _decorate(span: _ring.Span, function: Any) -> Any:
+    from shmtel.span import decorate
+
+    return decorate(span, function)
+
+
+def _describe_error(metadata: object, error: BaseException) -> dict[str, object]:
+    from shmtel.span import describe_error
+
+    return describe_error(metadata, error)
+
+
+def _install(initial_word: Any = None) -> None:
+    _ring.install(
+        open_ring=open_ring,
+        make_plain=_make_plain,
+        decorate=_decorate,
+        describe_error=_describe_error,
+        initial_word=initial_word,
+    )
+
+
+def start() -> None:
+    """Connect the core with its call-backs and obey SHMTEL_ENABLED."""
+    _install()
+    if os.environ.get("SHMTEL_ENABLED"):
+        from shmtel import config
+
+        if config.is_enabled_by():
+            config.load()  # warn of bad values now, once, before any fork
+            _ring.enable()
