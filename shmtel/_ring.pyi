@@ -61,6 +61,7 @@ class WorkerStats(TypedDict):
     used_bytes: int
     high_water_bytes: int
 
+def get_correlation_id() -> str | None: ...
 def enable() -> None: ...
 def disable() -> None: ...
 def is_enabled() -> bool: ...
@@ -70,8 +71,8 @@ def install(
     open_ring: Callable[[], bool],
     make_plain: Callable[[object, object, object, object], tuple[Any, ...] | None],
     decorate: Callable[[Span, Any], Any],
+    describe_error: Callable[[object, BaseException], object],
     initial_word: Callable[[str], int] | None = None,
-    strict: bool = False,
 ) -> None: ...
 def adopt(
     fd: int,

@@ -1,16 +1,15 @@
 """The correlation ID of the current context.
 
-Tasks of asyncio inherit it; `emit` and `span` take it when none is passed.
+Tasks of asyncio inherit it; `emit` and `span` take it when none is passed. Inside
+a span that was given an ID of its own, that one is in force until another is set.
 """
 
 from contextvars import Token
 
 from shmtel import _ring
+from shmtel._ring import get_correlation_id
 
-
-def get_correlation_id() -> str | None:
-    """Return the correlation ID of this context, or None."""
-    return _ring.correlation_id_variable.get()
+__all__ = ["get_correlation_id", "reset_correlation_id", "set_correlation_id"]
 
 
 def set_correlation_id(correlation_id: str | None) -> Token[str | None]:

@@ -63,7 +63,9 @@ def _plain_measurements(value: object) -> dict[str, int | float]:
 def _plain_mapping(value: object, depth: int) -> dict[str, Any]:
     if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
         raise TypeError("metadata is a mapping")
-    return {plain_text(key): _plain_value(item, depth - 1) for key, item in value.items()}
+    return {
+        plain_text(key): _plain_value(item, depth - 1) for key, item in value.items()
+    }
 
 
 def _plain_value(value: Any, depth: int) -> Any:

@@ -36,7 +36,7 @@ def start_time() -> int:
 
 
 def worker_id_of(settings: "WorkerConfig") -> str:
-    """Return the worker's id: as set, with `{pid}` filled in, else made of pool and pid."""
+    """Return the id as set, `{pid}` filled in; without one, pool name and pid."""
     template = settings.worker_id or f"{settings.pool_name}-{{pid}}"
     return template.replace("{pid}", str(os.getpid()))
 

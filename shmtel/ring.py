@@ -103,7 +103,7 @@ def _initial_threshold(settings: "WorkerConfig") -> int:
 def _make_plain(*arguments: object) -> tuple[Any, ...] | None:
     from shmtel.plain import make_plain
 
-    return make_plain(*arguments)  # type: ignore[arg-type]
+    return make_plain(*arguments)
 
 
 def _decorate(span: _ring.Span, function: Any) -> Any:

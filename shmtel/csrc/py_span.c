@@ -21,9 +21,9 @@ struct span {
     PyObject *operation;
     PyObject *metadata;
     PyObject *given_correlation_id;
-    PyObject *correlation_id;       /* while open: the one in force; else NULL */
-    PyObject *outer_correlation_id; /* what this span has replaced in the context */
-    PyObject *outer;                /* the current span before this one, or None */
+    PyObject *correlation_id;   /* while open: the one in force; else NULL */
+    PyObject *seen_correlation; /* what the context variable held at the start */
+    PyObject *outer;            /* the current span before this one, or None */
     uint64_t id;
     uint64_t parent_id;
     uint64_t root_id;
@@ -96,68 +96,65 @@ static void set_variable(PyObject *variable, PyObject *value)
     Py_XDECREF(token);
 }
 
-/* Puts the outer value back, but only where the inner one still stands: the end
- * of a span may run in another context than its start (a generator closed by
- * somebody else), and must not disturb that one. */
-static void restore_variable(PyObject *variable, PyObject *inner, PyObject *outer)
-{
-    PyObject *current = get_variable(variable);
-    if (current == inner)
-        set_variable(variable, outer);
-    Py_DECREF(current);
-}
-
 static bool is_span(PyObject *object)
 {
     return Py_IS_TYPE(object, span_type);
 }
 
-uint64_t span_id_of_context(void)
+/* The correlation ID in force where `current` is the current span: that of the
+ * span, unless the variable has been set since it began. So an explicit ID
+ * holds for all that is inside a span without a store into the context, which
+ * would cost more than all else that a span does there. New reference. */
+static PyObject *correlation_inside(PyObject *current)
 {
-    PyObject *current = get_variable(worker.span_variable);
-    uint64_t id = is_span(current) ? ((struct span *)current)->id : 0;
-    Py_DECREF(current);
-    return id;
+    PyObject *value = get_variable(worker.correlation_variable);
+    if (!is_span(current))
+        return value;
+    struct span *span = (struct span *)current;
+    if (span->correlation_id == NULL || span->seen_correlation != value)
+        return value;
+    Py_DECREF(value);
+    return Py_NewRef(span->correlation_id);
 }
 
-static void enter_correlation(struct span *self)
+void span_read_context(struct worker_event *event)
 {
-    PyObject *current = get_variable(worker.correlation_variable);
-    PyObject *given = self->given_correlation_id;
-    if (given == Py_None || given == current) {
-        Py_XSETREF(self->correlation_id, current);
-        return;
+    PyObject *current =
+        worker.has_spans ? get_variable(worker.span_variable) : Py_NewRef(Py_None);
+    if (is_span(current))
+        event->parent_id = ((struct span *)current)->id;
+    if (event->correlation_id == Py_None) {
+        event->context = correlation_inside(current);
+        event->correlation_id = event->context;
     }
-    Py_XSETREF(self->correlation_id, Py_NewRef(given));
-    Py_XSETREF(self->outer_correlation_id, current);
-    set_variable(worker.correlation_variable, given);
+    Py_DECREF(current);
 }
 
 static void enter_context(struct span *self)
 {
     PyObject *outer = get_variable(worker.span_variable);
+    bool is_given = self->given_correlation_id != Py_None;
     self->id = worker_random_id();
-    if (is_span(outer)) {
-        self->parent_id = ((struct span *)outer)->id;
-        self->root_id = ((struct span *)outer)->root_id;
-    } else {
-        self->parent_id = 0;
-        self->root_id = self->id;
-    }
+    self->parent_id = is_span(outer) ? ((struct span *)outer)->id : 0;
+    self->root_id = is_span(outer) ? ((struct span *)outer)->root_id : self->id;
+    Py_XSETREF(self->correlation_id, is_given ? Py_NewRef(self->given_correlation_id)
+                                              : correlation_inside(outer));
+    Py_XSETREF(self->seen_correlation, get_variable(worker.correlation_variable));
     Py_XSETREF(self->outer, outer);
-    enter_correlation(self);
     worker.has_spans = true;
     set_variable(worker.span_variable, (PyObject *)self);
 }
 
+/* Makes the outer span current again, but only where this one still is: the end
+ * may run in another context than the start (a generator closed by somebody
+ * else), and must not disturb that one. */
 static void leave_context(struct span *self)
 {
-    restore_variable(worker.span_variable, (PyObject *)self, self->outer);
-    if (self->outer_correlation_id != NULL)
-        restore_variable(worker.correlation_variable, self->correlation_id,
-                         self->outer_correlation_id);
+    PyObject *current = get_variable(worker.span_variable);
+    if (current == (PyObject *)self)
+        set_variable(worker.span_variable, self->outer);
+    Py_DECREF(current);
     Py_CLEAR(self->outer); /* contexts that live on must not keep the chain alive */
-    Py_CLEAR(self->outer_correlation_id);
 }
 
 /* -- start and end ---------------------------------------------------------- */
@@ -274,7 +271,6 @@ static PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssi
     enum worker_outcome outcome = error == Py_None
                                       ? record_end(self, SPAN_STOP, self->metadata)
                                       : record_exception(self, error);
-    Py_CLEAR(self->correlation_id);
     if (outcome == WORKER_ERROR)
         return NULL;
     Py_RETURN_NONE;
@@ -332,7 +328,7 @@ static int span_traverse(struct span *self, visitproc visit, void *arg)
     Py_VISIT(self->metadata);
     Py_VISIT(self->given_correlation_id);
     Py_VISIT(self->correlation_id);
-    Py_VISIT(self->outer_correlation_id);
+    Py_VISIT(self->seen_correlation);
     Py_VISIT(self->outer);
     return 0;
 }
@@ -342,7 +338,7 @@ static int span_traverse(struct span *self, visitproc visit, void *arg)
 static int span_clear(struct span *self)
 {
     Py_CLEAR(self->correlation_id);
-    Py_CLEAR(self->outer_correlation_id);
+    Py_CLEAR(self->seen_correlation);
     Py_CLEAR(self->outer);
     return 0;
 }
@@ -422,7 +418,18 @@ static PyType_Spec span_spec = {
     .slots = span_slots,
 };
 
+static PyObject *get_correlation(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    PyObject *current = get_variable(worker.span_variable);
+    PyObject *correlation_id = correlation_inside(current);
+    Py_DECREF(current);
+    return correlation_id;
+}
+
 static PyMethodDef span_functions[] = {
+    {"get_correlation_id", get_correlation, METH_NOARGS,
+     "get_correlation_id()\n--\n\n"
+     "Return the correlation ID that an emit would take from here, or None."},
     {"span", (PyCFunction)(void (*)(void))span, METH_FASTCALL | METH_KEYWORDS, span_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -276,21 +276,6 @@ static inline enum step try_name_to_commit(struct attempt *attempt)
     return write_record(attempt, &correlation);
 }
 
-/* Takes correlation ID and parent span from the context, unless they were
- * given. Reading a context variable runs no Python code. */
-static inline void read_context(struct worker_event *event)
-{
-    event->has_context = true;
-    if (event->correlation_id == Py_None) {
-        if (PyContextVar_Get(worker.correlation_variable, NULL, &event->context) < 0)
-            PyErr_Clear();
-        if (event->context != NULL)
-            event->correlation_id = event->context;
-    }
-    if (worker.has_spans && event->span_id == 0)
-        event->parent_id = span_id_of_context();
-}
-
 static inline enum step try_record(struct attempt *attempt)
 {
     struct worker_event *event = attempt->event;
@@ -303,8 +288,10 @@ static inline enum step try_record(struct attempt *attempt)
     if (worker_fork_page->busy)
         return drop(attempt, RING_DROP_REENTRANT);
     worker_fork_page->busy = 1;
-    if (!event->has_context)
-        read_context(event);
+    if (!event->has_context) {
+        event->has_context = true;
+        span_read_context(event);
+    }
     enum step step = try_name_to_commit(attempt);
     worker_fork_page->busy = 0;
     return step;

@@ -154,7 +154,8 @@ worker_place_arguments(PyObject **values, const char *const *parameters, int par
     return values[0] != NULL;
 }
 
-/* The id of the span that the context is in; 0: none. See py_span.c. */
-uint64_t span_id_of_context(void);
+/* Fills in what an event takes from its context: the correlation ID, unless one
+ * was passed, and the span that is open there. Runs no Python code. */
+void span_read_context(struct worker_event *event);
 
 #endif
