@@ -30,12 +30,13 @@ PyDoc_STRVAR(emit_doc,
 static PyObject *
 emit(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count, PyObject *names)
 {
+    if (worker_is_off())
+        Py_RETURN_NONE;
     PyObject *values[EMIT_PARAMETERS] = {NULL, NULL, NULL, NULL};
     if (!worker_place_arguments(values, emit_parameters, EMIT_PARAMETERS, arguments, count,
                                 names) ||
         values[1] == NULL) {
-        if (!worker_is_off())
-            worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        worker_count_dropped(RING_DROP_INVALID, -1, 1);
         Py_RETURN_NONE;
     }
     struct worker_event event = {
