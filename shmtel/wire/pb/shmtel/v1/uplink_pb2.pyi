@@ -1,0 +1,326 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AckLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACK_LEVEL_UNSPECIFIED: _ClassVar[AckLevel]
+    ACK_LEVEL_ACCEPTED: _ClassVar[AckLevel]
+    ACK_LEVEL_HANDLED: _ClassVar[AckLevel]
+    ACK_LEVEL_COMMITTED: _ClassVar[AckLevel]
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_DELIVERED: _ClassVar[Outcome]
+    OUTCOME_SAMPLED_OUT_BY_COLLECTOR: _ClassVar[Outcome]
+    OUTCOME_FILTERED_BY_COLLECTOR: _ClassVar[Outcome]
+    OUTCOME_REJECTED_MALFORMED: _ClassVar[Outcome]
+    OUTCOME_REJECTED_UNKNOWN_NAME: _ClassVar[Outcome]
+    OUTCOME_REJECTED_BAD_THRESHOLD: _ClassVar[Outcome]
+    OUTCOME_LOST_QUARANTINED: _ClassVar[Outcome]
+    OUTCOME_LOST_HUB_STATE_LOST: _ClassVar[Outcome]
+    OUTCOME_LOST_OVERWRITTEN: _ClassVar[Outcome]
+    OUTCOME_LOST_EVICTED: _ClassVar[Outcome]
+ACK_LEVEL_UNSPECIFIED: AckLevel
+ACK_LEVEL_ACCEPTED: AckLevel
+ACK_LEVEL_HANDLED: AckLevel
+ACK_LEVEL_COMMITTED: AckLevel
+OUTCOME_DELIVERED: Outcome
+OUTCOME_SAMPLED_OUT_BY_COLLECTOR: Outcome
+OUTCOME_FILTERED_BY_COLLECTOR: Outcome
+OUTCOME_REJECTED_MALFORMED: Outcome
+OUTCOME_REJECTED_UNKNOWN_NAME: Outcome
+OUTCOME_REJECTED_BAD_THRESHOLD: Outcome
+OUTCOME_LOST_QUARANTINED: Outcome
+OUTCOME_LOST_HUB_STATE_LOST: Outcome
+OUTCOME_LOST_OVERWRITTEN: Outcome
+OUTCOME_LOST_EVICTED: Outcome
+
+class CollectorFrame(_message.Message):
+    __slots__ = ("hello", "ring_opened", "names_added", "batch", "heartbeat", "bye")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    RING_OPENED_FIELD_NUMBER: _ClassVar[int]
+    NAMES_ADDED_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    BYE_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    ring_opened: RingOpened
+    names_added: NamesAdded
+    batch: Batch
+    heartbeat: Heartbeat
+    bye: Bye
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ring_opened: _Optional[_Union[RingOpened, _Mapping]] = ..., names_added: _Optional[_Union[NamesAdded, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ...) -> None: ...
+
+class HubFrame(_message.Message):
+    __slots__ = ("welcome", "resume_point", "ack", "policy", "heartbeat", "error")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    RESUME_POINT_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    resume_point: ResumePoint
+    ack: Ack
+    policy: Policy
+    heartbeat: Heartbeat
+    error: Error
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., resume_point: _Optional[_Union[ResumePoint, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace")
+    PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    protocol_min: int
+    protocol_max: int
+    node: str
+    host_id: str
+    instance_id: bytes
+    epoch: int
+    policy_version: int
+    namespace: str
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., node: _Optional[str] = ..., host_id: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., policy_version: _Optional[int] = ..., namespace: _Optional[str] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("protocol", "hub_id", "credit_bytes", "max_batch_bytes", "heartbeat_interval_ms", "ack_level")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HUB_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    ACK_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    hub_id: str
+    credit_bytes: int
+    max_batch_bytes: int
+    heartbeat_interval_ms: int
+    ack_level: AckLevel
+    def __init__(self, protocol: _Optional[int] = ..., hub_id: _Optional[str] = ..., credit_bytes: _Optional[int] = ..., max_batch_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., ack_level: _Optional[_Union[AckLevel, str]] = ...) -> None: ...
+
+class OutcomeTotal(_message.Message):
+    __slots__ = ("outcome", "events")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    outcome: Outcome
+    events: int
+    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., events: _Optional[int] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("worker_id", "pool_name", "service", "pid", "created_ns", "argv0", "python")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    POOL_NAME_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_NS_FIELD_NUMBER: _ClassVar[int]
+    ARGV0_FIELD_NUMBER: _ClassVar[int]
+    PYTHON_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    pool_name: str
+    service: str
+    pid: int
+    created_ns: int
+    argv0: str
+    python: str
+    def __init__(self, worker_id: _Optional[str] = ..., pool_name: _Optional[str] = ..., service: _Optional[str] = ..., pid: _Optional[int] = ..., created_ns: _Optional[int] = ..., argv0: _Optional[str] = ..., python: _Optional[str] = ...) -> None: ...
+
+class RingOpened(_message.Message):
+    __slots__ = ("ring", "ring_id", "worker", "settled_seq", "totals")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    RING_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    ring_id: bytes
+    worker: Worker
+    settled_seq: int
+    totals: _containers.RepeatedCompositeFieldContainer[OutcomeTotal]
+    def __init__(self, ring: _Optional[int] = ..., ring_id: _Optional[bytes] = ..., worker: _Optional[_Union[Worker, _Mapping]] = ..., settled_seq: _Optional[int] = ..., totals: _Optional[_Iterable[_Union[OutcomeTotal, _Mapping]]] = ...) -> None: ...
+
+class NamesAdded(_message.Message):
+    __slots__ = ("ring", "first_event_id", "names")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    FIRST_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    first_event_id: int
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ring: _Optional[int] = ..., first_event_id: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ResumePoint(_message.Message):
+    __slots__ = ("ring", "last_seq", "totals")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    last_seq: int
+    totals: _containers.RepeatedCompositeFieldContainer[OutcomeTotal]
+    def __init__(self, ring: _Optional[int] = ..., last_seq: _Optional[int] = ..., totals: _Optional[_Iterable[_Union[OutcomeTotal, _Mapping]]] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("batch_seq", "segments", "closed")
+    BATCH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    batch_seq: int
+    segments: _containers.RepeatedCompositeFieldContainer[Segment]
+    closed: _containers.RepeatedCompositeFieldContainer[RingClosed]
+    def __init__(self, batch_seq: _Optional[int] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[RingClosed, _Mapping]]] = ...) -> None: ...
+
+class Segment(_message.Message):
+    __slots__ = ("ring", "seq_before", "seq_last", "delivered", "events", "counts")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    SEQ_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SEQ_LAST_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    seq_before: int
+    seq_last: int
+    delivered: int
+    events: bytes
+    counts: _containers.RepeatedCompositeFieldContainer[SegmentCount]
+    def __init__(self, ring: _Optional[int] = ..., seq_before: _Optional[int] = ..., seq_last: _Optional[int] = ..., delivered: _Optional[int] = ..., events: _Optional[bytes] = ..., counts: _Optional[_Iterable[_Union[SegmentCount, _Mapping]]] = ...) -> None: ...
+
+class SegmentCount(_message.Message):
+    __slots__ = ("event_id", "outcome", "events")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    event_id: int
+    outcome: Outcome
+    events: int
+    def __init__(self, event_id: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., events: _Optional[int] = ...) -> None: ...
+
+class RingClosed(_message.Message):
+    __slots__ = ("ring", "last_seq", "reason", "counters")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    last_seq: int
+    reason: str
+    counters: WorkerCounters
+    def __init__(self, ring: _Optional[int] = ..., last_seq: _Optional[int] = ..., reason: _Optional[str] = ..., counters: _Optional[_Union[WorkerCounters, _Mapping]] = ...) -> None: ...
+
+class WorkerCounters(_message.Message):
+    __slots__ = ("committed", "sampled_out", "filtered", "disabled", "dropped")
+    class DroppedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    committed: int
+    sampled_out: int
+    filtered: int
+    disabled: int
+    dropped: _containers.ScalarMap[str, int]
+    def __init__(self, committed: _Optional[int] = ..., sampled_out: _Optional[int] = ..., filtered: _Optional[int] = ..., disabled: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("batch_seq", "level", "credit_bytes")
+    BATCH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    batch_seq: int
+    level: AckLevel
+    credit_bytes: int
+    def __init__(self, batch_seq: _Optional[int] = ..., level: _Optional[_Union[AckLevel, str]] = ..., credit_bytes: _Optional[int] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("version", "rules")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    def __init__(self, version: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ...) -> None: ...
+
+class Rule(_message.Message):
+    __slots__ = ("worker", "toggle", "sampling", "filter")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    TOGGLE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    toggle: Toggle
+    sampling: Sampling
+    filter: Filter
+    def __init__(self, worker: _Optional[str] = ..., toggle: _Optional[_Union[Toggle, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+
+class Toggle(_message.Message):
+    __slots__ = ("enabled",)
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    def __init__(self, enabled: bool = ...) -> None: ...
+
+class Sampling(_message.Message):
+    __slots__ = ("rate", "patterns")
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    rate: float
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rate: _Optional[float] = ..., patterns: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Filter(_message.Message):
+    __slots__ = ("allow", "deny")
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    deny: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("sent_ns", "oldest_unacked_age_ms")
+    SENT_NS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_UNACKED_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    sent_ns: int
+    oldest_unacked_age_ms: int
+    def __init__(self, sent_ns: _Optional[int] = ..., oldest_unacked_age_ms: _Optional[int] = ...) -> None: ...
+
+class Bye(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "message")
+    class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CODE_UNSPECIFIED: _ClassVar[Error.Code]
+        CODE_PROTOCOL_VERSION: _ClassVar[Error.Code]
+        CODE_PROTOCOL_VIOLATION: _ClassVar[Error.Code]
+        CODE_SUPERSEDED: _ClassVar[Error.Code]
+        CODE_STALE_EPOCH: _ClassVar[Error.Code]
+        CODE_SHUTTING_DOWN: _ClassVar[Error.Code]
+    CODE_UNSPECIFIED: Error.Code
+    CODE_PROTOCOL_VERSION: Error.Code
+    CODE_PROTOCOL_VIOLATION: Error.Code
+    CODE_SUPERSEDED: Error.Code
+    CODE_STALE_EPOCH: Error.Code
+    CODE_SHUTTING_DOWN: Error.Code
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: Error.Code
+    message: str
+    def __init__(self, code: _Optional[_Union[Error.Code, str]] = ..., message: _Optional[str] = ...) -> None: ...
