@@ -1,0 +1,279 @@
+"""Frames to bytes and back, by way of the generated messages.
+
+A frame is written into the message of its kind in place: handing protobuf a
+finished message would copy the payload of a batch once more.
+
+Rules:
+- what a peer sent is either decoded or a RemoteProtocolError, nothing else;
+- unknown fields are ignored and unknown kinds of a frame are None, so that a
+  newer peer can be understood as far as possible;
+- only forms are judged here (sizes of ids, a total given twice); what a frame
+  may say when is judged by the roles.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from shmtel.wire import frames
+from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel.wire.pb.shmtel.v1 import uplink_pb2 as pb
+from shmtel.wire.rules import put_policy, take_policy
+
+_Frame = TypeVar("_Frame")
+# Messages that hold nothing but single values: the fields of a frame are the
+# fields of its message.
+_PLAIN: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (
+        frames.Hello,
+        frames.Worker,
+        frames.SegmentCount,
+        frames.Heartbeat,
+        frames.Bye,
+        frames.Welcome,
+        frames.Ack,
+        frames.Toggle,
+        frames.Error,
+    )
+}
+
+
+def encode_collector_frame(frame: frames.CollectorFrame) -> bytes:
+    """Encode a frame of the collector.
+
+    Raises:
+        LocalProtocolError: a field does not fit its message.
+    """
+    return _encode(pb.CollectorFrame(), frame)
+
+
+def decode_collector_frame(data: bytes) -> frames.CollectorFrame | None:
+    """Decode a frame of a collector; None when its kind is not known here.
+
+    Raises:
+        RemoteProtocolError: the bytes are not a frame.
+    """
+    result: frames.CollectorFrame | None = _decode(pb.CollectorFrame(), data)
+    return result
+
+
+def encode_hub_frame(frame: frames.HubFrame) -> bytes:
+    """Encode a frame of the hub.
+
+    Raises:
+        LocalProtocolError: a field does not fit its message.
+    """
+    return _encode(pb.HubFrame(), frame)
+
+
+def decode_hub_frame(data: bytes) -> frames.HubFrame | None:
+    """Decode a frame of a hub; None when its kind is not known here.
+
+    Raises:
+        RemoteProtocolError: the bytes are not a frame.
+    """
+    result: frames.HubFrame | None = _decode(pb.HubFrame(), data)
+    return result
+
+
+def _encode(message: Message, frame: object) -> bytes:
+    name, put = _PUT[type(frame)]
+    member = getattr(message, name)
+    member.SetInParent()  # a member whose fields are all zero is a member too
+    try:
+        put(member, frame)
+        return message.SerializeToString()
+    except (TypeError, ValueError, EncodeError) as error:
+        raise LocalProtocolError(f"{name} cannot be encoded: {error}") from error
+
+
+def _decode(message: Any, data: bytes) -> Any:
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise RemoteProtocolError(f"bytes that are not a frame: {error}") from error
+    name = message.WhichOneof("kind")
+    return None if name is None else _TAKE[name](getattr(message, name))
+
+
+# -- frame to message --------------------------------------------------------
+
+
+def _put_plain(message: Any, frame: object) -> None:
+    for name in _PLAIN[type(frame)]:
+        setattr(message, name, getattr(frame, name))
+
+
+def _put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
+    for outcome, events in totals.items():
+        repeated.add(outcome=outcome, events=events)
+
+
+def _put_ring_opened(message: pb.RingOpened, frame: frames.RingOpened) -> None:
+    message.ring = frame.ring
+    message.ring_id = frame.ring_id
+    _put_plain(message.worker, frame.worker)
+    message.settled_seq = frame.settled_seq
+    _put_totals(message.totals, frame.totals)
+
+
+def _put_names_added(message: pb.NamesAdded, frame: frames.NamesAdded) -> None:
+    message.ring = frame.ring
+    message.first_event_id = frame.first_event_id
+    message.names.extend(frame.names)
+
+
+def _put_batch(message: pb.Batch, frame: frames.Batch) -> None:
+    message.batch_seq = frame.batch_seq
+    for segment in frame.segments:
+        _put_segment(message.segments.add(), segment)
+    for closed in frame.closed:
+        _put_ring_closed(message.closed.add(), closed)
+
+
+def _put_segment(message: pb.Segment, frame: frames.Segment) -> None:
+    message.ring = frame.ring
+    message.seq_before = frame.seq_before
+    message.seq_last = frame.seq_last
+    message.delivered = frame.delivered
+    message.events = frame.events
+    for count in frame.counts:
+        _put_plain(message.counts.add(), count)
+
+
+def _put_ring_closed(message: pb.RingClosed, frame: frames.RingClosed) -> None:
+    message.ring = frame.ring
+    message.last_seq = frame.last_seq
+    message.reason = frame.reason
+    counters = frame.counters
+    message.counters.committed = counters.committed
+    message.counters.sampled_out = counters.sampled_out
+    message.counters.filtered = counters.filtered
+    message.counters.disabled = counters.disabled
+    message.counters.dropped.update(counters.dropped)
+
+
+def _put_resume_point(message: pb.ResumePoint, frame: frames.ResumePoint) -> None:
+    message.ring = frame.ring
+    message.last_seq = frame.last_seq
+    _put_totals(message.totals, frame.totals)
+
+
+_PUT: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
+    frames.Hello: ("hello", _put_plain),
+    frames.RingOpened: ("ring_opened", _put_ring_opened),
+    frames.NamesAdded: ("names_added", _put_names_added),
+    frames.Batch: ("batch", _put_batch),
+    frames.Heartbeat: ("heartbeat", _put_plain),
+    frames.Bye: ("bye", _put_plain),
+    frames.Welcome: ("welcome", _put_plain),
+    frames.ResumePoint: ("resume_point", _put_resume_point),
+    frames.Ack: ("ack", _put_plain),
+    frames.Policy: ("policy", put_policy),
+    frames.Error: ("error", _put_plain),
+}
+
+
+# -- message to frame --------------------------------------------------------
+
+
+def _take_plain(kind: type[_Frame], message: Any) -> _Frame:
+    make: Callable[..., _Frame] = kind
+    return make(*[getattr(message, name) for name in _PLAIN[kind]])
+
+
+def _taker(kind: type[_Frame]) -> Callable[[Any], _Frame]:
+    return lambda message: _take_plain(kind, message)
+
+
+def _take_id(value: bytes, size: int, name: str) -> bytes:
+    if len(value) != size:
+        raise RemoteProtocolError(f"{name} has {len(value)} bytes, not {size}")
+    return value
+
+
+def _take_totals(repeated: Iterable[Any]) -> dict[int, int]:
+    totals: dict[int, int] = {}
+    for total in repeated:
+        if total.outcome in totals:
+            raise RemoteProtocolError(f"two totals of outcome {total.outcome}")
+        totals[total.outcome] = total.events
+    return totals
+
+
+def _take_hello(message: pb.Hello) -> frames.Hello:
+    _take_id(message.instance_id, frames.INSTANCE_ID_BYTES, "instance_id")
+    return _take_plain(frames.Hello, message)
+
+
+def _take_ring_opened(message: pb.RingOpened) -> frames.RingOpened:
+    return frames.RingOpened(
+        ring=message.ring,
+        ring_id=_take_id(message.ring_id, frames.RING_ID_BYTES, "ring_id"),
+        worker=_take_plain(frames.Worker, message.worker),
+        settled_seq=message.settled_seq,
+        totals=_take_totals(message.totals),
+    )
+
+
+def _take_names_added(message: pb.NamesAdded) -> frames.NamesAdded:
+    names = tuple(message.names)
+    return frames.NamesAdded(message.ring, message.first_event_id, names)
+
+
+def _take_batch(message: pb.Batch) -> frames.Batch:
+    return frames.Batch(
+        batch_seq=message.batch_seq,
+        segments=tuple(map(_take_segment, message.segments)),
+        closed=tuple(map(_take_ring_closed, message.closed)),
+    )
+
+
+def _take_segment(message: pb.Segment) -> frames.Segment:
+    return frames.Segment(
+        ring=message.ring,
+        seq_before=message.seq_before,
+        seq_last=message.seq_last,
+        delivered=message.delivered,
+        events=message.events,
+        counts=tuple(map(_taker(frames.SegmentCount), message.counts)),
+    )
+
+
+def _take_ring_closed(message: pb.RingClosed) -> frames.RingClosed:
+    counters = message.counters
+    return frames.RingClosed(
+        ring=message.ring,
+        last_seq=message.last_seq,
+        reason=message.reason,
+        counters=frames.WorkerCounters(
+            committed=counters.committed,
+            sampled_out=counters.sampled_out,
+            filtered=counters.filtered,
+            disabled=counters.disabled,
+            dropped=dict(counters.dropped),
+        ),
+    )
+
+
+def _take_resume_point(message: pb.ResumePoint) -> frames.ResumePoint:
+    totals = _take_totals(message.totals)
+    return frames.ResumePoint(message.ring, message.last_seq, totals)
+
+
+_TAKE: dict[str, Callable[[Any], object]] = {
+    "hello": _take_hello,
+    "ring_opened": _take_ring_opened,
+    "names_added": _take_names_added,
+    "batch": _take_batch,
+    "heartbeat": _taker(frames.Heartbeat),
+    "bye": _taker(frames.Bye),
+    "welcome": _taker(frames.Welcome),
+    "resume_point": _take_resume_point,
+    "ack": _taker(frames.Ack),
+    "policy": take_policy,
+    "error": _taker(frames.Error),
+}
