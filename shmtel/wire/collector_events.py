@@ -1,0 +1,57 @@
+"""What the collector's side of the protocol tells the collector.
+
+Rules:
+- data only; `collector_role` makes them, the collector acts on them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shmtel.wire.frames import Batch, Error, Policy, Welcome
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The hub accepted the stream."""
+
+    welcome: Welcome
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The hub said where it stands with a ring; the next segment starts there."""
+
+    ring: int
+    last_seq: int
+    totals: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """A batch is done. What the hub discarded is not in it any more."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReceived:
+    """The desired state changed."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The hub ended the stream and said why."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class HubSilent:
+    """Nothing came from the hub for too long; the stream is given up."""
+
+    silent_ns: int
+
+
+Event = Welcomed | Resumed | Acked | PolicyReceived | Ended | HubSilent
