@@ -89,8 +89,18 @@ def main() -> None:
         hub = stack.enter_context(Hub(listen=f"unix:{directory / 'hub'}"))
         hub.attach_batch("watch", "busy", watch)
         collector = subprocess.Popen(
-            [sys.executable, "-m", "shmtel.cli", "collector", "--hub", hub.address]
-            + ["--namespace", namespace, "--state-dir", str(directory / "state")]
+            [
+                sys.executable,
+                "-m",
+                "shmtel.cli",
+                "collector",
+                "--hub",
+                hub.address,
+                "--namespace",
+                namespace,
+                "--state-dir",
+                str(directory / "state"),
+            ]
         )
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)
