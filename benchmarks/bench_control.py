@@ -88,20 +88,9 @@ def main() -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         hub = stack.enter_context(Hub(listen=f"unix:{directory / 'hub'}"))
         hub.attach_batch("watch", "busy", watch)
-        collector = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "shmtel.cli",
-                "collector",
-                "--hub",
-                hub.address,
-                "--namespace",
-                namespace,
-                "--state-dir",
-                str(directory / "state"),
-            ]
-        )
+        place = ("--namespace", namespace, "--state-dir", str(directory / "state"))
+        verb = ("-m", "shmtel.cli", "collector", "--hub", hub.address)
+        collector = subprocess.Popen([sys.executable, *verb, *place])
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)
         environment = {"SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace}
