@@ -102,12 +102,14 @@ def _decode(message: Any, data: bytes) -> Any:
 # -- frame to message --------------------------------------------------------
 
 
-def _put_plain(message: Any, frame: object) -> None:
+def put_plain(message: Any, frame: object) -> None:
+    """Write a frame of single values into its message."""
     for name in _PLAIN[type(frame)]:
         setattr(message, name, getattr(frame, name))
 
 
-def _put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
+def put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
+    """Write totals into their repeated field."""
     for outcome, events in totals.items():
         repeated.add(outcome=outcome, events=events)
 
@@ -115,9 +117,9 @@ def _put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
 def _put_ring_opened(message: pb.RingOpened, frame: frames.RingOpened) -> None:
     message.ring = frame.ring
     message.ring_id = frame.ring_id
-    _put_plain(message.worker, frame.worker)
+    put_plain(message.worker, frame.worker)
     message.settled_seq = frame.settled_seq
-    _put_totals(message.totals, frame.totals)
+    put_totals(message.totals, frame.totals)
 
 
 def _put_names_added(message: pb.NamesAdded, frame: frames.NamesAdded) -> None:
@@ -141,7 +143,7 @@ def _put_segment(message: pb.Segment, frame: frames.Segment) -> None:
     message.delivered = frame.delivered
     message.events = frame.events
     for count in frame.counts:
-        _put_plain(message.counts.add(), count)
+        put_plain(message.counts.add(), count)
 
 
 def _put_ring_closed(message: pb.RingClosed, frame: frames.RingClosed) -> None:
@@ -159,34 +161,35 @@ def _put_ring_closed(message: pb.RingClosed, frame: frames.RingClosed) -> None:
 def _put_resume_point(message: pb.ResumePoint, frame: frames.ResumePoint) -> None:
     message.ring = frame.ring
     message.last_seq = frame.last_seq
-    _put_totals(message.totals, frame.totals)
+    put_totals(message.totals, frame.totals)
 
 
 _PUT: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
-    frames.Hello: ("hello", _put_plain),
+    frames.Hello: ("hello", put_plain),
     frames.RingOpened: ("ring_opened", _put_ring_opened),
     frames.NamesAdded: ("names_added", _put_names_added),
     frames.Batch: ("batch", _put_batch),
-    frames.Heartbeat: ("heartbeat", _put_plain),
-    frames.Bye: ("bye", _put_plain),
-    frames.Welcome: ("welcome", _put_plain),
+    frames.Heartbeat: ("heartbeat", put_plain),
+    frames.Bye: ("bye", put_plain),
+    frames.Welcome: ("welcome", put_plain),
     frames.ResumePoint: ("resume_point", _put_resume_point),
-    frames.Ack: ("ack", _put_plain),
+    frames.Ack: ("ack", put_plain),
     frames.Policy: ("policy", put_policy),
-    frames.Error: ("error", _put_plain),
+    frames.Error: ("error", put_plain),
 }
 
 
 # -- message to frame --------------------------------------------------------
 
 
-def _take_plain(kind: type[_Frame], message: Any) -> _Frame:
+def take_plain(kind: type[_Frame], message: Any) -> _Frame:
+    """Read a frame of single values from its message."""
     make: Callable[..., _Frame] = kind
     return make(*[getattr(message, name) for name in _PLAIN[kind]])
 
 
 def _taker(kind: type[_Frame]) -> Callable[[Any], _Frame]:
-    return lambda message: _take_plain(kind, message)
+    return lambda message: take_plain(kind, message)
 
 
 def _take_id(value: bytes, size: int, name: str) -> bytes:
@@ -195,7 +198,8 @@ def _take_id(value: bytes, size: int, name: str) -> bytes:
     return value
 
 
-def _take_totals(repeated: Iterable[Any]) -> dict[int, int]:
+def take_totals(repeated: Iterable[Any]) -> dict[int, int]:
+    """Read totals from their repeated field."""
     totals: dict[int, int] = {}
     for total in repeated:
         if total.outcome in totals:
@@ -206,16 +210,16 @@ def _take_totals(repeated: Iterable[Any]) -> dict[int, int]:
 
 def _take_hello(message: pb.Hello) -> frames.Hello:
     _take_id(message.instance_id, frames.INSTANCE_ID_BYTES, "instance_id")
-    return _take_plain(frames.Hello, message)
+    return take_plain(frames.Hello, message)
 
 
 def _take_ring_opened(message: pb.RingOpened) -> frames.RingOpened:
     return frames.RingOpened(
         ring=message.ring,
         ring_id=_take_id(message.ring_id, frames.RING_ID_BYTES, "ring_id"),
-        worker=_take_plain(frames.Worker, message.worker),
+        worker=take_plain(frames.Worker, message.worker),
         settled_seq=message.settled_seq,
-        totals=_take_totals(message.totals),
+        totals=take_totals(message.totals),
     )
 
 
@@ -260,7 +264,7 @@ def _take_ring_closed(message: pb.RingClosed) -> frames.RingClosed:
 
 
 def _take_resume_point(message: pb.ResumePoint) -> frames.ResumePoint:
-    totals = _take_totals(message.totals)
+    totals = take_totals(message.totals)
     return frames.ResumePoint(message.ring, message.last_seq, totals)
 
 

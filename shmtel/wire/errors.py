@@ -7,5 +7,9 @@ class RemoteProtocolError(ShmtelError):
     """The peer sent what the protocol does not allow; the stream is to end."""
 
 
+class VersionMismatch(RemoteProtocolError):
+    """The peer speaks no version of the protocol that is spoken here."""
+
+
 class LocalProtocolError(ShmtelError):
     """This side asked for what the protocol does not allow: a defect here."""

@@ -12,7 +12,8 @@ Rules:
   without encoding, and what memory goes into.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from shmtel.wire.frames import Batch, Outcome, RingClosed, Segment
 
@@ -21,6 +22,14 @@ PROTOCOL_MAX = 1
 OUTCOME_SLOTS = 32  # outcomes that a settlement slot of a ring can count
 NAMES_MAX = 1024  # of the names table of a ring
 SILENT_INTERVALS = 3  # heartbeats missed before the peer counts as gone
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a ring stands: its last seq, and what became of the events up to it."""
+
+    last_seq: int = 0
+    totals: Mapping[int, int] = field(default_factory=dict)
 
 
 def payload_bytes(batch: Batch) -> int:
@@ -65,16 +74,16 @@ def _repeated(rings: Iterable[int]) -> str | None:
     return None
 
 
-def advanced(totals: Mapping[int, int], segment: Segment) -> dict[int, int]:
-    """Return the totals of a ring after one more segment."""
-    result = dict(totals)
-    result[Outcome.DELIVERED] = result.get(Outcome.DELIVERED, 0) + segment.delivered
+def advanced(position: Position, segment: Segment) -> Position:
+    """Return the position of a ring after one more segment."""
+    totals = dict(position.totals)
+    totals[Outcome.DELIVERED] = totals.get(Outcome.DELIVERED, 0) + segment.delivered
     for count in segment.counts:
-        result[count.outcome] = result.get(count.outcome, 0) + count.events
-    return result
+        totals[count.outcome] = totals.get(count.outcome, 0) + count.events
+    return Position(segment.seq_last, totals)
 
 
-def without_rings(batch: Batch, rings: set[int]) -> Batch:
+def without_rings(batch: Batch, rings: Container[int]) -> Batch:
     """Return a batch without what it says about some rings."""
     return Batch(
         batch.batch_seq,

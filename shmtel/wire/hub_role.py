@@ -1,0 +1,289 @@
+"""The hub's side of the protocol, without any input or output.
+
+One HubProtocol lives as long as one stream. A frame of the collector goes into
+`receive`, which judges it and returns what the hub has to do about it; what is
+to be sent is taken out by `outgoing`.
+
+A batch is judged when it is received and takes effect when it is committed,
+after every handler has returned. In between, nothing about its rings changes:
+a batch that turns out to be broken leaves no trace. The position of a ring
+belongs to whoever keeps the table of rings and outlives the stream; this role
+reads it when it judges and replaces it when it commits.
+
+A segment that does not continue its ring is taken out of the batch and
+answered with one resume point. What follows of that ring is taken out without
+a word until a segment fits, because the collector had sent it before it could
+read the answer.
+
+Rules:
+- acks and resume points leave in the order of the work they answer;
+- what a collector may not do is a RemoteProtocolError; nothing was changed then;
+- one caller at a time: the owner holds the lock.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
+from shmtel.wire.frames import (
+    Ack,
+    Batch,
+    Bye,
+    CollectorFrame,
+    Error,
+    Heartbeat,
+    Hello,
+    HubFrame,
+    NamesAdded,
+    Policy,
+    ResumePoint,
+    RingClosed,
+    RingOpened,
+    Segment,
+    Welcome,
+    Worker,
+)
+from shmtel.wire.protocol import (
+    NAMES_MAX,
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+    Position,
+    advanced,
+    batch_flaw,
+    payload_bytes,
+    rings_of,
+    totals_flaw,
+    without_rings,
+)
+
+RINGS_MAX = 65_536  # announced on one stream
+NAME_LENGTH_MAX = 255  # bytes, as in a ring
+WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
+
+
+class RingState(Protocol):
+    """What the protocol needs of an entry in the hub's table."""
+
+    position: Position
+
+
+@dataclass(slots=True)
+class _Ring:
+    state: RingState | None = None
+    name_count: int = 0
+    is_awaiting_fit: bool = False  # a resume point is out; discard until it fits
+
+
+class HubProtocol:
+    """One stream, seen from the hub. See the module for the theory.
+
+    `receive` returns the frame that it judged, as far as it is to be acted on:
+
+    - Hello: answer with `accept` or `end`;
+    - RingOpened: answer with `resume`;
+    - NamesAdded, Bye: note it;
+    - Batch, without what was discarded: do the work, then `commit` it.
+    """
+
+    def __init__(self, terms: Welcome, now_ns: int) -> None:
+        self._terms = terms
+        self._outgoing: deque[HubFrame] = deque()
+        self._rings: list[_Ring] = []
+        self._ring_ids: set[bytes] = set()
+        self._has_hello = False
+        self._last_batch_seq = 0
+        self._working_since_ns: int | None = None
+        self._heartbeat_due_ns = now_ns
+        self._is_welcomed = False
+        self.is_over = False
+        self.discarded_count = 0
+
+    # -- what comes in -------------------------------------------------------
+
+    def receive(
+        self, frame: CollectorFrame | None, now_ns: int
+    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | None:
+        """Judge a frame; None means that there is nothing to do.
+
+        Raises:
+            RemoteProtocolError: the protocol does not allow the frame here.
+        """
+        if isinstance(frame, Hello):
+            return self._on_hello(frame)
+        if not self._has_hello:
+            raise RemoteProtocolError("a frame before Hello")
+        match frame:
+            case RingOpened():
+                return self._on_ring_opened(frame)
+            case NamesAdded():
+                return self._on_names_added(frame)
+            case Batch():
+                return self._on_batch(frame, now_ns)
+            case Bye():
+                return frame
+        return None
+
+    def _on_hello(self, frame: Hello) -> Hello:
+        if self._has_hello:
+            raise RemoteProtocolError("a second Hello")
+        lowest = max(frame.protocol_min, PROTOCOL_MIN)
+        highest = min(frame.protocol_max, PROTOCOL_MAX)
+        if lowest > highest:
+            theirs = f"{frame.protocol_min} to {frame.protocol_max}"
+            ours = f"{PROTOCOL_MIN} to {PROTOCOL_MAX}"
+            raise VersionMismatch(f"protocol {theirs} is offered, {ours} is spoken")
+        self._has_hello = True
+        self._terms = replace(self._terms, protocol=highest)
+        return frame
+
+    def _on_ring_opened(self, frame: RingOpened) -> RingOpened:
+        if frame.ring != len(self._rings) + 1 or frame.ring > RINGS_MAX:
+            raise RemoteProtocolError(f"ring number {frame.ring} is not the next")
+        if frame.ring_id in self._ring_ids:
+            raise RemoteProtocolError("a ring announced twice")
+        _require(totals_flaw(frame.settled_seq, frame.totals))
+        _require(_worker_flaw(frame.worker))
+        self._ring_ids.add(frame.ring_id)
+        self._rings.append(_Ring())
+        return frame
+
+    def _on_names_added(self, frame: NamesAdded) -> NamesAdded:
+        ring = self._ring(frame.ring)
+        if frame.first_event_id != ring.name_count:
+            raise RemoteProtocolError("names with a gap")
+        if ring.name_count + len(frame.names) > NAMES_MAX:
+            raise RemoteProtocolError("more names than a ring can hold")
+        if any(len(name.encode()) > NAME_LENGTH_MAX for name in frame.names):
+            raise RemoteProtocolError("a name longer than a ring can hold")
+        ring.name_count += len(frame.names)
+        return frame
+
+    def _on_batch(self, frame: Batch, now_ns: int) -> Batch:
+        if frame.batch_seq != self._last_batch_seq + 1:
+            raise RemoteProtocolError(f"batch {frame.batch_seq} is not the next")
+        _require(batch_flaw(frame))
+        if payload_bytes(frame) > self._terms.max_batch_bytes:
+            raise RemoteProtocolError("a batch larger than the terms allow")
+        for part in rings_of(frame):
+            if self._ring(part.ring).state is None:
+                raise RemoteProtocolError(f"ring {part.ring} has no resume point")
+        self._last_batch_seq = frame.batch_seq
+        self._working_since_ns = now_ns
+        return without_rings(frame, self._misfits(frame))
+
+    def _misfits(self, batch: Batch) -> set[int]:
+        misfits: set[int] = set()
+        ends: dict[int, int] = {}
+        for part in rings_of(batch):
+            ring = self._rings[part.ring - 1]
+            assert ring.state is not None
+            expected = ends.get(part.ring, ring.state.position.last_seq)
+            if part.ring in misfits or _start(part) != expected:
+                misfits.add(part.ring)
+                self._discard(ring, part)
+            else:
+                ring.is_awaiting_fit = False
+                ends[part.ring] = _end(part)
+        return misfits
+
+    def _discard(self, ring: _Ring, part: Segment | RingClosed) -> None:
+        self.discarded_count += 1
+        if not ring.is_awaiting_fit:
+            ring.is_awaiting_fit = True
+            self._send_resume_point(part.ring)
+
+    # -- what the hub says ---------------------------------------------------
+
+    def accept(self, now_ns: int) -> None:
+        """Welcome the collector."""
+        self._is_welcomed = True
+        self._heartbeat_due_ns = now_ns + self._interval_ns()
+        self._outgoing.append(self._terms)
+
+    def resume(self, ring: int, state: RingState) -> None:
+        """Say where the hub stands with a ring, and keep it up to date."""
+        self._rings[ring - 1].state = state
+        self._send_resume_point(ring)
+
+    def commit(self, batch: Batch) -> None:
+        """Let a batch that `receive` returned take effect, and acknowledge it."""
+        for segment in batch.segments:
+            state = self._rings[segment.ring - 1].state
+            assert state is not None
+            state.position = advanced(state.position, segment)
+        self._working_since_ns = None
+        if self._outgoing and isinstance(self._outgoing[-1], Ack):
+            self._outgoing.pop()  # acks are cumulative: the newest says it all
+        terms = self._terms
+        self._outgoing.append(Ack(batch.batch_seq, terms.ack_level, terms.credit_bytes))
+
+    def push_policy(self, policy: Policy) -> None:
+        """Send the desired state; only the newest of those still waiting goes."""
+        waiting = [frame for frame in self._outgoing if not isinstance(frame, Policy)]
+        self._outgoing = deque([*waiting, policy])
+
+    def end(self, code: int, message: str) -> None:
+        """Tell the collector why, and end the stream."""
+        self._outgoing.append(Error(code, message))
+        self.is_over = True
+
+    def outgoing(self) -> list[HubFrame]:
+        """Take the frames that are to be sent now, in this order."""
+        taken = list(self._outgoing)
+        self._outgoing.clear()
+        return taken
+
+    def tick(self, now_ns: int) -> None:
+        """Send a heartbeat when it is due."""
+        if not self._is_welcomed or self.is_over or now_ns < self._heartbeat_due_ns:
+            return
+        since_ns = self._working_since_ns
+        age_ms = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000
+        self._outgoing.append(Heartbeat(now_ns, age_ms))
+        self._heartbeat_due_ns = now_ns + self._interval_ns()
+
+    def next_tick_ns(self) -> int | None:
+        """Return when the next heartbeat is due; None before the welcome."""
+        return self._heartbeat_due_ns if self._is_welcomed else None
+
+    # -- helpers -------------------------------------------------------------
+
+    def _interval_ns(self) -> int:
+        return self._terms.heartbeat_interval_ms * 1_000_000
+
+    def _send_resume_point(self, ring: int) -> None:
+        state = self._rings[ring - 1].state
+        assert state is not None
+        position = state.position
+        self._outgoing.append(ResumePoint(ring, position.last_seq, position.totals))
+
+    def _ring(self, number: int) -> _Ring:
+        if not 1 <= number <= len(self._rings):
+            raise RemoteProtocolError(f"ring {number} was never opened")
+        return self._rings[number - 1]
+
+
+def _start(part: Segment | RingClosed) -> int:
+    return part.seq_before if isinstance(part, Segment) else part.last_seq
+
+
+def _end(part: Segment | RingClosed) -> int:
+    return part.seq_last if isinstance(part, Segment) else part.last_seq
+
+
+def _worker_flaw(worker: Worker) -> str | None:
+    texts = (
+        worker.worker_id,
+        worker.pool_name,
+        worker.service,
+        worker.argv0,
+        worker.python,
+    )
+    size = sum(map(len, texts))
+    return None if size <= WORKER_TEXT_MAX else f"{size} characters about a worker"
+
+
+def _require(flaw: str | None) -> None:
+    if flaw is not None:
+        raise RemoteProtocolError(flaw)
