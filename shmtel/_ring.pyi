@@ -189,8 +189,10 @@ class Drained:
 class Consumer:
     """The one consumer of a ring: holds the lock on byte 1 of `fd`.
 
-    Owns `fd` from a successful construction on. Every method raises RingError
-    when the ring turns out to be damaged; it stays unusable after that.
+    Owns `fd` from a successful construction on. Whatever reads raises RingError
+    when the ring turns out to be damaged, and does so for good; settle() and
+    the set_ methods go on working, to end the ring in order. A damaged ring may
+    be settled at the cursor with a seq past the cursor's.
     """
 
     def __init__(self, fd: int) -> None: ...

@@ -29,7 +29,8 @@
     X(-11, ERROR_SEQUENCE, "a record's seq is not the next one")                   \
     X(-12, ERROR_NAMES, "the table of names is damaged")                           \
     X(-13, ERROR_ARGUMENT, "the call is wrong")                                    \
-    X(-14, ERROR_MEMORY, "out of memory")
+    X(-14, ERROR_MEMORY, "out of memory")                                          \
+    X(-15, ERROR_IDENTITY, "the identity says what no producer writes")
 
 enum ring_status {
 #define X(number, UPPER, text) RING_##UPPER = number,
