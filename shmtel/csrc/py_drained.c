@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The type Drained: what one pass over a ring took, as read-only attributes.
+ */
+#include "py_consumer.h"
+
+#include <structmember.h>
+
+struct drained {
+    PyObject_HEAD
+    PyObject *events;
+    PyObject *counts;
+    unsigned long long delivered;
+    unsigned long long seq_before;
+    unsigned long long seq_last;
+    unsigned long long position;
+};
+
+static int append_count(PyObject *counts, uint32_t event_id, unsigned outcome,
+                        uint32_t events)
+{
+    if (event_id == RING_EVENT_UNKNOWN)
+        event_id = UINT32_MAX; /* as the uplink says it */
+    PyObject *count = Py_BuildValue("(III)", event_id, outcome, events);
+    if (count == NULL)
+        return -1;
+    int failed = PyList_Append(counts, count);
+    Py_DECREF(count);
+    return failed;
+}
+
+static PyObject *counts_of(const struct ring_consumer *ring,
+                           const struct ring_drained *drained)
+{
+    PyObject *counts = PyList_New(0);
+    uint32_t missing = drained->rejected;
+    for (unsigned kind = 0; counts != NULL && kind < RING_REJECTIONS; kind++) {
+        unsigned outcome = RING_OUTCOME_REJECTED_MALFORMED + kind;
+        for (uint32_t id = 0; missing > 0 && id <= RING_EVENT_UNKNOWN; id++) {
+            uint32_t events = ring->rejected[kind][id];
+            if (events > 0 && append_count(counts, id, outcome, events) < 0) {
+                Py_DECREF(counts);
+                return NULL;
+            }
+            missing -= events;
+        }
+    }
+    return counts;
+}
+
+PyObject *binding_drained(struct binding_state *state, PyObject *events,
+                          const struct ring_consumer *ring,
+                          const struct ring_drained *drained)
+{
+    PyObject *counts = counts_of(ring, drained);
+    if (counts == NULL)
+        return NULL;
+    struct drained *self =
+        (struct drained *)state->drained_type->tp_alloc(state->drained_type, 0);
+    if (self == NULL) {
+        Py_DECREF(counts);
+        return NULL;
+    }
+    self->events = Py_NewRef(events);
+    self->counts = counts;
+    self->delivered = drained->delivered;
+    self->seq_before = drained->seq_before;
+    self->seq_last = drained->seq_last;
+    self->position = drained->position;
+    return (PyObject *)self;
+}
+
+static int drained_traverse(struct drained *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->counts);
+    return 0;
+}
+
+static int drained_clear(struct drained *self)
+{
+    Py_CLEAR(self->counts);
+    return 0;
+}
+
+static void drained_dealloc(struct drained *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    drained_clear(self);
+    Py_CLEAR(self->events);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+#define MEMBER(name, kind, text)                                                       \
+    {#name, kind, offsetof(struct drained, name), READONLY, PyDoc_STR(text)}
+
+static PyMemberDef drained_members[] = {
+    MEMBER(events, T_OBJECT_EX, "One msgpack array32 of the delivered events' arrays."),
+    MEMBER(delivered, T_ULONGLONG, "How many events are in `events`."),
+    MEMBER(seq_before, T_ULONGLONG, "Seq of the last record before this pass."),
+    MEMBER(seq_last, T_ULONGLONG, "Seq of the last record of this pass."),
+    MEMBER(position, T_ULONGLONG, "Position after the last record of this pass."),
+    MEMBER(counts, T_OBJECT_EX,
+           "What is not in `events`: (event id, outcome, events) each; an event id\n"
+           "of 2**32 - 1 is not known."),
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot drained_slots[] = {
+    {Py_tp_doc, PyDoc_STR("What one bounded pass took from a ring, judged.")},
+    {Py_tp_dealloc, drained_dealloc},
+    {Py_tp_traverse, drained_traverse},
+    {Py_tp_clear, drained_clear},
+    {Py_tp_members, drained_members},
+    {0, NULL},
+};
+
+static PyType_Spec drained_spec = {
+    .name = "shmtel._ring.Drained",
+    .basicsize = sizeof(struct drained),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = drained_slots,
+};
+
+int binding_add_drained(PyObject *module, struct binding_state *state)
+{
+    return binding_add_type(module, &drained_spec, &state->drained_type);
+}

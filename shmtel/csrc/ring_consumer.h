@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The consumer's side of a ring: takes what was committed, judges it, and
+ * gives the room back once somebody else has it for good.
+ *
+ * THEORY OF OPERATION
+ * The consumer has a private cursor that runs ahead of `head`. ring_peek()
+ * looks how much there is, ring_drain() copies it into the caller's buffer,
+ * judges each record there, and closes the gaps in place, so that the buffer
+ * ends up as one msgpack array of the accepted events. ring_settle() moves
+ * `head` later, when the hub has acknowledged; ring_rewind() goes back to it
+ * when the stream broke before that.
+ *
+ * RULES
+ * - Nothing allocates, and nothing sees Python. The caller owns all memory.
+ * - Only the control zone (writable) and the producer zone (read-only) are
+ *   mapped; each access to them is guarded. All else is read into a copy.
+ * - Geometry and identity are fixed at attach and never looked at again.
+ * - A record that breaks a rule of its own is rejected and counted; the next
+ *   one is framed all the same. A ring whose framing, order, positions or names
+ *   contradict themselves is damaged for good: nothing more is read from it.
+ *   Its words can still be set and its head moved, to end it in order.
+ */
+#ifndef SHMTEL_RING_CONSUMER_H
+#define SHMTEL_RING_CONSUMER_H
+
+#include "ring_guard.h"
+#include "ring_reader.h"
+
+/* Why a record is rejected. The outcomes of that word follow one another in
+ * the same order from RING_OUTCOME_REJECTED_MALFORMED on. */
+enum ring_rejection {
+    RING_MALFORMED,
+    RING_UNKNOWN_NAME,
+    RING_BAD_THRESHOLD,
+    RING_REJECTIONS
+};
+RING_ASSERT(RING_OUTCOME_REJECTED_MALFORMED + RING_BAD_THRESHOLD ==
+            RING_OUTCOME_REJECTED_BAD_THRESHOLD);
+#define RING_EVENT_UNKNOWN RING_NAMES_MAX /* counts what has no event id */
+
+struct ring_consumer {
+    int fd;                  /* -1: not attached */
+    enum ring_status damage; /* RING_OK, or why nothing more is read */
+    struct ring_geometry geometry;
+    struct ring_region producer_region;
+    struct ring_region control_region;
+    const struct ring_producer_zone *producer;
+    struct ring_control_zone *control;
+    uint64_t tail;                  /* last seen */
+    uint64_t cursor;                /* the next record to drain */
+    uint64_t cursor_seq;            /* of the record before it */
+    struct ring_settlement settled; /* in force; its head is ours */
+    uint32_t active_slot;
+    uint32_t name_count; /* last seen */
+    bool has_rejected;   /* whether the table below holds anything but zeros */
+    /* Of the last drain, by ring_rejection and event id. */
+    uint32_t rejected[RING_REJECTIONS][RING_NAMES_MAX + 1];
+};
+
+/* One pass over a ring: delivered + rejected == seq_last - seq_before. */
+struct ring_drained {
+    size_t size; /* bytes of the msgpack array in the buffer */
+    uint64_t seq_before;
+    uint64_t seq_last;
+    uint64_t position; /* after the last record taken */
+    uint32_t delivered;
+    uint32_t rejected;
+};
+#define RING_BATCH_HEAD 5u /* bytes of the array32 head in front of the events */
+
+/* Locks the consumer's byte, judges the ring and maps two zones of it. `page`
+ * gets the identity. On success the consumer owns `fd`; on failure the caller
+ * still does, and the lock is gone. */
+enum ring_status ring_attach(struct ring_consumer *consumer, int fd,
+                             struct ring_identity_page *page);
+
+/* Unmaps and closes; the lock goes with the descriptor. */
+void ring_detach(struct ring_consumer *consumer);
+
+/* Unmaps and unlocks, and gives the descriptor back to the caller. */
+void ring_release(struct ring_consumer *consumer);
+
+/* Notes that nothing more can be read, unless the status is RING_OK. */
+static inline enum ring_status ring_damaged(struct ring_consumer *consumer,
+                                            enum ring_status status)
+{
+    if (status != RING_OK)
+        consumer->damage = status;
+    return status;
+}
+
+/* Reads how many names are published into `name_count`, and judges it. */
+enum ring_status ring_look_for_names(struct ring_consumer *consumer);
+
+/* Copies the names of the ids [first, name_count); see ring_read_names(). */
+enum ring_status ring_copy_names(struct ring_consumer *consumer, uint32_t first,
+                                 struct ring_names_zone *names);
+
+/* Loads `tail` as it stands; for attach. */
+enum ring_status ring_load_tail(struct ring_consumer *consumer);
+
+/* Loads `tail` and judges it against what was seen before. */
+enum ring_status ring_read_tail(struct ring_consumer *consumer);
+
+/* How many bytes ring_drain() would read with this budget; 0: nothing is there.
+ * The budget counts as one record of the largest size at least. */
+enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
+                           size_t *readable);
+
+/* Takes what ring_peek() promised. `buffer` has room for `readable` bytes. Where
+ * the ring turns out to be damaged, what stands before the damage is delivered
+ * first, and the next call reports. */
+enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
+                            size_t readable, struct ring_drained *drained);
+
+/* Puts the cursor back to head. */
+void ring_rewind(struct ring_consumer *consumer);
+
+/* Moves the cursor behind the record of that seq, through a scratch buffer that
+ * holds the largest record. Where the ring ends before, nothing moves and
+ * `found` is false. */
+enum ring_status ring_skip_to(struct ring_consumer *consumer, uint64_t seq,
+                              uint8_t *scratch, bool *found);
+
+/* Moves head to a position between it and the cursor, with what is final up to
+ * there, so that the next consumer finds both or neither. */
+enum ring_status ring_settle(struct ring_consumer *consumer, uint64_t position,
+                             uint64_t seq, const uint64_t totals[RING_OUTCOME_SLOTS]);
+
+/* Store into the control zone, which `at` points into. */
+enum ring_status ring_store32(struct ring_consumer *consumer, _Atomic uint32_t *at,
+                              uint32_t value);
+enum ring_status ring_store64(struct ring_consumer *consumer, _Atomic uint64_t *at,
+                              uint64_t value);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "ring_observer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* How often a look is repeated that the two sides kept changing. Each lasts
+ * microseconds, and a settlement comes once in milliseconds. */
+#define TRIES 16
+
+/* The control zone first: head only grows towards tail, so a tail that is read
+ * later is not behind it. */
+static enum ring_status read_positions(int fd, struct ring_observation *observation)
+{
+    const struct ring_geometry *geometry = &observation->geometry;
+    struct ring_control_zone *control = &observation->control;
+    enum ring_status status =
+        ring_read(fd, geometry->control_offset, control, sizeof *control);
+    atomic_thread_fence(memory_order_acquire);
+    if (status == RING_OK)
+        status = ring_read_producer(fd, geometry, &observation->producer);
+    if (status != RING_OK)
+        return status;
+    uint64_t tail =
+        atomic_load_explicit(&observation->producer.tail, memory_order_relaxed);
+    uint64_t head = atomic_load_explicit(&control->head, memory_order_relaxed);
+    uint32_t slot = atomic_load_explicit(&control->active_slot, memory_order_relaxed);
+    if (!ring_are_positions(geometry, head, tail))
+        return RING_ERROR_POSITIONS;
+    if (slot > 1 || !ring_is_settlement(geometry, &control->slot[slot], tail) ||
+        control->slot[slot].head < head)
+        return RING_ERROR_SETTLEMENT;
+    observation->tail = tail;
+    observation->settlement = control->slot[slot];
+    return RING_OK;
+}
+
+static bool may_be_a_race(enum ring_status status)
+{
+    return status == RING_ERROR_POSITIONS || status == RING_ERROR_SETTLEMENT;
+}
+
+enum ring_status ring_observe(int fd, struct ring_observation *observation)
+{
+    struct ring_geometry *geometry = &observation->geometry;
+    enum ring_status status = ring_read_identity(fd, &observation->page, geometry);
+    if (status != RING_OK)
+        return status;
+    for (int i = 0; i < TRIES; i++)
+        if (!may_be_a_race(status = read_positions(fd, observation)))
+            break;
+    if (status == RING_OK)
+        status = ring_read_name_count(fd, geometry, &observation->name_count);
+    if (status == RING_OK)
+        status = ring_read_names(fd, geometry, 0, observation->name_count,
+                                 &observation->names);
+    return status;
+}
+
+enum ring_status ring_lock_holder(int fd, int64_t *pid)
+{
+    /* An open-file-description probe, because the classic one reports a
+     * process's own lock as free. */
+    struct flock lock = {.l_type = F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = RING_LOCK_PRODUCER,
+                         .l_len = 1};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+        return RING_ERROR_IO;
+    if (lock.l_type == F_UNLCK)
+        *pid = -1;
+    else
+        *pid = lock.l_pid > 0 ? lock.l_pid : 0;
+    return RING_OK;
+}
