@@ -11,12 +11,16 @@ Rules:
   counts the events as dropped, reason `no_ring`.
 """
 
+from __future__ import annotations
+
 import os
-from typing import TYPE_CHECKING, Any
 
 from shmtel import _ring
 
+TYPE_CHECKING = False  # importing typing would take longer than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from shmtel.config import WorkerConfig
 
 _CURES = {
@@ -44,7 +48,7 @@ def open_ring() -> bool:
     return True
 
 
-def _make_segment(settings: "WorkerConfig") -> None:
+def _make_segment(settings: WorkerConfig) -> None:
     from shmtel import segments
 
     ring_id = os.urandom(16)
@@ -59,7 +63,7 @@ def _make_segment(settings: "WorkerConfig") -> None:
             os.close(fd)
 
 
-def _adopt(fd: int, ring_id: bytes, settings: "WorkerConfig") -> bool:
+def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> bool:
     import atexit
 
     from shmtel import config, resource
@@ -93,7 +97,7 @@ def _parent_ring() -> bytes | None:
     return None
 
 
-def _initial_threshold(settings: "WorkerConfig") -> int:
+def _initial_threshold(settings: WorkerConfig) -> int:
     from shmtel.config import threshold_of
 
     threshold = threshold_of(settings.sampling_rate)
@@ -107,13 +111,13 @@ def _make_plain(*arguments: object) -> tuple[Any, ...] | None:
 
 
 def _decorate(span: _ring.Span, function: Any) -> Any:
-    from shmtel.span import decorate
+    from shmtel.spans import decorate
 
     return decorate(span, function)
 
 
 def _describe_error(metadata: object, error: BaseException) -> dict[str, object]:
-    from shmtel.span import describe_error
+    from shmtel.spans import describe_error
 
     return describe_error(metadata, error)
 

@@ -56,6 +56,7 @@ def run_python(
     """Run a program to its end with telemetry on; it must succeed."""
     done = subprocess.run(
         [sys.executable, *options, "-c", code],
+        cwd="/",  # where no source of ours shadows the installed build
         env=environment(namespace, **variables),
         capture_output=True,
         text=True,

@@ -39,6 +39,7 @@ def run_with(setup: str, namespace: str) -> subprocess.CompletedProcess[str]:
     script = f'set -e\n{setup}\nexec "$0" -c "$1"'
     return subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, sys.executable, CODE],
+        cwd="/",
         env=environment(namespace),
         capture_output=True,
         text=True,
@@ -83,6 +84,7 @@ assert stats["dropped"]["no_ring"] == 1, stats
     with private_namespace() as namespace:
         subprocess.run(
             ["unshare", "-rm", "sh", "-c", script, sys.executable, code],
+            cwd="/",
             env=environment(namespace),
             check=True,
             timeout=60,

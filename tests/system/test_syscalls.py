@@ -44,6 +44,7 @@ def test_no_system_call_in_a_million_emits_and_spans(tmp_path: Path) -> None:
     with private_namespace() as namespace:
         subprocess.run(
             ["strace", "-f", "-o", str(log), sys.executable, "-c", CODE],
+            cwd="/",
             env=environment(namespace, SHMTEL_RING_SIZE="1GiB"),
             check=True,
             timeout=100,
@@ -101,7 +102,10 @@ def test_events_are_still_readable_afterwards() -> None:
     with private_namespace() as namespace:
         code = CODE.replace(str(COUNT), "5")
         subprocess.run(
-            [sys.executable, "-c", code], env=environment(namespace), check=True
+            [sys.executable, "-c", code],
+            cwd="/",
+            env=environment(namespace),
+            check=True,
         )
         (ring,) = left_rings(namespace)
         assert len(ring.events) == 3 * 15

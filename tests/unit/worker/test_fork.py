@@ -1,5 +1,7 @@
 """One ring per process, however the process was made."""
 
+from pathlib import Path
+
 import pytest
 
 from shmtel import segments
@@ -98,13 +100,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_multiprocessing(method: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_multiprocessing(method: str, tmp_path: Path) -> None:
     """Each worker of each start method has a ring with its events."""
-    path = tmp_path_factory.mktemp("program") / "program.py"
+    path = tmp_path / "program.py"
     path.write_text(MULTIPROCESSING.replace("METHOD", method))
-    runner = f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')"
-    if method != "fork":  # these import the program by its path, as a main module
-        runner = f"import os, sys; os.execv(sys.executable, ['python', {str(path)!r}])"
+    # Run by its path, because two of the methods import it again as a main module.
+    runner = f"import os, sys; os.execl(sys.executable, sys.executable, {str(path)!r})"
     with private_namespace() as namespace:
         run_python(runner, namespace)
         rings = left_rings(namespace)
