@@ -1,0 +1,103 @@
+"""What stays of a ring when it is gone: its identity, totals and claims.
+
+Plain data with a JSON form: a hostile worker can claim numbers that no database
+integer holds, and JSON holds any.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+_Key = TypeVar("_Key", int, str)
+
+
+def add_counts(left: Mapping[_Key, int], right: Mapping[_Key, int]) -> dict[_Key, int]:
+    """Return the sum of two tables of counts, key by key."""
+    result = dict(left)
+    for key, count in right.items():
+        result[key] = result.get(key, 0) + count
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The producer's own counters; a worker may say what it likes here."""
+
+    committed: int = 0
+    sampled_out: int = 0
+    filtered: int = 0
+    disabled: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def plus(self, other: "Claims") -> "Claims":
+        """Return the sum of both."""
+        return Claims(
+            self.committed + other.committed,
+            self.sampled_out + other.sampled_out,
+            self.filtered + other.filtered,
+            self.disabled + other.disabled,
+            add_counts(self.dropped, other.dropped),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRing:
+    """A ring that was drained to its end, acknowledged and removed."""
+
+    ring_id: bytes
+    worker_id: str
+    pool_name: str
+    pid: int
+    closed_ns: int
+    reason: str
+    last_seq: int
+    totals: Mapping[int, int]  # events by outcome; they sum to last_seq
+    claims: Claims
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedRings:
+    """The sum of the finished rings that are too old for a row of their own."""
+
+    rings: int = 0
+    last_seq: int = 0
+    totals: Mapping[int, int] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims)
+
+    def plus(self, ring: FinishedRing) -> "FoldedRings":
+        """Return the sum with one more ring in it."""
+        return FoldedRings(
+            self.rings + 1,
+            self.last_seq + ring.last_seq,
+            add_counts(self.totals, ring.totals),
+            self.claims.plus(ring.claims),
+        )
+
+
+def ring_to_json(ring: FinishedRing) -> str:
+    """Return a finished ring as text, without its id and time."""
+    fields = asdict(ring)
+    del fields["ring_id"], fields["closed_ns"]
+    return json.dumps(fields)
+
+
+def ring_from_json(ring_id: bytes, closed_ns: int, text: str) -> FinishedRing:
+    """Read what `ring_to_json` wrote."""
+    fields = _with_counts(json.loads(text))
+    return FinishedRing(ring_id=ring_id, closed_ns=closed_ns, **fields)
+
+
+def folded_to_json(folded: FoldedRings) -> str:
+    """Return the folded rings as text."""
+    return json.dumps(asdict(folded))
+
+
+def folded_from_json(text: str) -> FoldedRings:
+    """Read what `folded_to_json` wrote."""
+    return FoldedRings(**_with_counts(json.loads(text)))
+
+
+def _with_counts(fields: dict[str, Any]) -> dict[str, Any]:
+    totals = {int(outcome): int(events) for outcome, events in fields["totals"].items()}
+    return fields | {"totals": totals, "claims": Claims(**fields["claims"])}

@@ -1,0 +1,225 @@
+"""What a collector remembers over restarts: a small SQLite database.
+
+It holds the stable id of this host (per namespace), the epoch of the last
+start, and one row per finished ring, so that the ledger still balances when the
+ring itself is gone. Beyond MAX_ROWS the oldest rows are folded into one sum, in
+the transaction that adds the new row; what was counted stays counted.
+
+Rules:
+- a database that cannot be used is set aside, never deleted, and never keeps
+  the collector from starting; whoever opens it learns of it from `set_aside`;
+- a ring is written by its id, so writing it twice changes nothing (unless
+  MAX_ROWS others were finished in between, and it has been folded);
+- nothing here knows about rings or streams.
+"""
+
+import contextlib
+import sqlite3
+import uuid
+from pathlib import Path
+
+from shmtel.errors import ShmtelError
+from shmtel_collector.finished import (
+    FinishedRing,
+    FoldedRings,
+    folded_from_json,
+    folded_to_json,
+    ring_from_json,
+    ring_to_json,
+)
+
+MAX_ROWS = 10_000
+SCHEMA_VERSION = 1
+_BUSY_SECONDS = 1.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS finished (
+    ring_id BLOB PRIMARY KEY,
+    closed_ns INTEGER NOT NULL,
+    ring TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS finished_by_age ON finished (closed_ns);
+CREATE TABLE IF NOT EXISTS folded (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    rings TEXT NOT NULL
+);
+"""
+_UPSERT = "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)"
+_UPSERT_FOLDED = "INSERT OR REPLACE INTO folded VALUES (0, ?)"
+_FINISHED = "SELECT ring_id, closed_ns, ring FROM finished ORDER BY closed_ns, ring_id"
+# Of the file itself; all else speaks of the directory, the disk or a neighbour.
+_DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class StateError(ShmtelError):
+    """The state cannot be read or written; the text names the cure."""
+
+
+class State:
+    """The open database of one namespace, for its one collector."""
+
+    def __init__(self, path: Path, max_rows: int = MAX_ROWS) -> None:
+        """Open the database, making it and its directory where needed.
+
+        Raises:
+            StateError: the directory cannot be used.
+        """
+        self.path = path
+        self.set_aside: Path | None = None
+        self._max_rows = max_rows
+        _make_directory(path.parent)
+        try:
+            self._database = _open(path)
+        except sqlite3.Error as error:
+            self._database = self._start_over(error)
+
+    def host_id(self) -> str:
+        """Return the id of this host and namespace, made once."""
+        stored = self._fact("host_id")
+        if stored is None:
+            stored = str(uuid.uuid4())
+            self._store_fact("host_id", stored)
+        return stored
+
+    def next_epoch(self, realtime_ns: int) -> int:
+        """Return an epoch beyond every earlier one, and remember it."""
+        stored = self._fact("epoch")
+        epoch = max(int(stored) + 1 if stored is not None else 0, realtime_ns)
+        self._store_fact("epoch", str(epoch))
+        return epoch
+
+    def finish(self, ring: FinishedRing) -> None:
+        """Write down a finished ring; a second time changes nothing.
+
+        Raises:
+            StateError: it is not written; nothing has changed.
+        """
+        try:
+            with self._database as database:
+                row = (ring.ring_id, ring.closed_ns, ring_to_json(ring))
+                database.execute(_UPSERT, row)
+                self._fold(database)
+        except sqlite3.Error as error:
+            raise StateError(f"cannot write {self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _fact(self, name: str) -> str | None:
+        query = "SELECT value FROM facts WHERE name = ?"
+        row = self._database.execute(query, (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _store_fact(self, name: str, value: str) -> None:
+        statement = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
+        try:
+            with self._database as database:
+                database.execute(statement, (name, value))
+        except sqlite3.Error as error:
+            raise StateError(_directory_text(self.path.parent, error)) from error
+
+    def _fold(self, database: sqlite3.Connection) -> None:
+        count = database.execute("SELECT count(*) FROM finished").fetchone()[0]
+        if count <= self._max_rows:
+            return
+        folded = _read_folded(database)
+        oldest = database.execute(f"{_FINISHED} LIMIT ?", (count - self._max_rows,))
+        for row in oldest.fetchall():
+            folded = folded.plus(ring_from_json(*row))
+            database.execute("DELETE FROM finished WHERE ring_id = ?", (row[0],))
+        database.execute(_UPSERT_FOLDED, (folded_to_json(folded),))
+
+    def _start_over(self, error: sqlite3.Error) -> sqlite3.Connection:
+        try:
+            if not _is_damage(error):
+                raise error
+            self.set_aside = _move_aside(self.path)
+            return _open(self.path)
+        except (sqlite3.Error, OSError) as again:
+            raise StateError(_directory_text(self.path.parent, again)) from again
+
+
+def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
+    """Read the finished rings of a database without changing it.
+
+    Raises:
+        StateError: there is a database, and it cannot be read.
+    """
+    if not path.exists():
+        return [], FoldedRings()
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(_connect(uri)) as database, database:
+            database.execute("BEGIN")  # both reads see the same moment
+            rows = database.execute(_FINISHED).fetchall()
+            return [ring_from_json(*row) for row in rows], _read_folded(database)
+    except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+        raise StateError(f"cannot read {path}: {error}") from error
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = _connect(path.absolute().as_uri())
+    try:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"made by another version ({version})")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _check(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection) -> None:
+    """Read all that a collector will need; damage shows here, not later."""
+    verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(str(verdict))
+    try:
+        _read_folded(database)
+        epoch = database.execute("SELECT value FROM facts WHERE name = 'epoch'")
+        int((epoch.fetchone() or ["0"])[0])
+        for row in database.execute(_FINISHED):
+            ring_from_json(*row)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _DAMAGE
+
+
+def _move_aside(path: Path) -> Path:
+    number = 1
+    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):  # they belong to the file that was moved
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return target
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(_directory_text(directory, error)) from error
+
+
+def _directory_text(directory: Path, error: Exception) -> str:
+    return f"cannot keep state in {directory}: {error}; choose another with --state-dir"
+
+
+def _read_folded(database: sqlite3.Connection) -> FoldedRings:
+    row = database.execute("SELECT rings FROM folded").fetchone()
+    return FoldedRings() if row is None else folded_from_json(row[0])
