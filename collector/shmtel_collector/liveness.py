@@ -1,0 +1,109 @@
+"""Is the worker of a ring dead? Proven, or not said.
+
+Theory. A producer holds a POSIX record lock on its segment for life, and the
+kernel drops that lock when the process dies, even while its corpse waits for a
+parent. While the lock is held the worker is alive, in whatever pid namespace,
+stopped or not. A free lock alone proves nothing: a process loses it by closing
+any other descriptor of the segment. So the pid that the kernel names as the
+holder is pinned once with a pidfd, and death means that the lock is free and
+one more thing says so:
+
+- the state says closed: the worker left the ring itself;
+- the ring was made before the host last booted;
+- the pinned process has exited;
+- the pid of the identity is absent, or belongs to a younger process, and the
+  identity speaks of the collector's own pid namespace.
+
+Rules: the lock is read first, so that what is found after cannot be older than
+the proof; what cannot be proven is UNPROVEN, and the caller retires the ring.
+"""
+
+import os
+from collections.abc import Callable
+from enum import Enum
+
+from shmtel import _ring
+from shmtel_collector import procfs
+from shmtel_collector.procfs import Host
+
+
+class Verdict(Enum):
+    """What is known about the worker of a ring."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNPROVEN = "unproven"
+
+
+class ProcessWatch:
+    """Watches the process behind one ring; `fd` stays the caller's."""
+
+    __slots__ = ("_fd", "_host", "_identity", "pidfd")
+
+    def __init__(self, identity: "_ring.Identity", fd: int, host: Host) -> None:
+        self._identity = identity
+        self._fd = fd
+        self._host = host
+        self.pidfd: int | None = None
+
+    def probe(self, is_closed: Callable[[], bool]) -> Verdict:
+        """Judge now; `is_closed` reads what the ring's own state says."""
+        try:
+            holder = _ring.lock_holder(self._fd)
+        except _ring.RingError:  # no answer proves nothing
+            return Verdict.ALIVE
+        if holder is not None:
+            self._pin(holder)
+            return Verdict.ALIVE
+        if is_closed() or self._is_of_another_boot() or self._is_gone():
+            return Verdict.DEAD
+        return Verdict.UNPROVEN
+
+    def close(self) -> None:
+        """Let go of the process."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+    def _pin(self, pid: int) -> None:
+        """Hold on to the holder, so that its pid can be reused without harm."""
+        if self.pidfd is not None or pid <= 0:
+            return
+        try:
+            pidfd = procfs.open_pidfd(pid)
+        except ProcessLookupError:  # it died just now; the next probe tells
+            return
+        if pidfd is None:
+            return
+        if procfs.start_time(pid) != self._identity["start_time"]:
+            os.close(pidfd)  # the pid was reused between the two calls
+            return
+        self.pidfd = pidfd
+
+    def _is_of_another_boot(self) -> bool:
+        boot_id = self._identity["boot_id"]
+        is_known = any(boot_id) and any(self._host.boot_id)
+        return is_known and boot_id != self._host.boot_id
+
+    def _is_gone(self) -> bool:
+        if self.pidfd is not None:
+            return procfs.has_exited(self.pidfd)
+        namespace = self._identity["pid_namespace"]
+        if namespace == 0 or namespace != self._host.pid_namespace:
+            return False
+        return self._is_absent(self._identity["pid"])
+
+    def _is_absent(self, pid: int) -> bool:
+        """Look the pid up; hidden processes (hidepid) are not absent ones."""
+        try:
+            pidfd = procfs.open_pidfd(pid)
+        except ProcessLookupError:
+            return True
+        if pidfd is None:
+            return False
+        try:
+            started = procfs.start_time(pid)
+            is_another = started not in (None, self._identity["start_time"])
+            return is_another or procfs.has_exited(pidfd)
+        finally:
+            os.close(pidfd)

@@ -1,0 +1,60 @@
+"""Facts about processes, from the kernel: what proves who is alive.
+
+Rules: a fact that cannot be had is None or empty, never a guess; callers treat
+"not known" as "not proven".
+"""
+
+import os
+import select
+from dataclasses import dataclass
+
+from shmtel import resource
+
+_START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What this process knows of its surroundings; empty where it does not."""
+
+    boot_id: bytes
+    pid_namespace: int
+
+
+def this_host() -> Host:
+    """Return the boot and the pid namespace that this process lives in."""
+    try:
+        return Host(resource.boot_id(), resource.pid_namespace())
+    except (OSError, ValueError):  # no /proc: then nothing can be compared
+        return Host(b"", 0)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks after boot."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The command, in brackets, may hold anything, brackets too.
+            return int(file.read().rpartition(b")")[2].split()[_START_TIME_FIELD])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def open_pidfd(pid: int) -> int | None:
+    """Return a descriptor that refers to the process for good; None if refused.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (OSError, OverflowError):
+        return None
+
+
+def has_exited(pidfd: int) -> bool:
+    """Say whether the process of a pidfd is gone, a zombie included."""
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    return bool(poller.poll(0))
