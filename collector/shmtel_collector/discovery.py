@@ -1,0 +1,128 @@
+"""Finds rings as they appear, and leaves alone what is not one.
+
+The directory's time of change is looked at on each tick: one system call. When
+it has moved the directory is listed, and once more a moment later, because that
+time is coarse; it is listed each second in any case.
+
+What a segment can be:
+- a ring: its consumer is made and handed over, once;
+- not a ring yet (no magic): looked at again on each listing; removed when
+  nobody holds its lock and it is older than a minute;
+- locked by another consumer: looked at again, and logged once;
+- refused (damaged, another version, not readable): counted by reason, logged
+  once, and left alone for as long as it is there.
+
+Rules: rings of this very process are never opened (closing their descriptor
+would drop the lock that proves the process alive).
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from shmtel import _ring, segments
+from shmtel.errors import SegmentError
+from shmtel_collector.logs import ConditionLog
+
+RESCAN_NS = 1_000_000_000
+SETTLE_NS = 20_000_000  # the kernel stamps directories once per clock tick
+ABANDONED_SECONDS = 60.0
+
+
+class Discovery:
+    """Looks for the rings of one namespace."""
+
+    def __init__(self, namespace: str, log: ConditionLog) -> None:
+        self._namespace = namespace
+        self._log = log
+        self._attached: set[str] = set()
+        self._refused: set[str] = set()
+        self._changed_ns = -1
+        self._next_scan_ns = 0
+        self.refusals: Counter[str] = Counter()
+
+    def poll(self, now_ns: int) -> Iterator[tuple[str, _ring.Consumer]]:
+        """Yield each ring that has appeared, with its consumer."""
+        if not self._is_due(now_ns):
+            return
+        present = set(segments.scan(self._namespace))
+        self._refused &= present
+        own = {
+            segments.segment_name(self._namespace, ring_id)
+            for ring_id in _ring.own_rings()
+        }
+        for name in sorted(present - self._attached - self._refused - own):
+            consumer = self._open(name)
+            if consumer is not None:
+                self._attached.add(name)
+                yield name, consumer
+
+    def forget(self, name: str) -> None:
+        """Drop a ring that was finished and removed."""
+        self._attached.discard(name)
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Leave a segment alone from now on."""
+        self._attached.discard(name)
+        self._refused.add(name)
+        self.refusals[reason] += 1
+
+    def _is_due(self, now_ns: int) -> bool:
+        changed_ns = segments.changed_ns()
+        if changed_ns != self._changed_ns:
+            self._changed_ns = changed_ns
+            self._next_scan_ns = now_ns + SETTLE_NS
+            return True
+        if now_ns >= self._next_scan_ns:
+            self._next_scan_ns = now_ns + RESCAN_NS
+            return True
+        return False
+
+    def _open(self, name: str) -> _ring.Consumer | None:
+        try:
+            fd = segments.open_segment(name, writable=True)
+        except SegmentError as error:
+            if os.path.lexists(f"{segments.DIRECTORY}/{name}"):
+                self._log.warning(f"open {name}", "left alone: %s", error)
+                self.refuse(name, "not_readable")
+            return None
+        try:
+            return self._check_name(name, _ring.Consumer(fd))
+        except _ring.RingLocked:
+            self._log.warning(f"locked {name}", "ring %s has another consumer", name)
+        except _ring.RingError as error:
+            self._judge(name, fd, error)
+        os.close(fd)
+        return None
+
+    def _check_name(self, name: str, consumer: _ring.Consumer) -> _ring.Consumer | None:
+        """Refuse a ring under another ring's name: ids must not be borrowed."""
+        ring_id = consumer.identity["ring_id"]
+        if segments.segment_name(self._namespace, ring_id) == name:
+            return consumer
+        self._log.warning(f"refused {name}", "ring %s has another id inside", name)
+        self.refuse(name, "wrong_name")
+        consumer.close()
+        return None
+
+    def _judge(self, name: str, fd: int, error: _ring.RingError) -> None:
+        if error.reason != "no_magic":
+            self._log.warning(f"refused {name}", "ring %s is refused: %s", name, error)
+            self.refuse(name, error.reason)
+        elif _is_abandoned(fd):
+            self._log.info("removing %s: its maker never finished it", name)
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        try:
+            segments.unlink(name)
+        except SegmentError as error:
+            self._log.warning(f"remove {name}", "%s", error)
+            self.refuse(name, "not_removable")
+
+
+def _is_abandoned(fd: int) -> bool:
+    status = os.fstat(fd)
+    age_seconds = time.time() - max(status.st_mtime, status.st_ctime)
+    return age_seconds > ABANDONED_SECONDS and _ring.lock_holder(fd) is None

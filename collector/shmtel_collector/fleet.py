@@ -1,0 +1,173 @@
+"""All rings of the namespace: attached, looked after, and removed in the end.
+
+Each tick looks for new rings. Once a second every ring gets a sign of life, its
+new names are read, and its worker is probed; a worker whose process could be
+pinned is noticed within milliseconds of its exit, since its pidfd is watched.
+
+The end of a ring, each step repeatable after a kill at any point: the hub has
+acknowledged its closing → its totals are in the state database → its segment is
+removed → its consumer is closed.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from shmtel import _ring, segments
+from shmtel.errors import SegmentError
+from shmtel.wire.frames import Policy
+from shmtel_collector.discovery import Discovery
+from shmtel_collector.lifeline import Lifeline
+from shmtel_collector.logs import ConditionLog
+from shmtel_collector.policy import compile_policy
+from shmtel_collector.procfs import Host
+from shmtel_collector.ring import Ring, State
+from shmtel_collector.state import State as Database
+from shmtel_collector.state import StateError
+
+ROUND_NS = 1_000_000_000
+
+
+class PidWatcher(Protocol):
+    """Calls back when a descriptor becomes readable."""
+
+    def add(self, fd: int, callback: Callable[[], None]) -> None:
+        """Begin to watch."""
+
+    def remove(self, fd: int) -> None:
+        """Cease to watch."""
+
+
+class Fleet:
+    """The rings that this collector serves."""
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        database: Database,
+        watcher: PidWatcher,
+        host: Host,
+        epoch: int,
+        log: ConditionLog,
+    ) -> None:
+        self.rings: dict[bytes, Ring] = {}
+        self.policy: Policy | None = None
+        self.quarantined: Counter[str] = Counter()
+        self.finished = 0
+        self._lifelines: dict[bytes, Lifeline] = {}
+        self._damaged: set[bytes] = set()
+        self._discovery = discovery
+        self._database = database
+        self._watcher = watcher
+        self._watched: set[int] = set()
+        self._host = host
+        self._epoch = epoch
+        self._log = log
+        self._next_round_ns = 0
+        self._realtime_ns = 0
+
+    def tick(self, now_ns: int, realtime_ns: int) -> list[Ring]:
+        """Look for rings and look after them; return those that are new."""
+        self._realtime_ns = realtime_ns
+        attached = [
+            self._attach(name, consumer)
+            for name, consumer in self._discovery.poll(now_ns)
+        ]
+        if attached or now_ns >= self._next_round_ns:
+            self._next_round_ns = now_ns + ROUND_NS
+            self._go_round(now_ns)
+        return attached
+
+    def set_policy(self, policy: Policy) -> None:
+        """Bring every ring to a new policy, at once."""
+        self.policy = policy
+        for ring in self.rings.values():
+            self.apply_policy(ring)
+
+    def apply_policy(self, ring: Ring) -> None:
+        """Bring one ring to the policy in force, its new names included."""
+        if self.policy is not None:
+            worker_id = ring.worker.worker_id
+            ring.control.apply(compile_policy(self.policy, worker_id, ring.names))
+
+    def note_damage(self, ring: Ring) -> None:
+        """Count and log a ring that has turned out to be damaged, once."""
+        if ring.source.damage is None or ring.ring_id in self._damaged:
+            return
+        self._damaged.add(ring.ring_id)
+        self.quarantined[ring.source.damage] += 1
+        self._log.warning(
+            f"quarantined {ring.name}",
+            "ring %s of worker %s is quarantined: %s",
+            ring.name,
+            ring.worker.worker_id,
+            _ring.STATUSES.get(ring.source.damage, ring.source.damage),
+        )
+
+    def remove(self, ring: Ring) -> None:
+        """Write down a ring whose closing is acknowledged, and remove it.
+
+        What fails is logged, and tried again on the next round.
+        """
+        ring.state = State.CLOSED
+        self.note_damage(ring)
+        try:
+            self._database.finish(ring.finished(self._realtime_ns))
+            segments.unlink(ring.name)
+        except (StateError, SegmentError) as error:
+            self._log.warning(
+                f"remove {ring.name}", "ring %s stays: %s", ring.name, error
+            )
+            return
+        self.finished += 1
+        self._discovery.forget(ring.name)
+        self._detach(ring)
+
+    def close(self) -> None:
+        """Let go of all rings; they stay where they are."""
+        for ring in list(self.rings.values()):
+            self._detach(ring)
+
+    def _attach(self, name: str, consumer: _ring.Consumer) -> Ring:
+        ring = Ring(name, consumer)
+        self.rings[ring.ring_id] = ring
+        self._lifelines[ring.ring_id] = Lifeline(ring, self._host)
+        return ring
+
+    def _detach(self, ring: Ring) -> None:
+        lifeline = self._lifelines.pop(ring.ring_id)
+        self._unwatch(lifeline)
+        lifeline.close()
+        ring.source.close()
+        self._damaged.discard(ring.ring_id)
+        del self.rings[ring.ring_id]
+
+    def _go_round(self, now_ns: int) -> None:
+        for ring_id, ring in list(self.rings.items()):
+            if ring.state is State.CLOSED:
+                self.remove(ring)
+                continue
+            ring.control.beat(self._epoch, self._realtime_ns)
+            ring.read_names()
+            self.apply_policy(ring)
+            self._probe(self._lifelines[ring_id], now_ns)
+            self.note_damage(ring)
+
+    def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
+        lifeline.probe(now_ns)
+        pidfd = lifeline.pidfd
+        if lifeline.ring.end is not None:
+            self._unwatch(lifeline)
+        elif pidfd is not None and pidfd not in self._watched:
+            self._watched.add(pidfd)
+            self._watcher.add(pidfd, lambda: self._on_exit(lifeline))
+
+    def _on_exit(self, lifeline: Lifeline) -> None:
+        """A pinned worker has exited; its lock may take a moment longer to go."""
+        self._unwatch(lifeline)
+        self._next_round_ns = 0
+
+    def _unwatch(self, lifeline: Lifeline) -> None:
+        if lifeline.pidfd in self._watched:
+            self._watched.discard(lifeline.pidfd)
+            self._watcher.remove(lifeline.pidfd)

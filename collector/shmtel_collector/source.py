@@ -1,0 +1,160 @@
+"""A ring's consumer, made safe to use: damage becomes a fact, not an exception.
+
+A worker can spoil its ring at any time, so every call of the consumer can
+raise. Here the first RingError is kept as `damage`; from then on nothing is
+read any more, and each call answers with what its caller can live with. The
+control zone can still be written, to end the ring in order.
+
+How many events a damaged ring still holds is the worker's claim (its committed
+counter), believed as far as the unread bytes can hold that many of the smallest
+records.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from shmtel import _ring
+from shmtel_collector.finished import Claims
+
+SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
+
+_T = TypeVar("_T")
+
+
+class Source:
+    """The consumer of one ring, and what is wrong with it.
+
+    `cursor` and `cursor_seq` say where the next drain begins.
+    """
+
+    def __init__(self, consumer: _ring.Consumer) -> None:
+        self._consumer = consumer
+        self._fd = os.dup(consumer.fileno())  # to observe with, and to start anew
+        self.identity = consumer.identity
+        self.capacity = self.identity["capacity"]
+        self.head = consumer.head
+        self.settled_seq = consumer.settled_seq
+        self.totals = consumer.totals
+        self.cursor = consumer.cursor
+        self.cursor_seq = consumer.cursor_seq
+        self.damage: str | None = None
+        self._tail = self.cursor
+        if self.cursor_seq != self.settled_seq:  # it speaks of a spool; there is none
+            self.spoil("settlement")
+
+    def fileno(self) -> int:
+        """Return a descriptor of the segment; it lives until `close`."""
+        return self._fd
+
+    def tail(self) -> int:
+        """Return the tail; of a damaged ring the last that made sense."""
+        if self.damage is None:
+            self._tail = self._try(lambda: self._consumer.tail(), self._tail)
+        return self._tail
+
+    def drain(self, budget_bytes: int) -> _ring.Drained | None:
+        """Take what is there, up to a budget."""
+        if self.damage is not None:
+            return None
+        drained = self._try(lambda: self._consumer.drain(budget_bytes), None)
+        if drained is not None:
+            self.cursor, self.cursor_seq = drained.position, drained.seq_last
+        return drained
+
+    def settle(self, position: int, seq: int, totals: list[int]) -> None:
+        """Release what the hub has acknowledged, also of a damaged ring."""
+        self.head, self.settled_seq, self.totals = position, seq, totals
+        try:
+            self._try(lambda: self._consumer.settle(position, seq, totals), None)
+        except ValueError:
+            if self.damage is None:
+                raise
+            # More than its bytes can hold is lost: known here and to the hub.
+
+    def skip_to(self, seq: int) -> bool:
+        """Move the cursor past the record of a seq; False: there is none."""
+        is_there = self._try(lambda: self._consumer.skip_to(seq), False)
+        self._read_cursor()
+        return is_there
+
+    def rewind(self) -> None:
+        """Go back to `head`; a damaged ring is read again up to its damage."""
+        if self.damage is not None:
+            self._start_anew()
+        self._try(lambda: self._consumer.rewind(), None)
+        self._read_cursor()
+
+    def names(self, first_event_id: int) -> list[str]:
+        """Return the names registered from an event id on."""
+        return self._try(lambda: self._consumer.names(first_event_id), [])
+
+    def write(self, action: Callable[[_ring.Consumer], None]) -> None:
+        """Write into the control zone."""
+        self._try(lambda: action(self._consumer), None)
+
+    def claims(self) -> Claims | None:
+        """Return the worker's own counters; None: unreadable."""
+        counters = self._counters()
+        if counters is None:
+            return None
+        return Claims(
+            counters["committed"],
+            counters["sampled_out"],
+            counters["filtered"],
+            counters["disabled"],
+            counters["dropped"],
+        )
+
+    def is_marked_closed(self) -> bool:
+        """Say whether the worker left the ring in good order; False if unreadable."""
+        counters = self._counters()
+        return counters is not None and counters["closed"]
+
+    def claimed_seq(self) -> int:
+        """Return up to which seq events were committed, as far as plausible."""
+        counters = self._counters()
+        if counters is None:  # nothing is known of what followed
+            return self.cursor_seq
+        # A tail that makes no sense says nothing about how much there is.
+        is_tail_wild = self.damage == "positions"
+        unread_bytes = self.capacity if is_tail_wild else self._tail - self.cursor
+        limit = self.cursor_seq + unread_bytes // SMALLEST_RECORD_BYTES
+        return max(min(counters["committed"], limit), self.cursor_seq)
+
+    def spoil(self, reason: str) -> None:
+        """Declare the ring damaged."""
+        if self.damage is None:
+            self.damage = reason
+
+    def close(self) -> None:
+        """Let go of the ring, and of its lock."""
+        self._consumer.close()
+        os.close(self._fd)
+
+    def _try(self, action: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return action()
+        except _ring.RingError as error:
+            self.spoil(error.reason)
+            return otherwise
+
+    def _counters(self) -> "_ring.Counters | None":
+        return self._try(lambda: self._consumer.counters(), None)
+
+    def _read_cursor(self) -> None:
+        if self.damage is None:
+            self.cursor = self._consumer.cursor
+            self.cursor_seq = self._consumer.cursor_seq
+
+    def _start_anew(self) -> None:
+        """Make a new consumer; both share the file, so the lock stays ours."""
+        fd = os.dup(self._fd)
+        try:
+            consumer = _ring.Consumer(fd)
+        except _ring.RingError:  # then the old one still serves to end the ring
+            os.close(fd)
+            return
+        self._consumer.close()
+        self._consumer = consumer
+        self.damage = None
