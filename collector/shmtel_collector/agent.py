@@ -1,0 +1,133 @@
+"""The loop: looks for rings, drains them, sleeps until there is a reason not to.
+
+One thread. The uplink's tasks run while the loop sleeps, so the loop is never
+made to wait for the stream. It wakes at the next tick, or sooner: more waits in
+a ring than a tick should hold, the hub has made room, a worker has died.
+
+Stopping: a last pass or more, up to a second for the answers, a farewell, and
+the channel is closed within a deadline. What is not acknowledged by then stays
+in the rings, for the next collector.
+"""
+
+import asyncio
+import contextlib
+import time
+
+from shmtel.errors import ShmtelError
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel_collector.fleet import Fleet
+from shmtel_collector.logs import ConditionLog
+from shmtel_collector.pace import Pace
+from shmtel_collector.session import Session
+from shmtel_collector.uplink import Uplink
+
+ANSWER_SECONDS = 1.0
+FAREWELL_SECONDS = 0.2
+CLOSE_SECONDS = 0.5
+# After a pause this long of our own, what the hub sent is still unread: its
+# silence says nothing.
+STALL_NS = 500_000_000
+
+
+class Superseded(ShmtelError):
+    """A newer collector of the same host and namespace has taken over."""
+
+
+class Agent:
+    """Runs a fleet and its session until told to stop."""
+
+    def __init__(
+        self, fleet: Fleet, session: Session, hub: str, log: ConditionLog
+    ) -> None:
+        self._fleet = fleet
+        self._session = session
+        self._uplink = Uplink(hub, session, self._on_received, log)
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._last_ns = time.monotonic_ns()
+        self._pace = Pace(self._last_ns)
+
+    def stop(self) -> None:
+        """End the loop soon."""
+        self._is_stopping = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Make the next pass now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            Superseded: the hub has given this collector's place to another.
+        """
+        uplink = asyncio.create_task(self._uplink.run())
+        try:
+            while not self._is_stopping:
+                self._check(uplink)
+                await self._sleep(self._step())
+            await self._say_farewell()
+        finally:
+            uplink.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await uplink
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._uplink.close(), CLOSE_SECONDS)
+
+    def _check(self, uplink: asyncio.Task[None]) -> None:
+        if self._session.fenced is not None:
+            raise Superseded(
+                f"gave way: {self._session.fenced}. One collector per host and "
+                "namespace; do hosts share a copied --state-dir?"
+            )
+        if uplink.done():  # it never ends by itself
+            uplink.result()
+
+    def _step(self) -> int:
+        """Do all that is due; return how many ns the next step may wait."""
+        now_ns = time.monotonic_ns()
+        for ring in self._fleet.tick(now_ns, time.time_ns()):
+            self._session.open(ring)
+            self._pace.hurry()
+        self._tick_session(now_ns)
+        found = self._session.drain()
+        self._uplink.flush()
+        self._pace.observe(now_ns, found.events, found.fill)
+        return 0 if self._session.wants_pass else self._pace.interval_ns()
+
+    def _tick_session(self, now_ns: int) -> None:
+        has_stalled = now_ns - self._last_ns > STALL_NS
+        self._last_ns = now_ns
+        if has_stalled:
+            return
+        try:
+            self._session.tick(now_ns)
+        except RemoteProtocolError as error:
+            self._uplink.abort(str(error))
+
+    def _on_received(self) -> None:
+        """A frame of the hub was acted on."""
+        if self._session.wants_pass or self._session.fenced is not None:
+            self._wake.set()
+
+    async def _sleep(self, delay_ns: int) -> None:
+        if delay_ns == 0:
+            await asyncio.sleep(0)  # the uplink's tasks have their turn
+            return
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(delay_ns / 1e9, self._wake.set)
+        await self._wake.wait()
+        alarm.cancel()
+        self._wake.clear()
+
+    async def _say_farewell(self) -> None:
+        deadline_ns = time.monotonic_ns() + int(ANSWER_SECONDS * 1e9)
+        delay_ns = self._step()
+        while time.monotonic_ns() < deadline_ns:
+            if delay_ns > 0 and self._session.is_settled():
+                break
+            await self._sleep(min(delay_ns, 5_000_000))
+            delay_ns = self._step()
+        self._session.bye("stopping")
+        await self._uplink.finish(FAREWELL_SECONDS)

@@ -1,0 +1,135 @@
+"""The collector as a process: set up, run until told to stop, clean up.
+
+`run` is what a command calls: it reports errors as one line and an exit code.
+`Collector` is the same without a process around it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from shmtel.errors import ShmtelError
+from shmtel_collector import procfs
+from shmtel_collector.agent import Agent
+from shmtel_collector.config import CollectorConfig, state_path
+from shmtel_collector.discovery import Discovery
+from shmtel_collector.fleet import Fleet
+from shmtel_collector.lock import NamespaceLock
+from shmtel_collector.logs import ConditionLog
+from shmtel_collector.session import Origin, Session
+from shmtel_collector.state import State
+
+__all__ = ["Collector", "CollectorConfig", "run"]
+
+EXIT_FAILED = 1
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_logger = logging.getLogger("shmtel.collector")
+
+
+def run(config: CollectorConfig) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code of the process."""
+    try:
+        Collector(config).run()
+    except ShmtelError as error:
+        _logger.error("%s", error)
+        return EXIT_FAILED
+    return 0
+
+
+class Collector:
+    """Serves one namespace of this host."""
+
+    def __init__(self, config: CollectorConfig) -> None:
+        self._config = config
+        self._log = ConditionLog(_logger)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._agent: Agent | None = None
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`; blocks.
+
+        Raises:
+            ShmtelError: it cannot start, or had to give way; the text says why.
+        """
+        with (
+            NamespaceLock(self._config.namespace),
+            contextlib.closing(self._open_state()) as state,
+        ):
+            asyncio.run(self._serve(state))
+
+    def stop(self) -> None:
+        """Ask it to stop; from any thread, any number of times."""
+        if self._loop is not None and self._agent is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._agent.stop)
+
+    def _open_state(self) -> State:
+        state = State(state_path(self._config.namespace, self._config.state_dir))
+        if state.set_aside is not None:
+            _logger.warning(
+                "the state database was damaged and is set aside as %s; the "
+                "totals of rings that ended before now are in there",
+                state.set_aside,
+            )
+        return state
+
+    async def _serve(self, state: State) -> None:
+        loop = asyncio.get_running_loop()
+        namespace = self._config.namespace
+        epoch = state.next_epoch(time.time_ns())
+        fleet = Fleet(
+            Discovery(namespace, self._log),
+            state,
+            _LoopWatcher(loop, self._wake),
+            procfs.this_host(),
+            epoch,
+            self._log,
+        )
+        origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
+        session = Session(fleet, origin, self._log)
+        self._agent = Agent(fleet, session, self._config.hub, self._log)
+        self._loop = loop
+        _watch_signals(loop, self._agent.stop)
+        _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
+        try:
+            await self._agent.run()
+        finally:
+            fleet.close()
+
+    def _wake(self) -> None:
+        if self._agent is not None:
+            self._agent.wake()
+
+
+class _LoopWatcher:
+    """Watches descriptors with the event loop, and wakes the agent after each."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._wake = wake
+
+    def add(self, fd: int, callback: Callable[[], None]) -> None:
+        self._loop.add_reader(fd, self._fire, callback)
+
+    def remove(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+
+    def _fire(self, callback: Callable[[], None]) -> None:
+        callback()
+        self._wake()
+
+
+def _watch_signals(
+    loop: asyncio.AbstractEventLoop, callback: Callable[[], None]
+) -> None:
+    """Obey signals; those of a process with another main thread are its own."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, callback)

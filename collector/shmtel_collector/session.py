@@ -1,0 +1,233 @@
+"""Between the rings and the stream: what is drained goes out, answers come back.
+
+One session lives as long as the collector; it makes a protocol object per
+stream and throws it away whole when the stream is lost. Everything here happens
+in one thread, between awaits of the caller, so nothing needs a lock.
+
+Rules:
+- a policy acts when it is received, not at the next pass;
+- nothing here knows about sockets or tasks; time comes in as an argument.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shmtel.wire.codec import decode_hub_frame
+from shmtel.wire.collector_events import (
+    Acked,
+    Ended,
+    Event,
+    HubSilent,
+    PolicyReceived,
+    Resumed,
+    Welcomed,
+)
+from shmtel.wire.collector_role import CollectorProtocol
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.frames import CollectorFrame, ErrorCode, Hello
+from shmtel.wire.protocol import PROTOCOL_MAX, PROTOCOL_MIN
+from shmtel_collector import settlement
+from shmtel_collector.batch import CEILING_BYTES, BatchBuilder
+from shmtel_collector.drain import Drain, Pass
+from shmtel_collector.fleet import Fleet
+from shmtel_collector.logs import ConditionLog
+from shmtel_collector.policy import check_policy
+from shmtel_collector.ring import Ring
+
+_FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who this collector is, in every hello."""
+
+    node: str
+    host_id: str
+    namespace: str
+    epoch: int
+
+
+class Session:
+    """Carries the fleet's events to the hub, stream after stream."""
+
+    def __init__(self, fleet: Fleet, origin: Origin, log: ConditionLog) -> None:
+        self.fenced: str | None = None  # why this collector must give way
+        self.wants_pass = False  # a pass should not wait for the next tick
+        self._fleet = fleet
+        self._origin = origin
+        self._instance_id = os.urandom(16)
+        self._log = log
+        self._protocol: CollectorProtocol | None = None
+        self._numbers: dict[int, Ring] = {}
+        self._is_welcome = False
+        self._is_starved = False  # the last pass ended for want of room
+        self._unanswered = 0  # batches
+        self._drain = Drain()
+        self._on_event: dict[type, Callable[..., None]] = {
+            Welcomed: self._on_welcomed,
+            Resumed: self._on_resumed,
+            Acked: self._on_acked,
+            PolicyReceived: self._on_policy,
+            Ended: self._on_ended,
+            HubSilent: self._on_silent,
+        }
+
+    # -- the stream ----------------------------------------------------------
+
+    def begin(self, now_ns: int) -> None:
+        """Start a stream: the hello is ready to go out."""
+        policy = self._fleet.policy
+        hello = Hello(
+            protocol_min=PROTOCOL_MIN,
+            protocol_max=PROTOCOL_MAX,
+            node=self._origin.node,
+            host_id=self._origin.host_id,
+            instance_id=self._instance_id,
+            epoch=self._origin.epoch,
+            policy_version=policy.version if policy is not None else 0,
+            namespace=self._origin.namespace,
+        )
+        self._protocol = CollectorProtocol(hello, now_ns)
+
+    def end(self) -> None:
+        """Forget the stream; what is not acknowledged will be drained again."""
+        self._protocol = None
+        self._is_welcome = self._is_starved = self.wants_pass = False
+        self._unanswered = 0
+        self._numbers.clear()
+        for ring in self._fleet.rings.values():
+            ring.suspend()
+
+    def receive(self, data: bytes, now_ns: int) -> bool:
+        """Act on a frame of the hub; say whether the hub acknowledged something.
+
+        Raises:
+            RemoteProtocolError: the stream is to end.
+        """
+        frame = decode_hub_frame(data)
+        if self._protocol is None or frame is None:
+            return False
+        events = self._protocol.receive(frame, now_ns)
+        self._dispatch(events)
+        return any(isinstance(event, Acked) for event in events)
+
+    def outgoing(self) -> list[CollectorFrame]:
+        """Take the frames that are to be sent, in order."""
+        return [] if self._protocol is None else self._protocol.outgoing()
+
+    def tick(self, now_ns: int) -> None:
+        """Let the protocol look at the clock.
+
+        Raises:
+            RemoteProtocolError: the hub has fallen silent.
+        """
+        if self._protocol is not None:
+            self._dispatch(self._protocol.tick(now_ns))
+
+    def next_tick_ns(self) -> int | None:
+        """Return when `tick` has something to do; None without a stream."""
+        return None if self._protocol is None else self._protocol.next_tick_ns()
+
+    def is_settled(self) -> bool:
+        """Say whether nothing that was sent still waits for its answer."""
+        return self._unanswered == 0
+
+    def bye(self, reason: str) -> None:
+        """End the stream in good order."""
+        if self._protocol is not None and self._is_welcome:
+            self._is_welcome = False  # nothing may follow it
+            self._protocol.bye(reason)
+
+    # -- the rings -----------------------------------------------------------
+
+    def open(self, ring: Ring) -> None:
+        """Announce a ring, if there is a stream to announce it on."""
+        protocol = self._protocol
+        if protocol is None or not self._is_welcome or ring.number:
+            return
+        source = ring.source
+        totals = settlement.to_table(source.totals)
+        ring.number = protocol.open_ring(
+            ring.ring_id, ring.worker, source.settled_seq, totals
+        )
+        self._numbers[ring.number] = ring
+
+    def drain(self) -> Pass:
+        """Make one pass over the rings, as far as the stream has room."""
+        if not self._is_welcome:
+            return Pass()
+        result = self._drain.run(self._fleet.rings.values(), self)
+        self._is_starved = result.is_starved
+        self.wants_pass = result.is_hungry and not result.is_starved
+        return result
+
+    def has_room(self) -> bool:
+        """Say whether one batch may be sent now."""
+        return self._protocol is not None and self._protocol.room() >= CEILING_BYTES
+
+    def announce(self, ring: Ring) -> None:
+        """Send the names of a ring that the hub does not have yet."""
+        assert self._protocol is not None
+        first = ring.announced_names
+        if first < len(ring.names):
+            self._protocol.add_names(ring.number, first, ring.names[first:])
+            ring.announced_names = len(ring.names)
+            self._fleet.apply_policy(ring)
+
+    def send(self, batch: BatchBuilder) -> None:
+        """Hand a batch to the protocol."""
+        assert self._protocol is not None
+        self._protocol.send_batch(batch.segments, batch.closed)
+        self._unanswered += 1
+
+    # -- what the hub says ---------------------------------------------------
+
+    def _dispatch(self, events: list[Event]) -> None:
+        for event in events:
+            self._on_event[type(event)](event)
+
+    def _on_welcomed(self, event: Welcomed) -> None:
+        largest = event.welcome.max_batch_bytes
+        if largest < CEILING_BYTES:
+            raise RemoteProtocolError(
+                f"the hub takes batches of {largest} bytes; {CEILING_BYTES} are needed"
+            )
+        self._is_welcome = True
+        for ring in self._fleet.rings.values():
+            self.open(ring)
+
+    def _on_resumed(self, event: Resumed) -> None:
+        self._numbers[event.ring].resume(event.last_seq, event.totals)
+        self.wants_pass = True
+
+    def _on_acked(self, event: Acked) -> None:
+        self._unanswered -= 1
+        self.wants_pass |= self._is_starved
+        for segment in event.batch.segments:
+            self._numbers[segment.ring].acknowledge(segment)
+        for closed in event.batch.closed:
+            ring = self._numbers[closed.ring]
+            if ring.is_over(closed):
+                self._fleet.remove(ring)
+
+    def _on_policy(self, event: PolicyReceived) -> None:
+        try:
+            check_policy(event.policy)
+        except ValueError as error:
+            version = event.policy.version
+            self._log.warning("policy", "policy %d is refused: %s", version, error)
+            return
+        self._fleet.set_policy(event.policy)
+
+    def _on_ended(self, event: Ended) -> None:
+        self._is_welcome = False
+        error = event.error
+        if error.code in _FENCED:
+            self.fenced = error.message
+        raise RemoteProtocolError(f"the hub ended the stream: {error.message}")
+
+    def _on_silent(self, event: HubSilent) -> None:
+        self._is_welcome = False
+        silent_seconds = event.silent_ns / 1e9
+        raise RemoteProtocolError(f"the hub is silent for {silent_seconds:.1f} s")
