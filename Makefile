@@ -17,6 +17,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+PROTO_VENV := .venv-proto
+# An old release on purpose: every protobuf from 5.29 on loads what it makes,
+# while newer generated code refuses to load in older protobuf.
+PROTO_TOOLS := grpcio-tools==1.71.2
+PROTO_OUT := shmtel/wire/pb
+
 PACKAGES := shmtel collector/shmtel_collector
 # The directories are listed too: their times tell of files that went away.
 SOURCES := pyproject.toml setup.py README.md LICENSE \
@@ -26,7 +32,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-system check build format lint types native bench docs clean
+.PHONY: help demo test test-system check build proto proto-check format lint types native bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -40,7 +46,7 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see .ci/debian-packages)
 	$(PYTEST) -m system
 
-check: lint types native  ## every check that is not a test
+check: lint types native proto-check  ## every check that is not a test
 
 lint: $(VENV)/dev.stamp  ## format, lint, import contracts, spelling
 	$(BIN)/ruff format --check
@@ -68,6 +74,21 @@ build: $(VENV)/product.stamp  ## build the wheel and the source archive into dis
 	find build -path 'build/lib*' -name '*.py*' -delete 2>/dev/null || true
 	$(BIN)/python -m build --quiet --outdir dist .
 
+# protoc knows only the proto's own package; its imports are moved into ours.
+define protoc
+	$(PROTO_VENV)/bin/python -m grpc_tools.protoc -Iprotos \
+		--python_out=$(1) --pyi_out=$(1) protos/shmtel/v1/*.proto
+	sed -i 's/^from shmtel\.v1 import/from shmtel.wire.pb.shmtel.v1 import/' $(1)/shmtel/v1/*_pb2.py*
+endef
+
+proto: $(PROTO_VENV)/tools.stamp  ## generate the messages from protos/
+	$(call protoc,$(PROTO_OUT))
+
+proto-check: $(PROTO_VENV)/tools.stamp  ## compare the committed messages with newly generated ones
+	rm -rf build/proto && mkdir -p build/proto
+	$(call protoc,build/proto)
+	diff -r --exclude=__init__.py --exclude=__pycache__ build/proto $(PROTO_OUT)
+
 format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix-only
@@ -79,7 +100,7 @@ docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs
 
 clean:  ## remove what this file makes: environments, builds, caches
-	rm -rf $(VENV) build dist *.egg-info \
+	rm -rf $(VENV) $(PROTO_VENV) build dist *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -101,6 +122,11 @@ $(VENV)/product.stamp: $(VENV)/pip.stamp $(SOURCES)
 
 $(VENV)/tools.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/pip install -q --group dev
+	touch $@
+
+$(PROTO_VENV)/tools.stamp: Makefile
+	$(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/pip install -q "$(PROTO_TOOLS)" "setuptools<81"
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/product.stamp $(VENV)/tools.stamp
