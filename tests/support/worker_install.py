@@ -15,13 +15,18 @@ _DISTRIBUTIONS = ("shmtel", "posix-ipc", "msgpack")
 
 def make_site(directory: Path) -> Path:
     """Fill a directory with links to what a worker install has; return it."""
-    for distribution in map(metadata.distribution, _DISTRIBUTIONS):
-        for file in distribution.files or ():
-            source = Path(str(distribution.locate_file(file.parts[0])))
-            link = directory / file.parts[0]
-            if file.parts[0] != ".." and not link.exists():
-                link.symlink_to(source)
+    for distribution in _DISTRIBUTIONS:
+        link_distribution(directory, distribution)
     return directory
+
+
+def link_distribution(directory: Path, name: str) -> None:
+    """Add the files of an installed distribution."""
+    distribution = metadata.distribution(name)
+    for top in {file.parts[0] for file in distribution.files or ()} - {"..", ""}:
+        link = directory / top
+        if not link.exists():
+            link.symlink_to(Path(str(distribution.locate_file(top))))
 
 
 def run_python(
