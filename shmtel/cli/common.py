@@ -1,0 +1,100 @@
+"""What several verbs share: options, JSON and tables on stdout, talk on stderr."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from shmtel import segments
+
+DEFAULT_HUB = "127.0.0.1:4737"
+DEFAULT_NAMESPACE = "default"
+
+
+def judge_namespace(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Refuse what no segment can be named after; a click callback."""
+    if value is not None and not re.fullmatch(segments.NAMESPACE_PATTERN, value):
+        raise click.BadParameter(
+            f"{value!r} is not 1 to 64 letters, digits, '_' and '-'."
+        )
+    return value
+
+
+namespace_option = click.option(
+    "--namespace",
+    envvar="SHMTEL_NAMESPACE",
+    default=DEFAULT_NAMESPACE,
+    show_default=True,
+    show_envvar=True,
+    callback=judge_namespace,
+    help="Workers and collectors of one namespace see each other.",
+)
+hub_option = click.option(
+    "--hub",
+    default=DEFAULT_HUB,
+    show_default=True,
+    metavar="ADDR",
+    help="Address of the hub: host:port, or unix:PATH.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON instead of a table."
+)
+state_dir_option = click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the collector keeps its state.  [default: $STATE_DIRECTORY,"
+    " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+)
+
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    default="info",
+    show_default=True,
+    help="How much is said on stderr.",
+)
+
+
+def start_logging(level: str) -> None:
+    """Send log lines of at least this level to stderr."""
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def talk(message: str) -> None:
+    """Say something to the person at the terminal."""
+    click.echo(f"shmtel: {message}", err=True)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def plain(text: str) -> str:
+    """Make a worker's text harmless to a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Align columns: the first to the left, numbers and all others to the right."""
+    lines = [[plain(str(cell)) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def format_reasons(counts: dict[str, int]) -> str:
+    """Render counts by reason, leaving out what never happened."""
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items() if count)
