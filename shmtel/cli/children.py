@@ -1,0 +1,82 @@
+"""Collector and hub as child processes of a verb.
+
+They run by the same interpreter, so they are the same installation, and in a
+session of their own: Ctrl-C at the terminal is for the verb, which stops them
+in the right order once everything has arrived.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from shmtel.cli.errors import CommandError, ExitCode
+
+START_S = 15.0  # loading grpc takes a second on a slow, busy machine
+STOP_S = 5.0
+_LOOK_S = 0.01
+
+
+def start_verb(
+    *arguments: str, env: Mapping[str, str] | None = None, log: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a verb of this program; its talk goes to `log`, else to our stderr."""
+    stderr = log.open("wb") if log else None
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "shmtel.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stderr=stderr,
+            env=env,
+            start_new_session=True,
+        )
+    finally:
+        if stderr:
+            stderr.close()
+
+
+def stop_verb(child: subprocess.Popen[bytes]) -> int:
+    """End a child in an orderly way, by force if it does not; return its code."""
+    if child.poll() is None:
+        child.terminate()
+    try:
+        return child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Look until a condition holds; say whether it came in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def wait_for_socket(path: Path, child: subprocess.Popen[bytes]) -> None:
+    """Wait until a hub listens.
+
+    Raises:
+        CommandError: it ended, or took too long.
+    """
+    wait_until(lambda: path.exists() or child.poll() is not None, START_S)
+    if not path.exists():
+        child.kill()
+        child.wait()
+        raise CommandError("the hub did not start; its own message is above")
+
+
+def private_directory() -> TemporaryDirectory[str]:
+    """Make a directory, for this user only, that goes away with its context."""
+    try:
+        return TemporaryDirectory(prefix="shmtel-")
+    except OSError as error:
+        raise CommandError(
+            f"no temporary directory: {error}; set TMPDIR to a writable one",
+            ExitCode.NO_PERMISSION,
+        ) from error

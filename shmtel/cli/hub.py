@@ -1,0 +1,73 @@
+"""`shmtel hub`: the receiving side as a program, with JSON lines as its sink.
+
+Programs that want handlers of their own use `shmtel.hub.Hub` instead.
+"""
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from shmtel.cli import common
+from shmtel.cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from shmtel.hub import Hub
+
+_log = logging.getLogger(__name__)
+_STOP_S = 2.0
+
+
+@click.command()
+@click.option(
+    "--listen",
+    default=common.DEFAULT_HUB,
+    show_default=True,
+    metavar="ADDR",
+    help="host:port, or unix:PATH.",
+)
+@click.option(
+    "--jsonl",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Append each event as a line of JSON.",
+)
+@click.option("--console", is_flag=True, help="Print each event on stderr.")
+@common.log_level_option
+def command(listen: str, jsonl: str | None, console: bool, log_level: str) -> int:
+    """Receive the events of many collectors until SIGTERM or SIGINT."""
+    from shmtel.hub import Hub
+
+    common.start_logging(log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    hub = Hub(listen)
+    with contextlib.ExitStack() as sinks:
+        _attach_sinks(hub, sinks, jsonl, console)
+        _start(hub, listen)
+        _log.info("hub listens on %s", hub.address)
+        stop.wait()
+        hub.stop(_STOP_S)
+        _log.info("hub stopped")
+    return ExitCode.OK
+
+
+def _start(hub: "Hub", listen: str) -> None:
+    try:
+        hub.start()
+    except (OSError, RuntimeError) as error:
+        raise CommandError(f"cannot listen on {listen}: {error}") from error
+
+
+def _attach_sinks(
+    hub: "Hub", sinks: contextlib.ExitStack, jsonl: str | None, console: bool
+) -> None:
+    from shmtel.cli.console import print_batch
+
+    if console:
+        hub.attach_batch("console", "*", print_batch, sys.stderr)
