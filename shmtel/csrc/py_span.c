@@ -7,32 +7,13 @@
  * current span of its context: plain events and inner spans take it as parent.
  * A span that was entered while telemetry was off stays silent to its end.
  */
-#include "py_worker.h"
+#include "py_span.h"
 
-#include <structmember.h>
 #include <time.h>
 
 enum span_moment { SPAN_START, SPAN_STOP, SPAN_EXCEPTION, SPAN_MOMENTS };
 
 static const char *const span_suffix[SPAN_MOMENTS] = {".start", ".stop", ".exception"};
-
-struct span {
-    PyObject_HEAD
-    PyObject *operation;
-    PyObject *metadata;
-    PyObject *given_correlation_id;
-    PyObject *correlation_id;   /* while open: the one in force; else NULL */
-    PyObject *seen_correlation; /* what the context variable held at the start */
-    PyObject *outer;            /* the current span before this one, or None */
-    uint64_t id;
-    uint64_t parent_id;
-    uint64_t root_id;
-    uint64_t started_ns;
-    enum worker_sampling sampling; /* for the end */
-    uint32_t threshold;
-    unsigned entered; /* how often; more than once is a mistake of the caller */
-    bool is_silent;
-};
 
 /* The three event names of an operation, by the address of its string. Owned,
  * for the same reason as in struct worker_name. */
@@ -42,7 +23,7 @@ struct span_names {
     PyObject *name[SPAN_MOMENTS];
 };
 static struct span_names span_cache[SPAN_CACHE_SIZE];
-static PyTypeObject *span_type; /* the module state's; a process has one producer */
+PyTypeObject *span_type;
 
 /* -- names ------------------------------------------------------------------ */
 
@@ -157,6 +138,14 @@ static void leave_context(struct span *self)
     Py_CLEAR(self->outer); /* contexts that live on must not keep the chain alive */
 }
 
+PyObject *span_get_correlation(void)
+{
+    PyObject *current = get_variable(worker.span_variable);
+    PyObject *correlation_id = correlation_inside(current);
+    Py_DECREF(current);
+    return correlation_id;
+}
+
 /* -- start and end ---------------------------------------------------------- */
 
 static enum worker_outcome
@@ -233,7 +222,7 @@ static enum worker_outcome record_exception(struct span *self, PyObject *error)
     return outcome;
 }
 
-static PyObject *span_enter(struct span *self, PyObject *Py_UNUSED(ignored))
+PyObject *span_enter(struct span *self, PyObject *Py_UNUSED(ignored))
 {
     if (self->entered++ > 0) {
         worker_count_dropped(RING_DROP_INVALID, -1, 1);
@@ -252,7 +241,7 @@ static PyObject *span_enter(struct span *self, PyObject *Py_UNUSED(ignored))
     return Py_NewRef(self);
 }
 
-static PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t count)
+PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t count)
 {
     worker_check_fork();
     if (self->entered != 1) {
@@ -274,177 +263,4 @@ static PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssi
     if (outcome == WORKER_ERROR)
         return NULL;
     Py_RETURN_NONE;
-}
-
-/* As a decorator: a span of its own for each call of the function. */
-static PyObject *span_call(struct span *self, PyObject *arguments, PyObject *keywords)
-{
-    PyObject *function;
-    if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
-        PyErr_SetString(PyExc_TypeError, "a span decorates one function");
-        return NULL;
-    }
-    if (!PyArg_ParseTuple(arguments, "O:span", &function))
-        return NULL;
-    if (worker.decorate == NULL)
-        return Py_NewRef(function);
-    return PyObject_CallFunctionObjArgs(worker.decorate, self, function, NULL);
-}
-
-/* -- the type --------------------------------------------------------------- */
-
-static const char *const span_parameters[] = {"operation", "metadata", "correlation_id"};
-#define SPAN_PARAMETERS 3
-
-PyDoc_STRVAR(span_doc,
-             "span(operation, metadata=None, correlation_id=None)\n--\n\n"
-             "Time an operation: a context manager, and a decorator of functions.\n\n"
-             "Emits operation.start with system_time, then operation.stop or\n"
-             "operation.exception with duration, in ns of a monotonic clock. An\n"
-             "explicit correlation ID holds for all that is emitted inside.");
-
-static PyObject *
-span(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count, PyObject *names)
-{
-    PyObject *values[SPAN_PARAMETERS] = {NULL, NULL, NULL};
-    if (!worker_place_arguments(values, span_parameters, SPAN_PARAMETERS, arguments, count,
-                                names))
-        memset(values, 0, sizeof values); /* a span of nothing, counted as invalid */
-    struct span *self = PyObject_GC_New(struct span, span_type);
-    if (self == NULL)
-        return NULL;
-    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
-    self->operation = Py_NewRef(values[0] != NULL ? values[0] : Py_None);
-    self->metadata = Py_NewRef(values[1] != NULL ? values[1] : Py_None);
-    self->given_correlation_id = Py_NewRef(values[2] != NULL ? values[2] : Py_None);
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
-}
-
-static int span_traverse(struct span *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->operation);
-    Py_VISIT(self->metadata);
-    Py_VISIT(self->given_correlation_id);
-    Py_VISIT(self->correlation_id);
-    Py_VISIT(self->seen_correlation);
-    Py_VISIT(self->outer);
-    return 0;
-}
-
-/* Breaks cycles only; operation, metadata and the given ID stay valid for as
- * long as the object may still be used. */
-static int span_clear(struct span *self)
-{
-    Py_CLEAR(self->correlation_id);
-    Py_CLEAR(self->seen_correlation);
-    Py_CLEAR(self->outer);
-    return 0;
-}
-
-static void span_dealloc(struct span *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    span_clear(self);
-    Py_CLEAR(self->operation);
-    Py_CLEAR(self->metadata);
-    Py_CLEAR(self->given_correlation_id);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *hex_of(uint64_t id)
-{
-    char text[17];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)id);
-    return PyUnicode_FromString(text);
-}
-
-static PyObject *get_span_id(struct span *self, void *Py_UNUSED(closure))
-{
-    return hex_of(self->id);
-}
-
-static PyObject *get_parent_id(struct span *self, void *Py_UNUSED(closure))
-{
-    return hex_of(self->parent_id);
-}
-
-static PyObject *get_correlation_id(struct span *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef(self->correlation_id != NULL ? self->correlation_id
-                                                  : self->given_correlation_id);
-}
-
-static PyMethodDef span_methods[] = {
-    {"__enter__", (PyCFunction)span_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))span_exit, METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyMemberDef span_members[] = {
-    {"operation", T_OBJECT, offsetof(struct span, operation), READONLY, NULL},
-    {"metadata", T_OBJECT, offsetof(struct span, metadata), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef span_properties[] = {
-    {"span_id", (getter)get_span_id, NULL, "16 hex digits; zeros before the start.", NULL},
-    {"parent_id", (getter)get_parent_id, NULL, "16 hex digits; zeros for a root.", NULL},
-    {"correlation_id", (getter)get_correlation_id, NULL,
-     "While open the one in force, else the one that was given.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot span_slots[] = {
-    {Py_tp_doc, (void *)"A timed operation; made by span()."},
-    {Py_tp_dealloc, span_dealloc},
-    {Py_tp_traverse, span_traverse},
-    {Py_tp_clear, span_clear},
-    {Py_tp_call, span_call},
-    {Py_tp_methods, span_methods},
-    {Py_tp_members, span_members},
-    {Py_tp_getset, span_properties},
-    {0, NULL},
-};
-
-static PyType_Spec span_spec = {
-    .name = "shmtel._ring.Span",
-    .basicsize = sizeof(struct span),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = span_slots,
-};
-
-static PyObject *get_correlation(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
-{
-    PyObject *current = get_variable(worker.span_variable);
-    PyObject *correlation_id = correlation_inside(current);
-    Py_DECREF(current);
-    return correlation_id;
-}
-
-static PyMethodDef span_functions[] = {
-    {"get_correlation_id", get_correlation, METH_NOARGS,
-     "get_correlation_id()\n--\n\n"
-     "Return the correlation ID that an emit would take from here, or None."},
-    {"span", (PyCFunction)(void (*)(void))span, METH_FASTCALL | METH_KEYWORDS, span_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-int binding_add_span(PyObject *module, struct binding_state *state)
-{
-    state->span_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &span_spec, NULL);
-    if (state->span_type == NULL || PyModule_AddType(module, state->span_type) < 0 ||
-        PyModule_AddFunctions(module, span_functions) < 0)
-        return -1;
-    span_type = state->span_type;
-    if (worker.span_variable == NULL)
-        worker.span_variable = PyContextVar_New("shmtel_current_span", Py_None);
-    if (worker.span_variable == NULL)
-        return -1;
-    return PyModule_AddObjectRef(module, "current_span_variable", worker.span_variable);
 }

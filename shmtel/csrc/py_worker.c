@@ -2,26 +2,11 @@
  *
  * How an event becomes a record; see py_worker.h for the theory of operation.
  */
-#include "py_worker.h"
+#include "py_attempt.h"
 
 #include <time.h>
 
 #include "py_encode.h"
-
-/* How a try, or the making of what it was short of, ended. */
-enum step {
-    STEP_DONE, /* the event is recorded or counted */
-    STEP_AGAIN,
-    STEP_NEED_RING,
-    STEP_NEED_NAME,
-    STEP_NOT_PLAIN,
-};
-
-struct attempt {
-    struct worker_event *event;
-    enum worker_outcome outcome;
-    int event_id;
-};
 
 /* A correlation ID as bytes: the string's own where it is ASCII. */
 struct text {
@@ -71,18 +56,6 @@ void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t c
 }
 
 /* -- the try ---------------------------------------------------------------- */
-
-static enum step finish(struct attempt *attempt, enum worker_outcome outcome)
-{
-    attempt->outcome = outcome;
-    return STEP_DONE;
-}
-
-static enum step drop(struct attempt *attempt, enum ring_drop_reason reason)
-{
-    worker_count_dropped(reason, attempt->event_id, 1);
-    return finish(attempt, WORKER_DROPPED);
-}
 
 /* Finds a name's id without running Python code: both the keys and the one
  * that is looked up are exact strings. */
@@ -242,19 +215,19 @@ static inline enum step write_record(struct attempt *attempt,
     struct ring_record *record = ring_reserve(producer, &writer.end);
     writer.at = record->array;
     if (writer.end < writer.at)
-        return drop(attempt, RING_DROP_RING_FULL);
+        return attempt_drop(attempt, RING_DROP_RING_FULL);
     switch (put_array(&writer, attempt, correlation)) {
     case ENCODE_NOT_PLAIN:
         return STEP_NOT_PLAIN;
     case ENCODE_NO_ROOM:
-        return drop(attempt, ring_is_short_of_room(producer) ? RING_DROP_RING_FULL
+        return attempt_drop(attempt, ring_is_short_of_room(producer) ? RING_DROP_RING_FULL
                                                              : RING_DROP_TOO_LARGE);
     case ENCODE_OK:
         break;
     }
     ring_commit(producer, record, (uint32_t)(writer.at - record->array),
                 attempt->event->draw, (uint32_t)attempt->event_id);
-    return finish(attempt, WORKER_RECORDED);
+    return attempt_finish(attempt, WORKER_RECORDED);
 }
 
 static inline enum step try_name_to_commit(struct attempt *attempt)
@@ -268,7 +241,7 @@ static inline enum step try_name_to_commit(struct attempt *attempt)
     if (step != STEP_DONE)
         return step;
     if (!is_valid)
-        return drop(attempt, RING_DROP_INVALID);
+        return attempt_drop(attempt, RING_DROP_INVALID);
     if (!is_kept(attempt, &correlation)) {
         count_left_out(attempt);
         return STEP_DONE;
@@ -280,13 +253,13 @@ static inline enum step try_record(struct attempt *attempt)
 {
     struct worker_event *event = attempt->event;
     if (worker_is_off())
-        return finish(attempt, WORKER_DISABLED);
+        return attempt_finish(attempt, WORKER_DISABLED);
     if (!ring_is_open(&worker.producer) ||
         atomic_load_explicit(&worker.producer.control->enabled, memory_order_relaxed) ==
             RING_RETIRED)
         return STEP_NEED_RING;
     if (worker_fork_page->busy)
-        return drop(attempt, RING_DROP_REENTRANT);
+        return attempt_drop(attempt, RING_DROP_REENTRANT);
     worker_fork_page->busy = 1;
     if (!event->has_context) {
         event->has_context = true;
@@ -295,139 +268,6 @@ static inline enum step try_record(struct attempt *attempt)
     enum step step = try_name_to_commit(attempt);
     worker_fork_page->busy = 0;
     return step;
-}
-
-/* -- what a try may be short of; Python code may run from here on ------------ */
-
-/* Clears an error that telemetry has caused itself; false for those that are
- * not its own: KeyboardInterrupt, SystemExit and their like go on to the caller. */
-static bool clear_own_error(void)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return false;
-    PyErr_Clear();
-    return true;
-}
-
-static enum step fail_or_drop(struct attempt *attempt, enum ring_drop_reason reason)
-{
-    if (PyErr_Occurred() && !clear_own_error())
-        return finish(attempt, WORKER_ERROR);
-    return drop(attempt, reason);
-}
-
-static void leave_retired_ring(void)
-{
-    uint64_t unread = ring_leave(&worker.producer);
-    worker.dropped[RING_DROP_NO_RING] += unread;
-    worker.generation++;
-    worker_clear_names();
-}
-
-static enum step make_ring(struct attempt *attempt)
-{
-    /* Set while this thread makes a ring: what the making itself emits (from a
-     * callback of the garbage collector) must not make one in turn. Other
-     * threads may; the second ring to be ready is thrown away. */
-    static _Thread_local bool is_opening;
-    if (is_opening)
-        return drop(attempt, RING_DROP_REENTRANT);
-    if (ring_is_open(&worker.producer))
-        leave_retired_ring();
-    if (worker.gave_up || worker.open_ring == NULL)
-        return drop(attempt, RING_DROP_NO_RING);
-    is_opening = true;
-    PyObject *opened = PyObject_CallNoArgs(worker.open_ring);
-    is_opening = false;
-    bool is_open = opened != NULL && ring_is_open(&worker.producer);
-    Py_XDECREF(opened);
-    if (is_open)
-        return STEP_AGAIN;
-    worker.gave_up = true;
-    return fail_or_drop(attempt, RING_DROP_NO_RING);
-}
-
-/* Asks the worker's own configuration for the initial word of a name. */
-static bool ask_initial_word(PyObject *name, uint32_t *word)
-{
-    *word = RING_WORD_KEEP_ALL;
-    if (worker.initial_word == NULL)
-        return true;
-    PyObject *answer = PyObject_CallOneArg(worker.initial_word, name);
-    if (answer == NULL)
-        return false;
-    *word = (uint32_t)PyLong_AsUnsignedLongMask(answer);
-    Py_DECREF(answer);
-    return !PyErr_Occurred();
-}
-
-/* Adds the name to the ring and to the look-up. The flag keeps out an emit that
- * a garbage collection in here might cause. */
-static bool add_name(PyObject *name, size_t length, uint32_t word)
-{
-    uint8_t utf8[RING_NAME_LENGTH_MAX];
-    PyObject *names = Py_NewRef(worker.names);
-    encode_utf8(utf8, name, length);
-    worker_fork_page->busy = 1;
-    int id = ring_add_name(&worker.producer, utf8, length, word);
-    PyObject *number = id < 0 ? NULL : PyLong_FromLong(id);
-    bool is_added = number != NULL && PyDict_SetItem(names, name, number) == 0;
-    worker_fork_page->busy = 0;
-    Py_XDECREF(number);
-    Py_DECREF(names);
-    return is_added;
-}
-
-static enum step make_name(struct attempt *attempt)
-{
-    PyObject *name = attempt->event->name;
-    uint64_t generation = worker.generation;
-    uint32_t word;
-    Py_ssize_t length = encode_utf8_length(name);
-    if (length < 1 || length > (Py_ssize_t)RING_NAME_LENGTH_MAX)
-        return length < 0 ? STEP_NOT_PLAIN : drop(attempt, RING_DROP_INVALID);
-    if (!ring_has_name_room(&worker.producer, (size_t)length))
-        return drop(attempt, RING_DROP_NAME_TABLE_FULL);
-    if (!ask_initial_word(name, &word))
-        return fail_or_drop(attempt, RING_DROP_INVALID);
-    worker_check_fork();
-    if (worker.generation != generation || PyDict_Contains(worker.names, name) == 1)
-        return STEP_AGAIN; /* another ring by now, or another thread was faster */
-    if (!add_name(name, (size_t)length, word))
-        return fail_or_drop(attempt, RING_DROP_NAME_TABLE_FULL);
-    return STEP_AGAIN;
-}
-
-/* Replaces the arguments by plain ones. Twice is once too often: what is not
- * plain after that is no event. */
-static enum step make_plain(struct attempt *attempt)
-{
-    struct worker_event *event = attempt->event;
-    if (event->plain != NULL || worker.make_plain == NULL)
-        return drop(attempt, RING_DROP_INVALID);
-    PyObject *measurements = event->measurements ? event->measurements : Py_None;
-    event->plain =
-        PyObject_CallFunctionObjArgs(worker.make_plain, event->name, measurements,
-                                     event->metadata, event->correlation_id, NULL);
-    if (event->plain == NULL || !PyTuple_CheckExact(event->plain) ||
-        PyTuple_GET_SIZE(event->plain) != 4)
-        return fail_or_drop(attempt, RING_DROP_INVALID);
-    event->name = PyTuple_GET_ITEM(event->plain, 0);
-    if (event->measurements != NULL)
-        event->measurements = PyTuple_GET_ITEM(event->plain, 1);
-    event->metadata = PyTuple_GET_ITEM(event->plain, 2);
-    event->correlation_id = PyTuple_GET_ITEM(event->plain, 3);
-    return STEP_AGAIN;
-}
-
-static enum step make_missing(struct attempt *attempt, enum step missing)
-{
-    enum step step = missing;
-    if (missing == STEP_NEED_RING)
-        step = make_ring(attempt);
-    else if (missing == STEP_NEED_NAME)
-        step = make_name(attempt);
-    return step == STEP_NOT_PLAIN ? make_plain(attempt) : step;
 }
 
 /* Each thing that is missing can be made; a bound keeps a hostile callback
@@ -439,11 +279,11 @@ enum worker_outcome worker_record(struct worker_event *event)
     struct attempt attempt = {.event = event, .event_id = -1};
     enum step step = try_record(&attempt);
     for (int tries = 1; step != STEP_DONE; tries++) {
-        step = make_missing(&attempt, step);
+        step = attempt_make_missing(&attempt, step);
         attempt.event_id = -1;
         if (step == STEP_AGAIN)
             step = tries < WORKER_TRIES ? try_record(&attempt)
-                                        : drop(&attempt, RING_DROP_INVALID);
+                                        : attempt_drop(&attempt, RING_DROP_INVALID);
     }
     Py_XDECREF(event->plain);
     Py_XDECREF(event->context);

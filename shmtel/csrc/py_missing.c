@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes what a try to record an event is short of: a ring, the id of a name,
+ * plain arguments. Python code may run in here, and with it anything: another
+ * emit, another thread, a fork. The try starts again afterwards.
+ */
+#include "py_attempt.h"
+#include "py_encode.h"
+
+/* Clears an error that telemetry has caused itself; false for those that are
+ * not its own: KeyboardInterrupt, SystemExit and their like go on to the caller. */
+static bool clear_own_error(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
+static enum step fail_or_drop(struct attempt *attempt, enum ring_drop_reason reason)
+{
+    if (PyErr_Occurred() && !clear_own_error())
+        return attempt_finish(attempt, WORKER_ERROR);
+    return attempt_drop(attempt, reason);
+}
+
+static void leave_retired_ring(void)
+{
+    uint64_t unread = ring_leave(&worker.producer);
+    worker.dropped[RING_DROP_NO_RING] += unread;
+    worker.generation++;
+    worker_clear_names();
+}
+
+static enum step make_ring(struct attempt *attempt)
+{
+    /* Set while this thread makes a ring: what the making itself emits (from a
+     * callback of the garbage collector) must not make one in turn. Other
+     * threads may; the second ring to be ready is thrown away. */
+    static _Thread_local bool is_opening;
+    if (is_opening)
+        return attempt_drop(attempt, RING_DROP_REENTRANT);
+    if (ring_is_open(&worker.producer))
+        leave_retired_ring();
+    if (worker.gave_up || worker.open_ring == NULL)
+        return attempt_drop(attempt, RING_DROP_NO_RING);
+    is_opening = true;
+    PyObject *opened = PyObject_CallNoArgs(worker.open_ring);
+    is_opening = false;
+    bool is_open = opened != NULL && ring_is_open(&worker.producer);
+    Py_XDECREF(opened);
+    if (is_open)
+        return STEP_AGAIN;
+    worker.gave_up = true;
+    return fail_or_drop(attempt, RING_DROP_NO_RING);
+}
+
+/* Asks the worker's own configuration for the initial word of a name. */
+static bool ask_initial_word(PyObject *name, uint32_t *word)
+{
+    *word = RING_WORD_KEEP_ALL;
+    if (worker.initial_word == NULL)
+        return true;
+    PyObject *answer = PyObject_CallOneArg(worker.initial_word, name);
+    if (answer == NULL)
+        return false;
+    *word = (uint32_t)PyLong_AsUnsignedLongMask(answer);
+    Py_DECREF(answer);
+    return !PyErr_Occurred();
+}
+
+/* Adds the name to the ring and to the look-up. The flag keeps out an emit that
+ * a garbage collection in here might cause. */
+static bool add_name(PyObject *name, size_t length, uint32_t word)
+{
+    uint8_t utf8[RING_NAME_LENGTH_MAX];
+    PyObject *names = Py_NewRef(worker.names);
+    encode_utf8(utf8, name, length);
+    worker_fork_page->busy = 1;
+    int id = ring_add_name(&worker.producer, utf8, length, word);
+    PyObject *number = id < 0 ? NULL : PyLong_FromLong(id);
+    bool is_added = number != NULL && PyDict_SetItem(names, name, number) == 0;
+    worker_fork_page->busy = 0;
+    Py_XDECREF(number);
+    Py_DECREF(names);
+    return is_added;
+}
+
+static enum step make_name(struct attempt *attempt)
+{
+    PyObject *name = attempt->event->name;
+    uint64_t generation = worker.generation;
+    uint32_t word;
+    Py_ssize_t length = encode_utf8_length(name);
+    if (length < 1 || length > (Py_ssize_t)RING_NAME_LENGTH_MAX)
+        return length < 0 ? STEP_NOT_PLAIN : attempt_drop(attempt, RING_DROP_INVALID);
+    if (!ring_has_name_room(&worker.producer, (size_t)length))
+        return attempt_drop(attempt, RING_DROP_NAME_TABLE_FULL);
+    if (!ask_initial_word(name, &word))
+        return fail_or_drop(attempt, RING_DROP_INVALID);
+    worker_check_fork();
+    if (worker.generation != generation || PyDict_Contains(worker.names, name) == 1)
+        return STEP_AGAIN; /* another ring by now, or another thread was faster */
+    if (!add_name(name, (size_t)length, word))
+        return fail_or_drop(attempt, RING_DROP_NAME_TABLE_FULL);
+    return STEP_AGAIN;
+}
+
+/* Replaces the arguments by plain ones. Twice is once too often: what is not
+ * plain after that is no event. */
+static enum step make_plain(struct attempt *attempt)
+{
+    struct worker_event *event = attempt->event;
+    if (event->plain != NULL || worker.make_plain == NULL)
+        return attempt_drop(attempt, RING_DROP_INVALID);
+    PyObject *measurements = event->measurements ? event->measurements : Py_None;
+    event->plain =
+        PyObject_CallFunctionObjArgs(worker.make_plain, event->name, measurements,
+                                     event->metadata, event->correlation_id, NULL);
+    if (event->plain == NULL || !PyTuple_CheckExact(event->plain) ||
+        PyTuple_GET_SIZE(event->plain) != 4)
+        return fail_or_drop(attempt, RING_DROP_INVALID);
+    event->name = PyTuple_GET_ITEM(event->plain, 0);
+    if (event->measurements != NULL)
+        event->measurements = PyTuple_GET_ITEM(event->plain, 1);
+    event->metadata = PyTuple_GET_ITEM(event->plain, 2);
+    event->correlation_id = PyTuple_GET_ITEM(event->plain, 3);
+    return STEP_AGAIN;
+}
+
+enum step attempt_make_missing(struct attempt *attempt, enum step missing)
+{
+    enum step step = missing;
+    if (missing == STEP_NEED_RING)
+        step = make_ring(attempt);
+    else if (missing == STEP_NEED_NAME)
+        step = make_name(attempt);
+    return step == STEP_NOT_PLAIN ? make_plain(attempt) : step;
+}
+

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The object behind `with span(...)`: its fields, and what it does. The type
+ * itself is in py_span_type.c.
+ */
+#ifndef SHMTEL_PY_SPAN_H
+#define SHMTEL_PY_SPAN_H
+
+#include "py_worker.h"
+
+struct span {
+    PyObject_HEAD
+    PyObject *operation;
+    PyObject *metadata;
+    PyObject *given_correlation_id;
+    PyObject *correlation_id;   /* while open: the one in force; else NULL */
+    PyObject *seen_correlation; /* what the context variable held at the start */
+    PyObject *outer;            /* the current span before this one, or None */
+    uint64_t id;
+    uint64_t parent_id;
+    uint64_t root_id;
+    uint64_t started_ns;
+    enum worker_sampling sampling; /* for the end */
+    uint32_t threshold;
+    unsigned entered; /* how often; more than once is a mistake of the caller */
+    bool is_silent;
+};
+
+extern PyTypeObject *span_type; /* the module state's; a process has one producer */
+
+PyObject *span_enter(struct span *self, PyObject *ignored);
+PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t count);
+
+/* The correlation ID that an emit would take from here; new reference. */
+PyObject *span_get_correlation(void);
+
+#endif
