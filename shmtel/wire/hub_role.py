@@ -97,7 +97,7 @@ class HubProtocol:
         self._heartbeat_due_ns = now_ns
         self._is_welcomed = False
         self.is_over = False
-        self.discarded_count = 0
+        self._discarded_count = 0
 
     # -- what comes in -------------------------------------------------------
 
@@ -188,7 +188,7 @@ class HubProtocol:
         return misfits
 
     def _discard(self, ring: _Ring, part: Segment | RingClosed) -> None:
-        self.discarded_count += 1
+        self._discarded_count += 1
         if not ring.is_awaiting_fit:
             ring.is_awaiting_fit = True
             self._send_resume_point(part.ring)
@@ -246,6 +246,11 @@ class HubProtocol:
     def next_tick_ns(self) -> int | None:
         """Return when the next heartbeat is due; None before the welcome."""
         return self._heartbeat_due_ns if self._is_welcomed else None
+
+    def take_discarded(self) -> int:
+        """Return how many parts of batches were discarded since the last call."""
+        count, self._discarded_count = self._discarded_count, 0
+        return count
 
     # -- helpers -------------------------------------------------------------
 
