@@ -1,0 +1,43 @@
+"""What the hub counts of itself.
+
+Rules:
+- counted once per batch, not per event; a lock that rarely waits is cheap there.
+"""
+
+import threading
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """The counters of a hub since it was made."""
+
+    streams: int = 0  # connected now
+    batches: int = 0
+    segments: int = 0
+    delivered: int = 0
+    discarded: int = 0  # segments and ring ends that did not continue their ring
+    violations: int = 0  # streams ended because of what the collector sent
+    internal_errors: int = 0  # streams ended because of a defect in the hub
+    refused_streams: int = 0  # more collectors than the hub has room for
+    handler_failures: int = 0
+    handlers: int = 0
+
+
+class Counters:
+    """Counters that many threads add to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values = {field.name: 0 for field in fields(HubStats)}
+
+    def add(self, **amounts: int) -> None:
+        """Add to some counters, together."""
+        with self._lock:
+            for name, amount in amounts.items():
+                self._values[name] += amount
+
+    def snapshot(self, **gauges: int) -> HubStats:
+        """Return the counters, with some values that are known elsewhere."""
+        with self._lock:
+            return HubStats(**{**self._values, **gauges})

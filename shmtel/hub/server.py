@@ -1,0 +1,138 @@
+"""The gRPC server: the only module of the hub that knows grpc.
+
+Bytes go through unparsed: what a peer sent is decoded by our own code, so that
+a broken frame is answered in the protocol and not by grpc.
+
+Each stream holds a thread of the pool for as long as it lives. A pool that is
+full would leave the next caller waiting without a word until its deadline, so
+the pool has room for every collector that is allowed and some calls of
+operators, and one more is refused at once with the way out.
+
+Rules:
+- errors of grpc are translated here.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Any
+
+import grpc
+
+from shmtel.errors import ConfigurationError
+from shmtel.hub.counters import Counters
+from shmtel.hub.stream import Stream
+from shmtel.wire.control import SERVICE
+from shmtel.wire.errors import RemoteProtocolError
+
+_UPLINK = "shmtel.v1.Uplink"
+_OPERATOR_CALLS = 8  # at the same time, beside the streams
+
+# Without ping_timeout_ms a dead connection is noticed after a minute, whatever
+# keepalive_timeout_ms says. The smallest interval between pings lies below the
+# collector's, or its keepalive would be taken for an attack.
+_OPTIONS = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Two hubs on one port would share its collectors without noticing.
+    ("grpc.so_reuseport", 0),
+)
+
+UnaryCall = Callable[[bytes], bytes]
+
+
+class Server:
+    """Accepts streams and operators' calls on one address."""
+
+    def __init__(
+        self,
+        listen: str,
+        max_collectors: int,
+        make_stream: Callable[[], Stream],
+        control: dict[str, UnaryCall],
+        counters: Counters,
+    ) -> None:
+        self._listen = listen
+        self._max_collectors = max_collectors
+        self._make_stream = make_stream
+        self._counters = counters
+        self._room = BoundedSemaphore(max_collectors)
+        calls = max_collectors + _OPERATOR_CALLS
+        self._grpc = grpc.server(
+            ThreadPoolExecutor(calls, thread_name_prefix="shmtel-hub"),
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=calls,
+        )
+        self._grpc.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    _UPLINK,
+                    {"Stream": grpc.stream_stream_rpc_method_handler(self._stream)},
+                ),
+                grpc.method_handlers_generic_handler(
+                    SERVICE, {name: _unary(call) for name, call in control.items()}
+                ),
+            )
+        )
+
+    def start(self) -> str:
+        """Listen; return the address with the port that was given.
+
+        Raises:
+            ConfigurationError: the address cannot be listened on.
+        """
+        try:
+            port = self._grpc.add_insecure_port(self._listen)
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"the hub cannot listen on {self._listen}: the address is in use "
+                "or not of this machine"
+            ) from error
+        self._grpc.start()
+        host, separator, _port = self._listen.rpartition(":")
+        is_unix = self._listen.startswith("unix:")
+        return self._listen if is_unix else f"{host}{separator}{port}"
+
+    def stop(self, grace_s: float) -> None:
+        """Stop accepting and end what is left after the grace."""
+        self._grpc.stop(grace_s).wait(grace_s + 1.0)
+
+    def _stream(
+        self, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        if not self._room.acquire(blocking=False):
+            self._counters.add(refused_streams=1)
+            context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"this hub serves {self._max_collectors} collectors; "
+                "raise max_collectors",
+            )
+        stream = self._make_stream()
+        if not context.add_callback(stream.disconnect):
+            stream.disconnect()  # the call had ended before it began
+        try:
+            yield from stream.serve(_until_end(requests))
+        finally:
+            self._room.release()
+
+
+def _unary(call: UnaryCall) -> "grpc.RpcMethodHandler[Any, Any]":
+    def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            return call(data)
+        except (ConfigurationError, RemoteProtocolError) as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _until_end(requests: Iterator[bytes]) -> Iterator[bytes]:
+    """Iterate requests until the call is over, in whatever way."""
+    try:
+        yield from requests
+    except grpc.RpcError:
+        return
