@@ -52,24 +52,6 @@ static const struct msgpack_form forms[256] = {
 #define MSGPACK_BIN8 0xc4
 #define SPAN_IDS 16 /* bytes: span id and parent id */
 
-struct reader {
-    const uint8_t *at;
-    const uint8_t *end;
-};
-
-static inline size_t left(const struct reader *reader)
-{
-    return (size_t)(reader->end - reader->at);
-}
-
-static inline bool skip(struct reader *reader, size_t size)
-{
-    if (left(reader) < size)
-        return false;
-    reader->at += size;
-    return true;
-}
-
 /* -- UTF-8 ------------------------------------------------------------------ */
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
@@ -88,21 +70,27 @@ static inline uint32_t load32(const uint8_t *at)
     return value;
 }
 
-/* Nearly all text is short and ASCII; loads that overlap cover every length
- * from 4 up without a loop over single bytes. */
-static inline bool is_ascii(const uint8_t *at, size_t length)
+static bool is_ascii(const uint8_t *at, size_t length)
 {
     uint64_t bits = 0;
-    if (length >= 8) {
-        for (size_t i = 0; i + 8 < length; i += 8)
-            bits |= load64(at + i);
-        bits |= load64(at + length - 8);
-    } else if (length >= 4) {
-        bits = load32(at) | load32(at + length - 4);
-    } else {
-        for (size_t i = 0; i < length; i++)
-            bits |= at[i];
-    }
+    for (; length >= 8; at += 8, length -= 8)
+        bits |= load64(at);
+    for (; length > 0; at++, length--)
+        bits |= *at;
+    return (bits & HIGH_BITS) == 0;
+}
+
+/* The same for text that at least 8 bytes stand before, and without a loop over
+ * single bytes: nearly all text is short and ASCII. One load ends where the
+ * text ends; what it holds of the bytes before the text is shifted out. */
+static inline bool is_ascii_inside(const uint8_t *at, size_t length)
+{
+    if (length <= 8)
+        return length == 0 ||
+               ((load64(at + length - 8) >> (64 - 8 * length)) & HIGH_BITS) == 0;
+    uint64_t bits = load64(at + length - 8);
+    for (size_t i = 0; i + 8 < length; i += 8)
+        bits |= load64(at + i);
     return (bits & HIGH_BITS) == 0;
 }
 
@@ -138,7 +126,7 @@ static size_t character_length(const uint8_t *at, size_t length)
     return following + 1;
 }
 
-static bool is_utf8(const uint8_t *at, size_t length)
+__attribute__((noinline)) static bool is_utf8(const uint8_t *at, size_t length)
 {
     while (length > 0) {
         size_t size = character_length(at, length);
@@ -155,7 +143,21 @@ bool msgpack_check_utf8(const uint8_t *at, size_t length)
     return is_ascii(at, length) || is_utf8(at, length);
 }
 
-/* -- values ----------------------------------------------------------------- */
+/* -- values -----------------------------------------------------------------
+ *
+ * Each function judges what starts at `at` and returns where it ends, or NULL.
+ * `at` may be `end`; it is never NULL.
+ */
+
+static inline size_t between(const uint8_t *at, const uint8_t *end)
+{
+    return (size_t)(end - at);
+}
+
+static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, size_t size)
+{
+    return size <= between(at, end) ? at + size : NULL;
+}
 
 /* The count in a head that is known to be there. */
 static inline uint32_t head_count(const uint8_t *at, const struct msgpack_form *form)
@@ -172,120 +174,136 @@ static inline uint32_t head_count(const uint8_t *at, const struct msgpack_form *
     }
 }
 
-/* Enters what must be of one kind: steps over its head and tells its count. */
-static inline bool enter(struct reader *reader, enum msgpack_kind kind, uint32_t *count)
+/* Steps over the head of what must be of one kind, and tells its count. */
+static inline const uint8_t *enter(const uint8_t *at, const uint8_t *end,
+                                   enum msgpack_kind kind, uint32_t *count)
 {
-    if (left(reader) == 0)
-        return false;
-    const struct msgpack_form *form = &forms[*reader->at];
-    if (form->kind != kind || left(reader) < form->size)
-        return false;
-    *count = head_count(reader->at, form);
-    reader->at += form->size;
-    return true;
+    if (at == end)
+        return NULL;
+    const struct msgpack_form *form = &forms[*at];
+    if (form->kind != kind || form->size > between(at, end))
+        return NULL;
+    *count = head_count(at, form);
+    if (form->size == 1) /* predicted, so that the next load need not wait */
+        return at + 1;
+    return at + form->size;
 }
 
-static inline bool check_string(struct reader *reader, uint32_t most)
+static inline const uint8_t *take_string(const uint8_t *at, const uint8_t *end,
+                                         uint32_t most)
 {
-    const uint8_t *text;
-    uint32_t length;
-    if (!enter(reader, STRING, &length) || length > most)
-        return false;
-    text = reader->at;
-    return skip(reader, length) && msgpack_check_utf8(text, length);
+    if (at == end)
+        return NULL;
+    uint32_t length = *at - 0xa0u;
+    if (length < 32) /* the short form, in which nearly all strings are */
+        at++;
+    else if ((at = enter(at, end, STRING, &length)) == NULL)
+        return NULL;
+    if (length > between(at, end) || length > most)
+        return NULL;
+    return is_ascii_inside(at, length) || is_utf8(at, length) ? at + length : NULL;
 }
 
-static bool check_value(struct reader *reader, unsigned depth);
+static inline const uint8_t *take_number(const uint8_t *at, const uint8_t *end)
+{
+    if (at == end || forms[*at].kind != NUMBER)
+        return NULL;
+    return skip(at, end, forms[*at].size);
+}
 
-static bool check_map(struct reader *reader, unsigned depth)
+static inline const uint8_t *take_binary(const uint8_t *at, const uint8_t *end)
 {
     uint32_t count;
-    if (depth > RING_DEPTH_MAX || !enter(reader, MAP, &count))
-        return false;
-    for (; count > 0; count--)
-        if (!check_string(reader, UINT32_MAX) || !check_value(reader, depth))
-            return false;
-    return true;
+    at = enter(at, end, BINARY, &count);
+    return at == NULL ? NULL : skip(at, end, count);
 }
 
-static bool check_array(struct reader *reader, unsigned depth)
+static const uint8_t *take_value(const uint8_t *at, const uint8_t *end, unsigned depth);
+
+static const uint8_t *take_map(const uint8_t *at, const uint8_t *end, unsigned depth)
 {
     uint32_t count;
-    if (depth > RING_DEPTH_MAX || !enter(reader, ARRAY, &count))
-        return false;
-    for (; count > 0; count--)
-        if (!check_value(reader, depth))
-            return false;
-    return true;
+    if (depth > RING_DEPTH_MAX || (at = enter(at, end, MAP, &count)) == NULL)
+        return NULL;
+    for (; count > 0 && at != NULL; count--)
+        if ((at = take_string(at, end, UINT32_MAX)) != NULL)
+            at = take_value(at, end, depth);
+    return at;
+}
+
+static const uint8_t *take_array(const uint8_t *at, const uint8_t *end, unsigned depth)
+{
+    uint32_t count;
+    if (depth > RING_DEPTH_MAX || (at = enter(at, end, ARRAY, &count)) == NULL)
+        return NULL;
+    for (; count > 0 && at != NULL; count--)
+        at = take_value(at, end, depth);
+    return at;
 }
 
 /* A value inside `depth` containers. A count that lies costs nothing: each
  * element takes a byte at least, and the bytes end. */
-static bool check_value(struct reader *reader, unsigned depth)
+static inline const uint8_t *take_value(const uint8_t *at, const uint8_t *end,
+                                        unsigned depth)
 {
-    uint32_t count;
-    if (left(reader) == 0)
-        return false;
-    const struct msgpack_form *form = &forms[*reader->at];
-    switch (form->kind) {
+    if (at == end)
+        return NULL;
+    switch (forms[*at].kind) {
+    case STRING:
+        return take_string(at, end, UINT32_MAX);
     case CONSTANT:
     case NUMBER:
-        return skip(reader, form->size);
-    case STRING:
-        return check_string(reader, UINT32_MAX);
+        return skip(at, end, forms[*at].size);
     case BINARY:
-        return enter(reader, BINARY, &count) && skip(reader, count);
+        return take_binary(at, end);
     case ARRAY:
-        return check_array(reader, depth + 1);
+        return take_array(at, end, depth + 1);
     case MAP:
-        return check_map(reader, depth + 1);
+        return take_map(at, end, depth + 1);
     default:
-        return false;
+        return NULL;
     }
 }
 
-/* -- the fields of a record -------------------------------------------------- */
+/* -- the fields of a record --------------------------------------------------- */
 
-static inline bool skip_nil(struct reader *reader)
+static inline bool is_nil(const uint8_t *at, const uint8_t *end)
 {
-    if (left(reader) == 0 || *reader->at != MSGPACK_NIL)
-        return false;
-    reader->at++;
-    return true;
+    return at != end && *at == MSGPACK_NIL;
 }
 
-static inline bool check_number(struct reader *reader)
+static inline const uint8_t *take_correlation(const uint8_t *at, const uint8_t *end)
 {
-    if (left(reader) == 0)
-        return false;
-    const struct msgpack_form *form = &forms[*reader->at];
-    return form->kind == NUMBER && skip(reader, form->size);
+    return is_nil(at, end) ? at + 1 : take_string(at, end, RING_CORRELATION_MAX);
 }
 
-static inline bool check_measurements(struct reader *reader)
+static inline const uint8_t *take_measurements(const uint8_t *at, const uint8_t *end)
 {
     uint32_t count;
-    if (!enter(reader, MAP, &count))
-        return false;
-    for (; count > 0; count--)
-        if (!check_string(reader, UINT32_MAX) || !check_number(reader))
-            return false;
-    return true;
+    at = enter(at, end, MAP, &count);
+    for (; at != NULL && count > 0; count--)
+        if ((at = take_string(at, end, UINT32_MAX)) != NULL)
+            at = take_number(at, end);
+    return at;
 }
 
-static inline bool check_span(struct reader *reader)
+static inline const uint8_t *take_metadata(const uint8_t *at, const uint8_t *end)
 {
-    if (skip_nil(reader))
-        return true;
-    return left(reader) == 2 + SPAN_IDS && reader->at[0] == MSGPACK_BIN8 &&
-           reader->at[1] == SPAN_IDS && skip(reader, 2 + SPAN_IDS);
+    return is_nil(at, end) ? at + 1 : take_map(at, end, 1);
 }
 
-bool msgpack_check_fields(const uint8_t *at, const uint8_t *end)
+/* The last field: it ends where the array ends. */
+static inline bool is_span(const uint8_t *at, const uint8_t *end)
 {
-    struct reader reader = {at, end};
-    return (skip_nil(&reader) || check_string(&reader, RING_CORRELATION_MAX)) &&
-           check_measurements(&reader) &&
-           (skip_nil(&reader) || check_map(&reader, 1)) && check_span(&reader) &&
-           reader.at == reader.end;
+    size_t size = between(at, end);
+    return (size == 1 && at[0] == MSGPACK_NIL) ||
+           (size == 2 + SPAN_IDS && at[0] == MSGPACK_BIN8 && at[1] == SPAN_IDS);
+}
+
+bool msgpack_check_fields(const uint8_t *array, size_t length)
+{
+    const uint8_t *end = array + length;
+    const uint8_t *at = take_correlation(array + RING_ARRAY_HEAD, end);
+    return at != NULL && (at = take_measurements(at, end)) != NULL &&
+           (at = take_metadata(at, end)) != NULL && is_span(at, end);
 }

@@ -3,7 +3,7 @@
  * Judges msgpack that somebody else wrote: whether the fields of a record after
  * its fixed head are what ring_layout.h says, byte for byte. It decodes
  * nothing, keeps nothing and calls nothing; whatever the bytes are, it reads
- * only between the two pointers and takes time linear in their distance.
+ * only the `length` bytes it was given and takes time linear in them.
  */
 #ifndef SHMTEL_MSGPACK_CHECK_H
 #define SHMTEL_MSGPACK_CHECK_H
@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether [at, end) is exactly correlation id, measurements, metadata, span. */
-bool msgpack_check_fields(const uint8_t *at, const uint8_t *end);
+/* Whether the array of a record, of RING_ARRAY_MIN bytes at least, holds after
+ * its fixed head exactly correlation id, measurements, metadata and span. */
+bool msgpack_check_fields(const uint8_t *array, size_t length);
 
 /* Whether the bytes are UTF-8 as Unicode defines it: no surrogates, no longer
  * forms than needed, nothing above U+10FFFF. */

@@ -3,7 +3,7 @@
  * The type Consumer: a ring_consumer with Python's types around it.
  *
  * The GIL is held throughout. A pass is bounded by its budget and lasts
- * microseconds to a few hundred of them; giving the GIL away and asking for it
+ * some ten microseconds; giving the GIL away and asking for it
  * back would cost an idle ring more than its look, and would let a second
  * thread close the ring in the middle of a pass.
  */
@@ -284,7 +284,7 @@ static PyMethodDef consumer_methods[] = {
     PLAIN(tail, "Load the position up to which records are committed."),
     KEYED(drain, "budget_bytes",
           "Take and judge what fits the budget, one record of the largest size at\n"
-          "least; None if nothing is there."),
+          "least and 120 KiB at most; None if nothing is there."),
     PLAIN(rewind, "Put the cursor back to head."),
     KEYED(skip_to, "seq",
           "Move the cursor behind the record of that seq; False, and nothing moves,\n"

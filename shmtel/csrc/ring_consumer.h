@@ -103,8 +103,15 @@ enum ring_status ring_load_tail(struct ring_consumer *consumer);
 /* Loads `tail` and judges it against what was seen before. */
 enum ring_status ring_read_tail(struct ring_consumer *consumer);
 
+/* The most that one pass reads. A bit less than allocators hand out without
+ * mapping fresh pages for it, whose faults would cost as much as all the rest;
+ * about what a batch holds; and soon over, for whoever waits. */
+#define RING_PASS_MAX (UINT64_C(120) << 10)
+RING_ASSERT(RING_PASS_MAX >= RING_RECORD_MAX);
+
 /* How many bytes ring_drain() would read with this budget; 0: nothing is there.
- * The budget counts as one record of the largest size at least. */
+ * The budget counts as one record of the largest size at least, and as
+ * RING_PASS_MAX at most. */
 enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
                            size_t *readable);
 

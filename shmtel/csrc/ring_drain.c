@@ -42,7 +42,7 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
     uint64_t most = consumer->geometry.max_record;
     uint64_t there = consumer->tail - consumer->cursor;
     if (budget > most)
-        most = budget;
+        most = budget < RING_PASS_MAX ? budget : RING_PASS_MAX;
     *readable = (size_t)(there < most ? there : most);
     return status;
 }
@@ -173,9 +173,7 @@ static inline enum ring_rejection judge(const struct ring_consumer *consumer,
     if (frame->draw > RING_THRESHOLD_MAX ||
         frame->draw < load32_be(array + RING_ARRAY_THRESHOLD))
         return RING_BAD_THRESHOLD;
-    return msgpack_check_fields(array + RING_ARRAY_HEAD, array + frame->length)
-               ? ACCEPTED
-               : RING_MALFORMED;
+    return msgpack_check_fields(array, frame->length) ? ACCEPTED : RING_MALFORMED;
 }
 
 static void reject(struct ring_consumer *consumer, struct ring_drained *drained,
