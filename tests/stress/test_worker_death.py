@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 
 from support import burst
 from support.processes import environment, wait_until
+from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 
 pytestmark = pytest.mark.stress
 
