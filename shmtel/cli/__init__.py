@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
         return _complain(str(error), ExitCode.INVALID_CONFIGURATION)
     except ShmtelError as error:
         return _complain(str(error), ExitCode.FAILED)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         return _complain(missing_extra(arguments, error), ExitCode.USAGE)
     except BrokenPipeError:
         # The reader of our output left. The interpreter's own flush at exit

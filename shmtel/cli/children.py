@@ -5,6 +5,7 @@ session of their own: Ctrl-C at the terminal is for the verb, which stops them
 in the right order once everything has arrived.
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,27 @@ STOP_S = 5.0
 _LOOK_S = 0.01
 
 
+def leave_on_signals() -> None:
+    """Turn the signals that end a process into its orderly end.
+
+    A verb that has children stops them on its way out; they must not outlive it.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def interpreter() -> list[str]:
+    """Return how a child of the same installation is started.
+
+    -P: what lies in the current directory must not be taken for a module.
+    """
+    return [sys.executable, "-P"]
+
+
 def start_verb(
     *arguments: str, env: Mapping[str, str] | None = None, log: Path | None = None
 ) -> subprocess.Popen[bytes]:
@@ -26,7 +48,7 @@ def start_verb(
     stderr = log.open("wb") if log else None
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "shmtel.cli", *arguments],
+            [*interpreter(), "-m", "shmtel.cli", *arguments],
             stdin=subprocess.DEVNULL,
             stderr=stderr,
             env=env,

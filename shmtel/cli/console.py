@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, TextIO
 from shmtel.cli.common import plain
 
 if TYPE_CHECKING:
-    from shmtel.hub import Batch, Record
+    from shmtel.hub.dispatch import EventBatch
+    from shmtel.hub.records import Record
 
 
-def print_batch(batch: "Batch", stream: TextIO) -> None:
+def print_batch(batch: "EventBatch", stream: TextIO) -> None:
     """Print the events of a batch; the stream is the handler's config."""
     worker_id = batch.worker.worker_id
     stream.writelines(

@@ -41,14 +41,16 @@ EXTRAS = {
 _MODULES = frozenset({"click", "google", "grpc", "msgspec", "psutil"})
 
 
-def missing_extra(arguments: list[str], error: ModuleNotFoundError) -> str:
+def missing_extra(arguments: list[str], error: ImportError) -> str:
     """Say which extra the asked verb needs.
 
     Raises:
-        ModuleNotFoundError: what is missing is none of an extra's modules, so
-            it is a defect and not a smaller installation.
+        ImportError: what is missing is none of an extra's modules, so it is a
+            defect and not a smaller installation.
     """
-    module = (error.name or "").partition(".")[0]
+    # A package that explains what it lacks raises an error of its own.
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    module = (cause.name or "").partition(".")[0]
     if module not in _MODULES:
         raise error
     verb = next((word for word in arguments if word in EXTRAS), None)

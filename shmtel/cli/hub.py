@@ -14,12 +14,14 @@ import click
 
 from shmtel.cli import common
 from shmtel.cli.errors import CommandError, ExitCode
+from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
 _STOP_S = 2.0
+_LOOK_S = 0.5
 
 
 @click.command()
@@ -49,25 +51,44 @@ def command(listen: str, jsonl: str | None, console: bool, log_level: str) -> in
     hub = Hub(listen)
     with contextlib.ExitStack() as sinks:
         _attach_sinks(hub, sinks, jsonl, console)
-        _start(hub, listen)
-        _log.info("hub listens on %s", hub.address)
-        stop.wait()
+        _start(hub)
+        _log.info("listening on %s", hub.address)
+        is_healthy = _serve(hub, stop)
         hub.stop(_STOP_S)
-        _log.info("hub stopped")
+    if not is_healthy:
+        raise CommandError("a sink failed, see above; the hub does not run without it")
     return ExitCode.OK
 
 
-def _start(hub: "Hub", listen: str) -> None:
+def _start(hub: "Hub") -> None:
     try:
         hub.start()
-    except (OSError, RuntimeError) as error:
-        raise CommandError(f"cannot listen on {listen}: {error}") from error
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
+
+
+def _serve(hub: "Hub", stop: threading.Event) -> bool:
+    """Wait for the end; say whether every sink has held until then.
+
+    The hub detaches a handler that raises and goes on. Without its sink it
+    would acknowledge what nobody keeps.
+    """
+    while not stop.wait(_LOOK_S):
+        if hub.stats().handler_failures:
+            return False
+    return True
 
 
 def _attach_sinks(
     hub: "Hub", sinks: contextlib.ExitStack, jsonl: str | None, console: bool
 ) -> None:
     from shmtel.cli.console import print_batch
+    from shmtel.hub.jsonlines import JsonLines
 
+    if jsonl:
+        try:
+            hub.attach_batch("jsonl", "*", sinks.enter_context(JsonLines(jsonl)))
+        except OSError as error:
+            raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr)

@@ -58,7 +58,7 @@ def format_ledger(ledger: "Ledger") -> list[str]:
     return [
         *common.format_table(_HEADER, rows),
         "",
-        *(f"{word:<25}{events:>12}{why}" for word, events, why in _laws(ledger.total)),
+        *(f"{word:<30}{events:>12}{why}" for word, events, why in _laws(ledger.total)),
     ]
 
 

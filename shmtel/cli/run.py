@@ -50,14 +50,9 @@ def command(jsonl: str | None, namespace: str | None, argv: tuple[str, ...]) -> 
     Returns the program's exit code, and 128+N when signal N ended it.
     """
     namespace = namespace or f"run-{os.getpid()}-{secrets.token_hex(4)}"
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)  # hub and collector must not outlive us
+    children.leave_on_signals()
     with children.private_directory() as directory:
         return _run_line(Path(directory), namespace, jsonl, argv)
-
-
-def _leave(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def _run_line(

@@ -1,0 +1,126 @@
+"""`shmtel hub`, `shmtel collector` and `shmtel ledger` as programs."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shmtel import segments
+from support.line import Line, running_line
+from support.program import json_lines, shmtel
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    """Give a hub, a collector and a worker that emits for ever."""
+    with running_line(tmp_path) as running:
+        yield running
+
+
+def _ledger(line: Line, *options: str) -> dict[str, Any]:
+    result = shmtel(
+        *("ledger", "--json", "--namespace", line.namespace),
+        *("--state-dir", str(line.state_dir), *options),
+    )
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+def _finish_worker(line: Line) -> None:
+    line.worker_process.kill()
+    line.worker_process.wait()
+    deadline = time.monotonic() + 10
+    while segments.scan(line.namespace):
+        assert time.monotonic() < deadline, "the dead worker's ring was not removed"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_stop_cleanly_on_a_signal(line: Line, number: signal.Signals) -> None:
+    """Each ends with 0, soon, and says no traceback."""
+    for process in (line.collector_process, line.hub_process):
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        _, stderr = process.communicate()
+        assert "Traceback" not in stderr
+
+
+def test_after_the_end_the_ledger_is_balanced(line: Line) -> None:
+    """All that a killed worker committed was delivered, and the file has it."""
+    _finish_worker(line)
+    total = _ledger(line, "--assert")["total"]
+    assert total["unaccounted"] == 0
+    assert total["committed"] == total["delivered"] == len(json_lines(line.jsonl))
+
+
+def test_the_ledger_needs_no_collector(line: Line) -> None:
+    """With the collector stopped the same sums come from rings and database."""
+    line.collector_process.terminate()
+    line.collector_process.wait(10)
+    total = _ledger(line)["total"]
+    assert total["committed"] > 0
+    assert total["committed"] == (
+        total["delivered"]
+        + total["in_flight"]
+        + total["in_ring"]
+        + total["unaccounted"]
+    )
+
+
+def test_the_ledger_s_table(line: Line) -> None:
+    """Without --json a person sees the words of the two laws."""
+    _finish_worker(line)
+    result = shmtel(
+        *("ledger", "--namespace", line.namespace, "--state-dir", str(line.state_dir))
+    )
+    assert result.returncode == 0
+    for word in ("emitted", "committed", "delivered", "lost", "unaccounted"):
+        assert word in result.stdout
+
+
+def test_a_second_collector_says_who_is_first(line: Line) -> None:
+    """One collector per namespace; the message names the pid of the other."""
+    result = shmtel(
+        *("collector", "--hub", line.hub, "--namespace", line.namespace),
+        *("--state-dir", str(line.state_dir)),
+    )
+    assert result.returncode == 1
+    assert str(line.collector_process.pid) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_address_in_use_is_said() -> None:
+    """A hub that cannot listen names the address, without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        result = shmtel("hub", "--listen", address)
+    assert result.returncode == 1
+    assert address in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A hub whose file cannot be opened does not start."""
+    result = shmtel(
+        *("hub", "--listen", f"unix:{tmp_path / 's'}"),
+        *("--jsonl", str(tmp_path / "missing" / "file")),
+    )
+    assert result.returncode in (1, 4)
+    assert "missing" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """A collector without a place for its state names the option."""
+    (tmp_path / "file").write_text("")
+    result = shmtel("collector", "--state-dir", str(tmp_path / "file" / "x"))
+    assert result.returncode != 0
+    assert "--state-dir" in result.stderr
+    assert "Traceback" not in result.stderr
