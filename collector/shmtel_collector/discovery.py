@@ -8,9 +8,10 @@ What a segment can be:
 - a ring: its consumer is made and handed over, once;
 - not a ring yet (no magic): looked at again on each listing; removed when
   nobody holds its lock and it is older than a minute;
-- locked by another consumer: looked at again, and logged once;
-- refused (damaged, another version, not readable): counted by reason, logged
-  once, and left alone for as long as it is there.
+- out of reach (locked by another consumer, no permission, no descriptor left):
+  looked at again, and logged once a minute;
+- refused (damaged, another version): counted by reason, logged once, and left
+  alone for as long as it is there.
 
 Rules: rings of this very process are never opened (closing their descriptor
 would drop the lock that proves the process alive).
@@ -84,8 +85,7 @@ class Discovery:
             fd = segments.open_segment(name, writable=True)
         except SegmentError as error:
             if os.path.lexists(f"{segments.DIRECTORY}/{name}"):
-                self._log.warning(f"open {name}", "left alone: %s", error)
-                self.refuse(name, "not_readable")
+                self._log.warning(f"open {name}", "%s", error)
             return None
         try:
             return self._check_name(name, _ring.Consumer(fd))

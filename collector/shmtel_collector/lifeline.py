@@ -19,7 +19,7 @@ class Lifeline:
 
     def __init__(self, ring: Ring, host: Host) -> None:
         self.ring = ring
-        self._watch = ProcessWatch(ring.source.identity, ring.source.fileno(), host)
+        self._watch = ProcessWatch(ring.source.identity, host)
         self._retired_ns: int | None = None
 
     @property
@@ -31,10 +31,10 @@ class Lifeline:
         """Look after the worker, and finish the ring if that is proven right."""
         if self.ring.end is not None:
             return
-        verdict = self._watch.probe(self.ring.source.is_marked_closed)
+        source = self.ring.source
+        verdict = self._watch.probe(source.fileno(), source.is_marked_closed)
         if verdict is Verdict.DEAD:
-            is_closed = self.ring.source.is_marked_closed()
-            self.ring.finish(CLOSED if is_closed else VANISHED)
+            self.ring.finish(CLOSED if source.is_marked_closed() else VANISHED)
         elif verdict is Verdict.UNPROVEN:
             self._retire(now_ns)
 

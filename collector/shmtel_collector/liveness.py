@@ -36,20 +36,19 @@ class Verdict(Enum):
 
 
 class ProcessWatch:
-    """Watches the process behind one ring; `fd` stays the caller's."""
+    """Watches the process behind one ring."""
 
-    __slots__ = ("_fd", "_host", "_identity", "pidfd")
+    __slots__ = ("_host", "_identity", "pidfd")
 
-    def __init__(self, identity: "_ring.Identity", fd: int, host: Host) -> None:
+    def __init__(self, identity: "_ring.Identity", host: Host) -> None:
         self._identity = identity
-        self._fd = fd
         self._host = host
         self.pidfd: int | None = None
 
-    def probe(self, is_closed: Callable[[], bool]) -> Verdict:
-        """Judge now; `is_closed` reads what the ring's own state says."""
+    def probe(self, fd: int, is_closed: Callable[[], bool]) -> Verdict:
+        """Judge now; `fd` is the segment's, `is_closed` reads the ring's state."""
         try:
-            holder = _ring.lock_holder(self._fd)
+            holder = _ring.lock_holder(fd)
         except _ring.RingError:  # no answer proves nothing
             return Verdict.ALIVE
         if holder is not None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 REPEAT_SECONDS = 60.0
+MAX_CONDITIONS = 1_000  # then those that would be logged again are forgotten
 
 
 class ConditionLog:
@@ -29,6 +30,8 @@ class ConditionLog:
         if now - self._last.get(condition, -REPEAT_SECONDS) < REPEAT_SECONDS:
             self._held_back[condition] = self._held_back.get(condition, 0) + 1
             return
+        if len(self._last) >= MAX_CONDITIONS:
+            self._forget_old(now)
         self._last[condition] = now
         repeats = self._held_back.pop(condition, 0)
         if repeats:
@@ -43,3 +46,8 @@ class ConditionLog:
         """Forget a condition that has ended, so that its return is logged."""
         self._last.pop(condition, None)
         self._held_back.pop(condition, None)
+
+    def _forget_old(self, now: float) -> None:
+        for condition, last in list(self._last.items()):
+            if now - last >= REPEAT_SECONDS:
+                self.cleared(condition)

@@ -7,6 +7,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -27,18 +28,27 @@ from shmtel_collector.state import State
 __all__ = ["Collector", "CollectorConfig", "run"]
 
 EXIT_FAILED = 1
+MAX_DESCRIPTORS = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger("shmtel.collector")
 
 
 def run(config: CollectorConfig) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code of the process."""
+    _raise_descriptor_limit()
     try:
         Collector(config).run()
     except ShmtelError as error:
         _logger.error("%s", error)
         return EXIT_FAILED
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Each ring takes two descriptors; the usual soft limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MAX_DESCRIPTORS), hard))
 
 
 class Collector:

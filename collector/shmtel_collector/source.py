@@ -30,7 +30,6 @@ class Source:
 
     def __init__(self, consumer: _ring.Consumer) -> None:
         self._consumer = consumer
-        self._fd = os.dup(consumer.fileno())  # to observe with, and to start anew
         self.identity = consumer.identity
         self.capacity = self.identity["capacity"]
         self.head = consumer.head
@@ -44,8 +43,8 @@ class Source:
             self.spoil("settlement")
 
     def fileno(self) -> int:
-        """Return a descriptor of the segment; it lives until `close`."""
-        return self._fd
+        """Return the descriptor of the segment; `rewind` may replace it."""
+        return self._consumer.fileno()
 
     def tail(self) -> int:
         """Return the tail; of a damaged ring the last that made sense."""
@@ -130,7 +129,6 @@ class Source:
     def close(self) -> None:
         """Let go of the ring, and of its lock."""
         self._consumer.close()
-        os.close(self._fd)
 
     def _try(self, action: Callable[[], _T], otherwise: _T) -> _T:
         try:
@@ -149,11 +147,13 @@ class Source:
 
     def _start_anew(self) -> None:
         """Make a new consumer; both share the file, so the lock stays ours."""
-        fd = os.dup(self._fd)
+        fd = -1
         try:
+            fd = os.dup(self._consumer.fileno())
             consumer = _ring.Consumer(fd)
-        except _ring.RingError:  # then the old one still serves to end the ring
-            os.close(fd)
+        except (_ring.RingError, OSError):  # the old one serves to end the ring
+            if fd >= 0:
+                os.close(fd)
             return
         self._consumer.close()
         self._consumer = consumer
