@@ -170,8 +170,9 @@ def _open(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(f"made by another version ({version})")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version == 0:
+            database.executescript(_SCHEMA)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
     except BaseException:
         database.close()
