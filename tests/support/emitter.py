@@ -1,0 +1,117 @@
+"""A worker of its own that emits what it is told to, and can be killed.
+
+Run as a program it is the worker: each line on stdin is a command, answered by
+a line on stdout when it is done. Every event carries its number, counted from 0
+over the life of the worker.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from types import TracebackType
+
+import shmtel
+from shmtel import _ring, segments
+from support.processes import environment, wait_until
+
+EVENT = "emitter.event"
+
+
+class Emitter:
+    """A worker process with one ring; killed at the end if it still lives."""
+
+    def __init__(self, namespace: str, **variables: str) -> None:
+        self._namespace = namespace
+        self._others = set(segments.scan(namespace))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "support.emitter"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd="/",  # where no source of ours shadows the installed build
+            env=environment(namespace, **variables)
+            | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))},
+        )
+
+    def __enter__(self) -> "Emitter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    @property
+    def pid(self) -> int:
+        """The pid of the worker."""
+        return self.process.pid
+
+    def emit(self, count: int, event: str = EVENT) -> None:
+        """Have it emit some events, and wait until it has."""
+        self.command(f"emit {count} {event}")
+
+    def command(self, text: str) -> str:
+        """Have it obey one command, and return its answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(text, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().strip()
+        assert answer, "the worker has died"
+        return answer
+
+    def ring_name(self) -> str:
+        """Name of the segment it has made."""
+        found = wait_until(lambda: set(segments.scan(self._namespace)) - self._others)
+        (name,) = found
+        return str(name)
+
+    def consumer(self) -> _ring.Consumer:
+        """Attach to its ring."""
+        return _ring.Consumer(segments.open_segment(self.ring_name(), writable=True))
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and bury it."""
+        self.process.kill()
+        self.process.wait()
+
+    def leave(self) -> None:
+        """Have it end in good order."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def _emit(count: str, event: str) -> str:
+    for _ in range(int(count)):
+        shmtel.emit(event, {"number": _emitted[0]}, {"pid": os.getpid()})
+        _emitted[0] += 1
+    return "done"
+
+
+def _lose_lock() -> str:
+    """Drop the proof of life, as an application does that closes descriptors."""
+    for ring_id in _ring.own_rings():
+        name = segments.segment_name(os.environ["SHMTEL_NAMESPACE"], ring_id)
+        os.close(os.open(f"{segments.DIRECTORY}/{name}", os.O_RDONLY))
+    return "done"
+
+
+_emitted = [0]
+_COMMANDS = {
+    "emit": _emit,
+    "lose_lock": _lose_lock,
+    "committed": lambda: str(shmtel.stats()["committed"]),
+}
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        print(_COMMANDS[command](*arguments), flush=True)

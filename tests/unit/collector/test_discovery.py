@@ -1,0 +1,179 @@
+"""What is found in /dev/shm, and what is done with what is not a ring."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shmtel import _ring, segments
+from shmtel_collector import discovery
+from shmtel_collector.discovery import RESCAN_NS, SETTLE_NS, Discovery
+from support.emitter import Emitter
+from support.quiet_log import QuietLog
+
+StartWorker = Callable[..., Emitter]
+
+
+class Finder:
+    """A discovery, its clock, and what it has found so far."""
+
+    def __init__(self, namespace: str) -> None:
+        self.log = QuietLog()
+        self.discovery = Discovery(namespace, self.log)
+        self.now_ns = 0
+        self.found: dict[str, _ring.Consumer] = {}
+
+    def poll(self, after_ns: int = RESCAN_NS) -> list[str]:
+        """Let time pass, look, and return the names that are new."""
+        self.now_ns += after_ns
+        new = dict(self.discovery.poll(self.now_ns))
+        self.found |= new
+        return list(new)
+
+
+@pytest.fixture
+def finder(namespace: str) -> Iterator[Finder]:
+    """A discovery of the namespace."""
+    finder = Finder(namespace)
+    yield finder
+    for consumer in finder.found.values():
+        consumer.close()
+
+
+def test_ring_is_found_once(finder: Finder, start_worker: StartWorker) -> None:
+    """A ring is handed over when it appears, and not again."""
+    assert finder.poll() == []
+    worker = start_worker()
+    worker.emit(1)
+    assert finder.poll(after_ns=1) == [worker.ring_name()]
+    assert finder.poll() == []
+
+
+def test_listing_waits_for_a_change(finder: Finder, namespace: str) -> None:
+    """Between changes the directory is listed once a moment later, then each second."""
+    listed: list[int] = []
+    really_scan = segments.scan
+
+    def scan(name: str) -> list[str]:
+        listed.append(finder.now_ns)
+        return really_scan(name)
+
+    finder.poll(after_ns=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "scan", scan)
+        patch.setattr(segments, "changed_ns", lambda: 42)
+        for _ in range(220):
+            finder.poll(after_ns=SETTLE_NS // 2)
+    step = SETTLE_NS // 2
+    assert listed == [step, step + SETTLE_NS] + [
+        step + SETTLE_NS + RESCAN_NS * second for second in (1, 2)
+    ]
+
+
+def test_forgotten_ring_is_found_again(
+    finder: Finder, start_worker: StartWorker
+) -> None:
+    """A ring that was let go is found like a new one."""
+    worker = start_worker()
+    worker.emit(1)
+    (name,) = finder.poll()
+    finder.found.pop(name).close()
+    finder.discovery.forget(name)
+    assert finder.poll() == [name]
+
+
+def test_ring_of_another_consumer_is_looked_at_again(
+    finder: Finder, start_worker: StartWorker
+) -> None:
+    """A ring that is taken is no refusal; it is ours once it is free."""
+    worker = start_worker()
+    worker.emit(1)
+    other = worker.consumer()
+    assert finder.poll() == []
+    assert finder.poll() == []
+    assert len(finder.log.lines) == 1
+    other.close()
+    assert finder.poll() == [worker.ring_name()]
+
+
+def test_own_ring_is_left_alone(
+    finder: Finder, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ring of the collector's own process is never opened."""
+    worker = start_worker()
+    worker.emit(1)
+    ring_id = bytes.fromhex(worker.ring_name().rpartition(".")[2])
+    monkeypatch.setattr(_ring, "own_rings", lambda: [ring_id])
+    assert finder.poll() == []
+
+
+def _segment(namespace: str, content: bytes) -> str:
+    name = segments.segment_name(namespace, os.urandom(16))
+    fd = segments.create(name)
+    os.write(fd, content)
+    os.close(fd)
+    return name
+
+
+def test_unfinished_segment_is_left_for_a_minute(
+    finder: Finder, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment without magic may be a ring in the making; an old one is removed."""
+    name = _segment(namespace, bytes(8192))
+    assert finder.poll() == []
+    assert finder.log.lines == []
+    assert segments.scan(namespace) == [name]
+    later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
+    monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
+    finder.poll()
+    assert segments.scan(namespace) == []
+
+
+def test_old_unfinished_segment_that_is_locked_stays(
+    finder: Finder,
+    namespace: str,
+    start_worker: StartWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever holds the lock may still publish the ring."""
+    worker = start_worker()
+    worker.emit(1)
+    name = worker.ring_name()
+    with open(f"{segments.DIRECTORY}/{name}", "r+b", buffering=0) as file:
+        file.write(bytes(8))
+    later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
+    monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
+    finder.poll()
+    assert segments.scan(namespace) == [name]
+
+
+def test_refused_ring_is_counted_and_logged_once(
+    finder: Finder, start_worker: StartWorker
+) -> None:
+    """A ring of another layout is left alone, and the others are served."""
+    worker, good = start_worker(), None
+    worker.emit(1)
+    name = worker.ring_name()
+    with open(f"{segments.DIRECTORY}/{name}", "r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), b"\xff\xff", 8)  # the version
+    good = start_worker()
+    good.emit(1)
+    assert finder.poll() == [good.ring_name()]
+    finder.poll()
+    assert finder.discovery.refusals == {"version": 1}
+    assert len(finder.log.lines) == 1
+    assert name in segments.scan(name.split(".")[1])
+
+
+def test_ring_under_a_borrowed_name_is_refused(
+    finder: Finder, namespace: str, start_worker: StartWorker
+) -> None:
+    """The id inside a ring must be the one in its name."""
+    worker = start_worker()
+    worker.emit(1)
+    name = worker.ring_name()
+    borrowed = segments.segment_name(namespace, os.urandom(16))
+    directory = segments.DIRECTORY
+    os.rename(f"{directory}/{name}", f"{directory}/{borrowed}")
+    assert finder.poll() == []
+    assert finder.discovery.refusals == {"wrong_name": 1}

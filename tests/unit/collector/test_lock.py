@@ -1,0 +1,74 @@
+"""One collector per namespace, whatever happened to the one before."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shmtel import segments
+from shmtel.errors import ShmtelError
+from shmtel_collector.lock import AlreadyRunning, NamespaceLock
+
+
+def test_second_collector_is_told_the_pid_of_the_first(namespace: str) -> None:
+    """The refusal names who has the namespace and what to do."""
+    with (
+        NamespaceLock(namespace),
+        pytest.raises(AlreadyRunning, match=rf"pid {os.getpid()}\).*--namespace"),
+    ):
+        NamespaceLock(namespace)
+
+
+def test_release_leaves_no_file(namespace: str) -> None:
+    """After a clean end nothing remains, and the next one gets the lock."""
+    with NamespaceLock(namespace) as lock:
+        assert os.stat(lock.path).st_mode & 0o777 == 0o600
+    assert not os.path.exists(lock.path)
+    lock.release()
+    NamespaceLock(namespace).release()
+
+
+def test_killed_collector_does_not_hold_its_namespace(namespace: str) -> None:
+    """The file that a killed collector leaves behind locks nobody out."""
+    code = (
+        "import os, sys; from shmtel_collector.lock import NamespaceLock; "
+        "lock = NamespaceLock(sys.argv[1]); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, namespace], cwd="/", check=False)
+    assert done.returncode == -9
+    NamespaceLock(namespace).release()
+
+
+def test_lock_on_a_removed_file_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that its owner removed between open and lock is not taken."""
+    path = tmp_path / "shmtel.race.collector"
+    opened: list[int] = []
+    really_open = os.open
+
+    def open_and_lose(name: str, flags: int, mode: int) -> int:
+        fd = really_open(name, flags, mode)
+        if not opened:
+            path.unlink()
+        opened.append(fd)
+        return fd
+
+    monkeypatch.setattr("shmtel_collector.lock.os.open", open_and_lose)
+    with NamespaceLock("race", str(tmp_path)):
+        assert len(opened) == 2
+        assert path.exists()
+
+
+def test_file_of_the_lock_is_not_a_ring(namespace: str) -> None:
+    """No listing of rings shows the lock."""
+    with NamespaceLock(namespace):
+        assert segments.scan(namespace) == []
+
+
+def test_file_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    """An unusable directory is named."""
+    with pytest.raises(ShmtelError, match="nowhere"):
+        NamespaceLock("test", str(tmp_path / "nowhere"))
