@@ -1,0 +1,215 @@
+"""The judge of msgpack against the msgpack package as an oracle."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from shmtel._ring import Consumer
+from support.ring_builder import RingBuilder, encode_fields, encode_head
+
+DEPTH_MAX = 8
+_NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats()
+_SCALARS = st.none() | st.booleans() | _NUMBERS | st.text() | st.binary(max_size=40)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+_GOOD_FIELDS = st.tuples(
+    st.none() | st.text(max_size=32),
+    st.dictionaries(st.text(), _NUMBERS, max_size=5),
+    st.none() | st.dictionaries(st.text(), _VALUES, max_size=5),
+    st.none() | st.binary(min_size=16, max_size=16),
+)
+_ANY_FIELDS = st.tuples(_VALUES, _VALUES, _VALUES, _VALUES)
+
+
+class Judge:
+    """Puts fields into a ring and says whether its consumer delivers them."""
+
+    def __init__(self, ring: RingBuilder) -> None:
+        ring.add_name("a.b")
+        self.ring = ring
+        self.consumer = Consumer(ring.open())
+
+    def accepts(self, fields: bytes) -> bool:
+        """Drain one record of these fields."""
+        seq = self.ring.seq + 1
+        self.ring.append_array(encode_head(0, seq) + fields)
+        drained = self.consumer.drain(0)
+        assert drained is not None
+        assert drained.seq_last == seq
+        assert drained.delivered + sum(count[2] for count in drained.counts) == 1
+        if drained.delivered:
+            assert drained.events == b"\xdd\0\0\0\x01" + encode_head(0, seq) + fields
+        self.consumer.settle(drained.position, seq, [seq] + [0] * 31)
+        return bool(drained.delivered)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """One ring for all examples: each is drained before the next."""
+    with RingBuilder(256 << 10) as ring:
+        made = Judge(ring)
+        yield made
+        made.consumer.close()
+
+
+class Refused(Exception):
+    """The oracle says no."""
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 0
+
+
+def _pairs(pairs: list[tuple[object, object]]) -> dict[object, object]:
+    if not all(isinstance(key, str) for key, _ in pairs):
+        raise Refused
+    return dict(pairs)
+
+
+def _refuse(*_: object) -> object:
+    raise Refused
+
+
+def _decode(fields: bytes) -> list[Any]:
+    unpacker = msgpack.Unpacker(
+        strict_map_key=False,
+        object_pairs_hook=_pairs,
+        ext_hook=_refuse,
+        max_buffer_size=1 << 20,
+    )
+    unpacker.feed(fields)
+    values = [unpacker.unpack() for _ in range(4)]
+    if unpacker.tell() != len(fields) or _has_extension(values):
+        raise Refused
+    return values
+
+
+def _has_extension(value: object) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_extension, value))
+    if isinstance(value, dict):
+        return any(map(_has_extension, value.values()))
+    return isinstance(value, msgpack.Timestamp)
+
+
+def _is_bin8_of_16(fields: bytes, span: object) -> bool:
+    return isinstance(span, bytes) and fields[-18:-16] == b"\xc4\x10"
+
+
+def _is_event(fields: bytes) -> bool:
+    """What the layout asks of the four fields, said again in Python."""
+    correlation_id, measurements, metadata, span = _decode(fields)
+    return (
+        (
+            correlation_id is None
+            or (isinstance(correlation_id, str) and len(correlation_id.encode()) <= 128)
+        )
+        and isinstance(measurements, dict)
+        and all(type(value) in (int, float) for value in measurements.values())
+        and (metadata is None or isinstance(metadata, dict))
+        and _depth(metadata) <= DEPTH_MAX
+        and (
+            span is None or (fields[-18:-16] == b"\xc4\x10" and isinstance(span, bytes))
+        )
+    )
+
+
+def _oracle(fields: bytes) -> bool:
+    try:
+        return _is_event(fields)
+    except (Refused, ValueError, msgpack.UnpackException, UnicodeDecodeError):
+        return False
+
+
+@given(_GOOD_FIELDS)
+@settings(deadline=None)
+def test_every_event_of_the_right_shape_is_accepted(judge: Judge, fields: Any) -> None:
+    """Whatever the values are, the fields that the layout allows are delivered."""
+    encoded = encode_fields(*fields)
+    assert judge.accepts(encoded) == (_depth(fields[2]) <= DEPTH_MAX)
+
+
+@given(_ANY_FIELDS)
+@settings(deadline=None)
+def test_any_msgpack_is_judged_like_the_oracle(judge: Judge, fields: Any) -> None:
+    """Sound msgpack of any shape is accepted exactly when the oracle accepts it."""
+    encoded = b"".join(map(msgpack.packb, fields))
+    assert judge.accepts(encoded) == _oracle(encoded)
+
+
+@given(_GOOD_FIELDS, st.data())
+@settings(deadline=None)
+def test_a_damaged_event_is_judged_like_the_oracle(
+    judge: Judge, fields: Any, data: st.DataObject
+) -> None:
+    """One byte changed, cut out or put in makes every kind of near miss."""
+    encoded = bytearray(encode_fields(*fields))
+    at = data.draw(st.integers(0, len(encoded) - 1))
+    replacement = data.draw(st.binary(max_size=2))
+    encoded[at : at + 1] = replacement
+    padded = bytes(encoded).ljust(4, b"\xc0")
+    assert judge.accepts(padded) == _oracle(padded)
+
+
+@given(st.binary(min_size=4, max_size=200))
+@example(b"\xc0\x80\xc0\xc0")
+@example(b"\xc0\xdf\xff\xff\xff\xff\xc0\xc0")
+@example(b"\xc0\x80\x81\xa0\xdd\xff\xff\xff\xff")
+@example(b"\xc0\x80" + b"\x81\xa1a" * 60 + b"\xc0\xc0")
+@settings(deadline=None)
+def test_any_bytes_are_judged_like_the_oracle(judge: Judge, fields: bytes) -> None:
+    """Noise is rejected, unless it happens to be an event."""
+    assert judge.accepts(fields) == _oracle(fields)
+
+
+@given(st.binary(max_size=31))
+@settings(deadline=None)
+def test_text_is_judged_like_python_does(judge: Judge, text: bytes) -> None:
+    """What Python refuses to decode as UTF-8 is no string of an event."""
+    fields = b"\xc0\x80\x81" + bytes([0xA0 | len(text)]) + text + b"\xc0\xc0"
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        assert not judge.accepts(fields)
+    else:
+        assert judge.accepts(fields)
+
+
+@pytest.mark.parametrize("lead", range(0xC0, 0x100))
+def test_every_start_of_a_character_is_judged(judge: Judge, lead: int) -> None:
+    """Each lead byte with each second byte, at the lengths that it may have."""
+    seconds = (0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF)
+    for second in seconds:
+        for tail in (b"", b"\x80", b"\xbf\x80", b"\x80\x80\x80", b"\x80\x7f"):
+            text = bytes([lead, second]) + tail
+            fields = b"\xc0\x80\x81" + bytes([0xA0 | len(text)]) + text + b"\xc0\xc0"
+            assert judge.accepts(fields) == _oracle(fields), text
+
+
+@pytest.mark.parametrize("depth", range(1, 12))
+@pytest.mark.parametrize("kind", [b"\x91", b"\x81\xa0"])
+def test_depth_is_bounded(judge: Judge, depth: int, kind: bytes) -> None:
+    """Eight containers inside one another, the metadata map included, are it."""
+    fields = b"\xc0\x80\x81\xa0" + kind * (depth - 1) + b"\xc0\xc0"
+    assert judge.accepts(fields) == (depth <= DEPTH_MAX)
+
+
+@pytest.mark.parametrize("length", [127, 128, 129])
+@pytest.mark.parametrize("head", [b"\xd9", b"\xda\0", b"\xdb\0\0\0"])
+def test_a_correlation_id_is_bounded(judge: Judge, length: int, head: bytes) -> None:
+    """At most 128 bytes, in whatever form its length is written."""
+    fields = head + bytes([length]) + b"x" * length + b"\x80\xc0\xc0"
+    assert judge.accepts(fields) == (length <= 128)
