@@ -1,6 +1,7 @@
 """`shmtel run`: a program with telemetry on keeps what is its own."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from shmtel import segments
 from support.program import (
+    PROGRAM,
+    clean_environment,
     json_lines,
     shmtel,
     start_shmtel,
@@ -169,3 +172,33 @@ def test_a_process_that_outlives_the_program_is_not_waited_for(tmp_path: Path) -
     assert result.returncode == 0
     assert len(json_lines(tmp_path / "out.jsonl")) == 1
     assert namespace in result.stderr
+
+
+def test_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
+    """The terminal's interrupt is not delivered a second time by `run`."""
+    program = worker_program(
+        tmp_path / "w.py",
+        [
+            "got = []",
+            "signal.signal(2, lambda *_: got.append(1))",
+            "print('ready', flush=True)",
+            "while not got: time.sleep(0.01)",
+            "time.sleep(0.5)",  # a second one would arrive by then
+            'shmtel.emit("interrupts", {"n": len(got)})',
+        ],
+    )
+    jsonl = tmp_path / "out.jsonl"
+    command = [str(PROGRAM), "run", "--jsonl", str(jsonl), "--"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(
+            PROGRAM, [*command, sys.executable, str(program)], clean_environment()
+        )
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 1000)
+    os.write(terminal, b"\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
+    (event,) = json_lines(jsonl)
+    assert event["measurements"] == {"n": 1}
