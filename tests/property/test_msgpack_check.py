@@ -106,7 +106,7 @@ def _has_extension(value: object) -> bool:
 
 
 def _is_bin8_of_16(fields: bytes, span: object) -> bool:
-    return isinstance(span, bytes) and fields[-18:-16] == b"\xc4\x10"
+    return fields[-18:-16] == b"\xc4\x10" and span == fields[-16:]
 
 
 def _is_event(fields: bytes) -> bool:
@@ -121,9 +121,7 @@ def _is_event(fields: bytes) -> bool:
         and all(type(value) in (int, float) for value in measurements.values())
         and (metadata is None or isinstance(metadata, dict))
         and _depth(metadata) <= DEPTH_MAX
-        and (
-            span is None or (fields[-18:-16] == b"\xc4\x10" and isinstance(span, bytes))
-        )
+        and (span is None or _is_bin8_of_16(fields, span))
     )
 
 
