@@ -39,7 +39,7 @@ class Watch:
     def __call__(self, batch: Any, config: object) -> None:
         """Take the times of one batch."""
         with self._lock:
-            self.times_ns += [event.timestamp_ns for event in batch.events]
+            self.times_ns += [event.timestamp_ns for event in batch.records]
 
     def take(self) -> list[int]:
         """Return the times since the last call."""
@@ -53,9 +53,11 @@ class Watch:
             time.sleep(0.001)
         return times_ns[0]
 
-    def last_before_quiet(self) -> int:
-        """Return the time of the last event before the worker falls silent."""
-        last = self.wait_for_event()
+    def last_before_quiet(self, last: int) -> int:
+        """Return the time of the last event before the worker falls silent.
+
+        That is `last`, where none arrives any more.
+        """
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < QUIET_S:
             if times_ns := self.take():
@@ -70,12 +72,12 @@ def _round(hub: Any, watch: Watch) -> tuple[float, float]:
     watch.wait_for_event()
     called_ns = time.time_ns()
     hub.toggle("*", False)
-    off_ns = watch.last_before_quiet() - called_ns
+    off_ns = watch.last_before_quiet(called_ns) - called_ns
     watch.take()
     called_ns = time.time_ns()
     hub.toggle("*", True)
     on_ns = watch.wait_for_event() - called_ns
-    return max(off_ns, 0) / 1e6, on_ns / 1e6
+    return off_ns / 1e6, on_ns / 1e6
 
 
 def main() -> None:
@@ -89,13 +91,13 @@ def main() -> None:
         hub = stack.enter_context(Hub(listen=f"unix:{directory / 'hub'}"))
         hub.attach_batch("watch", "busy", watch)
         place = ("--namespace", namespace, "--state-dir", str(directory / "state"))
-        verb = ("-m", "shmtel.cli", "collector", "--hub", hub.address)
+        verb = ("-P", "-m", "shmtel.cli", "collector", "--hub", hub.address)
         collector = subprocess.Popen([sys.executable, *verb, *place])
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)
         environment = {"SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace}
         worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER], env={**os.environ, **environment}
+            [sys.executable, "-P", "-c", WORKER], env={**os.environ, **environment}
         )
         stack.callback(worker.wait, 10)
         stack.callback(worker.kill)

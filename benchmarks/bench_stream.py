@@ -34,7 +34,7 @@ def _hub(listen: str, kind: str) -> None:
 
     def count_batch(batch: Any, config: object) -> None:
         nonlocal delivered
-        delivered += len(batch.events)
+        delivered += len(batch.records)
 
     def count_event(*_: object) -> None:
         nonlocal delivered
@@ -120,7 +120,7 @@ def _measure(kind: str, *, pinned: bool) -> dict[str, Any]:
             for task in os.listdir(f"/proc/{hub.pid}/task"):
                 os.sched_setaffinity(int(task), {(os.cpu_count() or 1) - 1})
         collector = _start(
-            *("-m", "shmtel.cli", "collector", "--hub", listen),
+            *("-P", "-m", "shmtel.cli", "collector", "--hub", listen),
             *("--namespace", namespace, "--state-dir", str(directory / "state")),
         )
         stack.callback(collector.wait, 10)

@@ -63,7 +63,7 @@ class Line:
 
         def when_finished() -> dict[str, Any] | None:
             ledger = self.ledger()
-            finished = [ring for ring in ledger["rings"] if ring["finished"]]
+            finished = [ring for ring in ledger["rings"] if ring["state"] != "live"]
             return ledger if len(finished) == rings else None
 
         found: dict[str, Any] = wait_until(when_finished, seconds=30)
