@@ -68,9 +68,11 @@ def test_filter_by_deny(line: Line) -> None:
 
 
 def test_filter_by_allow(line: Line) -> None:
-    """What is not allowed is counted as filtered."""
-    _control(line, "filter", "--allow", "c.*")
+    """What is not allowed is counted as filtered, until the filter is cleared."""
+    _control(line, "filter", "--allow", "nothing.*")
     assert _grows(line, "filtered")
+    _control(line, "filter", "--clear")
+    assert _grows(line, "committed")
 
 
 def test_another_worker_is_not_touched(line: Line) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shmtel import segments
-from support.line import Line, running_line
+from support.line import Line, running_line, started_line
 from support.program import json_lines, shmtel
 
 
@@ -124,3 +124,11 @@ def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "--state-dir" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_hub_ends_when_its_file_cannot_be_written(tmp_path: Path) -> None:
+    """A full disk ends the hub, which would acknowledge what nobody keeps."""
+    with started_line(tmp_path, Path("/dev/full")) as line:
+        assert line.hub_process.wait(15) == 1
+        _, stderr = line.hub_process.communicate()
+        assert "the hub does not run without it" in stderr

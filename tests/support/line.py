@@ -51,7 +51,15 @@ def wait_for_text(path: Path, text: str) -> None:
 @contextmanager
 def running_line(tmp_path: Path) -> Iterator[Line]:
     """Run a line until the context ends; events flow when it begins."""
-    jsonl, state_dir = tmp_path / "events.jsonl", tmp_path / "state"
+    with started_line(tmp_path, tmp_path / "events.jsonl") as line:
+        wait_for_text(line.jsonl, "a.b")
+        yield line
+
+
+@contextmanager
+def started_line(tmp_path: Path, jsonl: Path) -> Iterator[Line]:
+    """Run a line until the context ends; nothing need have arrived."""
+    state_dir = tmp_path / "state"
     hub = f"unix:{tmp_path / 'hub.sock'}"
     with ExitStack() as stack:
         namespace = stack.enter_context(fresh_namespace())
@@ -68,7 +76,6 @@ def running_line(tmp_path: Path) -> Iterator[Line]:
         worker_process = stack.enter_context(
             stopped_at_exit(_start_worker(tmp_path, namespace))
         )
-        wait_for_text(jsonl, "a.b")
         yield Line(
             hub=hub,
             namespace=namespace,
