@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, TypedDict, TypeVar, final
+from typing import Any, Final, TypedDict, TypeVar, final, type_check_only
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,6 +46,7 @@ class Span:
     ) -> None: ...
     def __call__(self, function: _F, /) -> _F: ...
 
+@type_check_only
 class WorkerStats(TypedDict):
     """Counts of this process since its ring was made; bytes where named so."""
 
@@ -98,6 +99,7 @@ class RingError(Exception):
 class RingLocked(RingError):
     """Another collector consumes this ring."""
 
+@type_check_only
 class Identity(TypedDict):
     """The identity zone, judged. `resource` is its msgpack, not yet decoded."""
 
@@ -115,6 +117,7 @@ class Identity(TypedDict):
     overflow: int
     resource: bytes
 
+@type_check_only
 class Counters(TypedDict):
     """Claims of the worker: the cached counters of the producer zone."""
 
@@ -129,6 +132,7 @@ class Counters(TypedDict):
     high_water: int
     closed: bool
 
+@type_check_only
 class Control(TypedDict):
     """The control zone, as an observer sees it."""
 
@@ -142,6 +146,7 @@ class Control(TypedDict):
     collector_epoch: int
     collector_heartbeat_ns: int
 
+@type_check_only
 class EventCounters(TypedDict):
     """One entry of the names zone."""
 
@@ -152,6 +157,7 @@ class EventCounters(TypedDict):
     filtered: int
     dropped: dict[str, int]
 
+@type_check_only
 class Observation(TypedDict):
     """A whole ring without its records, read with pread and no lock."""
 
