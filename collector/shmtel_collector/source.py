@@ -39,8 +39,7 @@ class Source:
         self.cursor_seq = consumer.cursor_seq
         self.damage: str | None = None
         self._tail = self.cursor
-        if self.cursor_seq != self.settled_seq:  # it speaks of a spool; there is none
-            self.spoil("settlement")
+        self._begin()
 
     def fileno(self) -> int:
         """Return the descriptor of the segment; `rewind` may replace it."""
@@ -158,3 +157,10 @@ class Source:
         self._consumer.close()
         self._consumer = consumer
         self.damage = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Judge what the slot in force says beyond what any reader can."""
+        self.tail()
+        if self._consumer.cursor_seq != self._consumer.settled_seq:
+            self.spoil("settlement")  # it speaks of a spool; there is none

@@ -30,7 +30,7 @@ from shmtel_collector.finished import (
 
 MAX_ROWS = 10_000
 SCHEMA_VERSION = 1
-_BUSY_SECONDS = 1.0
+BUSY_SECONDS = 0.5  # a reader never holds it for long
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS finished (
@@ -159,7 +159,7 @@ def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
 
 
 def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
 
 
 def _open(path: Path) -> sqlite3.Connection:
