@@ -13,7 +13,7 @@ from types import TracebackType
 
 import shmtel
 from shmtel import _ring, segments
-from support.processes import environment, wait_until
+from support.processes import environment
 
 EVENT = "emitter.event"
 
@@ -23,7 +23,6 @@ class Emitter:
 
     def __init__(self, namespace: str, **variables: str) -> None:
         self._namespace = namespace
-        self._others = set(segments.scan(namespace))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "support.emitter"],
             stdin=subprocess.PIPE,
@@ -67,11 +66,13 @@ class Emitter:
         assert answer, "the worker has died"
         return answer
 
+    def ring_id(self) -> bytes:
+        """Id of the ring it has now."""
+        return bytes.fromhex(self.command("ring_id"))
+
     def ring_name(self) -> str:
-        """Name of the segment it has made."""
-        found = wait_until(lambda: set(segments.scan(self._namespace)) - self._others)
-        (name,) = found
-        return str(name)
+        """Name of the segment of that ring."""
+        return segments.segment_name(self._namespace, self.ring_id())
 
     def consumer(self) -> _ring.Consumer:
         """Attach to its ring."""
@@ -108,6 +109,7 @@ _emitted = [0]
 _COMMANDS = {
     "emit": _emit,
     "lose_lock": _lose_lock,
+    "ring_id": lambda: _ring.own_rings()[0].hex(),
     "committed": lambda: str(shmtel.stats()["committed"]),
 }
 

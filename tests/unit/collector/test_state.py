@@ -182,8 +182,11 @@ def test_database_that_is_a_directory_is_an_error(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_failed_write_is_an_error_and_changes_nothing(path: Path) -> None:
+def test_failed_write_is_an_error_and_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A ring that cannot be written down is reported, so that it is not removed."""
+    monkeypatch.setattr("shmtel_collector.state.BUSY_SECONDS", 0.01)
     state = State(path)
     other = sqlite3.connect(path)
     other.execute("BEGIN EXCLUSIVE")

@@ -1,0 +1,215 @@
+"""A collector and a hub in one thread: real rings, real protocol, no network.
+
+The parts are the real ones up to the bytes of the frames; what is left out is
+the channel and the clock, which a test moves by hand.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgpack
+
+from shmtel.wire.codec import (
+    decode_collector_frame,
+    encode_collector_frame,
+    encode_hub_frame,
+)
+from shmtel.wire.frames import Batch, Hello, NamesAdded, Policy, RingOpened, Welcome
+from shmtel.wire.hub_role import HubProtocol
+from shmtel.wire.protocol import Position
+from shmtel_collector.config import state_path
+from shmtel_collector.discovery import Discovery
+from shmtel_collector.drain import Pass
+from shmtel_collector.fleet import Fleet
+from shmtel_collector.procfs import this_host
+from shmtel_collector.session import Origin, Session
+from shmtel_collector.state import State
+from support.quiet_log import QuietLog
+
+SECOND_NS = 1_000_000_000
+TERMS = Welcome(0, "memory", 1 << 20, 256 << 10, 1000)
+
+
+@dataclass
+class HubRing:
+    """What the hub knows of a ring."""
+
+    position: Position
+    worker_id: str
+    names: list[str] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)  # of the delivered events
+    closed: str | None = None
+
+
+class MemoryHub:
+    """A hub whose table outlives its streams."""
+
+    def __init__(self, terms: Welcome = TERMS) -> None:
+        self.terms = terms
+        self.rings: dict[bytes, HubRing] = {}
+        self.is_holding = False
+        self.batches = 0
+        self._held: list[bytes] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Forget the stream and await the next."""
+        self._protocol = HubProtocol(self.terms, 0)
+        self._numbers: dict[int, HubRing] = {}
+        self._held.clear()
+
+    def forget(self, ring_id: bytes, last_seq: int) -> None:
+        """Lose state: take a ring back to an earlier seq, all of it delivered."""
+        self.rings[ring_id].position = Position(last_seq, {0: last_seq})
+
+    def push(self, policy: Policy) -> None:
+        """Send a policy."""
+        self._protocol.push_policy(policy)
+
+    def end(self, code: int, message: str) -> None:
+        """End the stream with an error."""
+        self._protocol.end(code, message)
+
+    def receive(self, data: bytes) -> None:
+        """Act on a frame of the collector; while it is holding, on no batch."""
+        if self.is_holding and isinstance(decode_collector_frame(data), Batch):
+            self._held.append(data)
+        else:
+            self._act(data)
+
+    def release(self) -> None:
+        """Act on the batches that were held."""
+        self.is_holding = False
+        held, self._held = self._held, []
+        for data in held:
+            self._act(data)
+
+    def _act(self, data: bytes) -> None:
+        frame = self._protocol.receive(decode_collector_frame(data), 0)
+        match frame:
+            case Hello():
+                self._protocol.accept(0)
+            case RingOpened():
+                self._open(frame)
+            case NamesAdded():
+                self._numbers[frame.ring].names.extend(frame.names)
+            case Batch():
+                self._handle(frame)
+
+    def _handle(self, batch: Batch) -> None:
+        self.batches += 1
+        for segment in batch.segments:
+            ring = self._numbers[segment.ring]
+            events = msgpack.unpackb(segment.events)
+            assert len(events) == segment.delivered
+            assert all(event[0] < len(ring.names) for event in events)
+            ring.seqs.extend(event[1] for event in events)
+        for closed in batch.closed:
+            self._numbers[closed.ring].closed = closed.reason
+        self._protocol.commit(batch)
+
+    def outgoing(self) -> list[bytes]:
+        """Take what goes to the collector."""
+        return [encode_hub_frame(frame) for frame in self._protocol.outgoing()]
+
+    def _open(self, frame: RingOpened) -> None:
+        start = Position(frame.settled_seq, dict(frame.totals))
+        ring = self.rings.setdefault(
+            frame.ring_id, HubRing(start, frame.worker.worker_id)
+        )
+        ring.names.clear()  # announced again on every stream
+        self._numbers[frame.ring] = ring
+        self._protocol.resume(frame.ring, ring)
+
+
+class NoWatcher:
+    """Watches no descriptor; the test probes by letting time pass."""
+
+    def add(self, fd: int, callback: Callable[[], None]) -> None:
+        """Ignore it."""
+
+    def remove(self, fd: int) -> None:
+        """Ignore it."""
+
+
+class MemoryLine:
+    """A collector connected to a hub, moved step by step."""
+
+    def __init__(self, namespace: str, state_dir: Path) -> None:
+        self.hub = MemoryHub()
+        self.log = QuietLog()
+        self.now_ns = 1
+        self.database_path = state_path(namespace, state_dir)
+        self._namespace = namespace
+        self._is_connected = False
+        self._start()
+
+    def connect(self) -> None:
+        """Open a stream and let everything settle."""
+        self.hub.connect()
+        self.session.begin(self.now_ns)
+        self._is_connected = True
+        self.step()
+
+    def cut(self) -> None:
+        """Lose the stream, with all that is under way on it."""
+        self._is_connected = False
+        self.session.end()
+
+    def crash(self) -> None:
+        """Kill the collector and start another; rings and database stay."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """Let go of rings and database."""
+        if self._is_connected:
+            self.cut()
+        self.fleet.close()
+        self.state.close()
+
+    def step(self, after_ns: int = 0) -> Pass:
+        """Look, drain and exchange frames until nothing moves any more."""
+        self.now_ns += after_ns
+        for ring in self.fleet.tick(self.now_ns, self.now_ns):
+            self.session.open(ring)
+        found = Pass()
+        for _ in range(1000):
+            self.exchange()
+            one = self.session.drain()
+            found.events += one.events
+            if one.events == 0 and not self.exchange():
+                break
+        return found
+
+    def exchange(self) -> bool:
+        """Carry what is waiting, both ways; say whether there was anything."""
+        if not self._is_connected:
+            return False
+        up = self.session.outgoing()
+        for frame in up:
+            self.hub.receive(encode_collector_frame(frame))
+        down = self.hub.outgoing()
+        for data in down:
+            self.session.receive(data, self.now_ns)
+        return bool(up or down)
+
+    def send_unanswered(self) -> None:
+        """Drain and send, let the hub work, and lose its answers with the stream."""
+        self.session.drain()
+        for frame in self.session.outgoing():
+            self.hub.receive(encode_collector_frame(frame))
+        self.cut()
+
+    def _start(self) -> None:
+        self.state = State(self.database_path)
+        discovery = Discovery(self._namespace, self.log)
+        self.fleet = Fleet(discovery, self.state, NoWatcher(), this_host(), 1, self.log)
+        origin = Origin("node", self.state.host_id(), self._namespace, 1)
+        self.session = Session(self.fleet, origin, self.log)
+
+
+def seqs_up_to(last: int) -> list[int]:
+    """Return the seqs of a ring whose every event was delivered."""
+    return list(range(1, last + 1))
