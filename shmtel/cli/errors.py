@@ -9,11 +9,9 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
-    NOT_FOUND = 3
     NO_PERMISSION = 4
     NOT_REACHABLE = 5
     INVALID_CONFIGURATION = 6
-    TIMEOUT = 7
     CHECK_FAILED = 8
     NOT_EXECUTABLE = 126
     NO_SUCH_PROGRAM = 127

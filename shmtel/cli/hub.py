@@ -92,3 +92,7 @@ def _attach_sinks(
             raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr)
+    if not hub.list_handlers():
+        _log.warning(
+            "without --jsonl or --console events are counted, and kept nowhere"
+        )
