@@ -110,7 +110,7 @@ _COMMANDS = {
     "emit": _emit,
     "lose_lock": _lose_lock,
     "ring_id": lambda: _ring.own_rings()[0].hex(),
-    "committed": lambda: str(shmtel.stats()["committed"]),
+    "emitted": lambda: str(_emitted[0]),
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""The installed collector as a process, and a hub that notes what arrives."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from shmtel.hub import Hub
+from shmtel_collector.ledger import Ledger, read_ledger
+from support.processes import wait_until
+from support.program import PROGRAM, clean_environment
+
+
+class CollectorProcess:
+    """One `shmtel collector` after the other, on one state directory."""
+
+    def __init__(self, namespace: str, hub: str, directory: Path) -> None:
+        self.namespace = namespace
+        self.state_dir = directory / "state"
+        self._hub = hub
+        directory.mkdir(exist_ok=True)
+        self._log_path = directory / "collector.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "CollectorProcess":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start a collector; its lines go to one log, one after the other."""
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(PROGRAM, "collector", "--hub", self._hub),
+                    *("--namespace", self.namespace),
+                    *("--state-dir", str(self.state_dir)),
+                ],
+                env=clean_environment(),
+                stderr=log,
+            )
+        return self._process
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """End it in good order; return its exit code and the seconds that took."""
+        assert self._process is not None
+        started = time.monotonic()
+        self._process.send_signal(number)
+        code = self._process.wait(20)
+        return code, time.monotonic() - started
+
+    def wait(self) -> int:
+        """Wait until it ends by itself, and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(20)
+
+    def log(self) -> str:
+        """Everything it has said."""
+        return self._log_path.read_text()
+
+    def ledger(self) -> Ledger:
+        """The ledger of the namespace, as it stands."""
+        return read_ledger(self.namespace, self.state_dir)
+
+    def wait_quiet(self) -> Ledger:
+        """Wait until no committed event is on its way any more."""
+
+        def is_quiet() -> Ledger | None:
+            total = (ledger := self.ledger()).total
+            return None if total.in_ring or total.in_flight else ledger
+
+        ledger: Ledger = wait_until(is_quiet)
+        return ledger
+
+
+class NotingHub:
+    """A real hub in this process, and the seqs that it was given, by ring."""
+
+    def __init__(self, address: str = "127.0.0.1:0") -> None:
+        self.hub = Hub(address)
+        self.seqs: dict[str, list[int]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self.hub.attach_batch("note", "*", self._note)
+
+    def __enter__(self) -> "NotingHub":
+        self.hub.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.hub.stop()
+
+    def count(self) -> int:
+        """How many events have arrived."""
+        with self._lock:
+            return sum(map(len, self.seqs.values()))
+
+    def _note(self, batch: Any, config: object) -> None:
+        with self._lock:
+            ring_id = batch.ring_id
+            name = ring_id if isinstance(ring_id, str) else ring_id.hex()
+            self.seqs[name].extend(record.seq for record in batch.records)
