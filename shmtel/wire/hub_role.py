@@ -11,9 +11,9 @@ belongs to whoever keeps the table of rings and outlives the stream; this role
 reads it when it judges and replaces it when it commits.
 
 A segment that does not continue its ring is taken out of the batch and
-answered with one resume point. What follows of that ring is taken out without
-a word until a segment fits, because the collector had sent it before it could
-read the answer.
+answered with a resume point. What follows of that ring is taken out without a
+word until a segment fits, because the collector had sent it before it could
+read the answer; only if the position has moved since, there is another one.
 
 Rules:
 - acks and resume points leave in the order of the work they answer;
@@ -72,7 +72,7 @@ class RingState(Protocol):
 class _Ring:
     state: RingState | None = None
     name_count: int = 0
-    is_awaiting_fit: bool = False  # a resume point is out; discard until it fits
+    answered_seq: int | None = None  # of the resume point that is out; None: it fits
 
 
 class HubProtocol:
@@ -183,14 +183,16 @@ class HubProtocol:
                 misfits.add(part.ring)
                 self._discard(ring, part)
             else:
-                ring.is_awaiting_fit = False
+                ring.answered_seq = None
                 ends[part.ring] = _end(part)
         return misfits
 
     def _discard(self, ring: _Ring, part: Segment | RingClosed) -> None:
+        assert ring.state is not None
         self._discarded_count += 1
-        if not ring.is_awaiting_fit:
-            ring.is_awaiting_fit = True
+        last_seq = ring.state.position.last_seq
+        if ring.answered_seq != last_seq:
+            ring.answered_seq = last_seq
             self._send_resume_point(part.ring)
 
     # -- what the hub says ---------------------------------------------------

@@ -15,7 +15,14 @@ Rules:
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shmtel.wire.frames import Batch, Outcome, RingClosed, Segment
+from shmtel.wire.frames import (
+    UNKNOWN_EVENT_ID,
+    Batch,
+    Outcome,
+    RingClosed,
+    Segment,
+    SegmentCount,
+)
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
@@ -77,9 +84,10 @@ def _repeated(rings: Iterable[int]) -> str | None:
 def advanced(position: Position, segment: Segment) -> Position:
     """Return the position of a ring after one more segment."""
     totals = dict(position.totals)
-    totals[Outcome.DELIVERED] = totals.get(Outcome.DELIVERED, 0) + segment.delivered
-    for count in segment.counts:
-        totals[count.outcome] = totals.get(count.outcome, 0) + count.events
+    delivered = SegmentCount(UNKNOWN_EVENT_ID, Outcome.DELIVERED, segment.delivered)
+    for count in (delivered, *segment.counts):
+        if count.events:
+            totals[count.outcome] = totals.get(count.outcome, 0) + count.events
     return Position(segment.seq_last, totals)
 
 
