@@ -5,6 +5,8 @@ session of their own: Ctrl-C at the terminal is for the verb, which stops them
 in the right order once everything has arrived.
 """
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from shmtel.cli.errors import CommandError, ExitCode
 
+_PR_SET_PDEATHSIG = 1
 START_S = 15.0  # loading grpc takes a second on a slow, busy machine
 STOP_S = 5.0
 _LOOK_S = 0.01
@@ -48,7 +51,10 @@ def start_verb(
     stderr = log.open("wb") if log else None
     try:
         return subprocess.Popen(
-            [*interpreter(), "-m", "shmtel.cli", *arguments],
+            [
+                *(*interpreter(), "-m", "shmtel.cli", *arguments),
+                *("--parent", str(os.getpid())),
+            ],
             stdin=subprocess.DEVNULL,
             stderr=stderr,
             env=env,
@@ -57,6 +63,18 @@ def start_verb(
     finally:
         if stderr:
             stderr.close()
+
+
+def end_with_parent(parent: int | None) -> None:
+    """Let the kernel end this process when the one that started it is gone.
+
+    Even a parent that was killed leaves no hub and no collector behind.
+    """
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before we asked
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 def stop_verb(child: subprocess.Popen[bytes]) -> int:

@@ -51,6 +51,7 @@ state_dir_option = click.option(
     " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
 )
 
+parent_option = click.option("--parent", type=int, hidden=True)
 log_level_option = click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error")),

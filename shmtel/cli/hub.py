@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shmtel.cli import common
+from shmtel.cli import children, common
 from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.errors import ConfigurationError
 
@@ -40,10 +40,14 @@ _LOOK_S = 0.5
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.log_level_option
-def command(listen: str, jsonl: str | None, console: bool, log_level: str) -> int:
+@common.parent_option
+def command(
+    listen: str, jsonl: str | None, console: bool, log_level: str, parent: int | None
+) -> int:
     """Receive the events of many collectors until SIGTERM or SIGINT."""
     from shmtel.hub import Hub
 
+    children.end_with_parent(parent)
     common.start_logging(log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from shmtel import segments
+from support.line import wait_for_text
 from support.program import (
     PROGRAM,
     clean_environment,
+    fresh_namespace,
     json_lines,
     shmtel,
     start_shmtel,
@@ -202,3 +205,33 @@ def test_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
     os.close(terminal)
     (event,) = json_lines(jsonl)
     assert event["measurements"] == {"n": 1}
+
+
+def test_a_killed_run_leaves_no_hub_and_no_collector(tmp_path: Path) -> None:
+    """The kernel ends both; the program is the user's, and goes on."""
+    program = worker_program(
+        tmp_path / "w.py",
+        [
+            'shmtel.emit("ready", {"n": 1})',
+            "print(os.getpid(), flush=True)",
+            "signal.pause()",
+        ],
+    )
+    jsonl = tmp_path / "out.jsonl"
+    with fresh_namespace() as namespace:
+        options = ("--namespace", namespace, "--jsonl", str(jsonl))
+        command = ("run", *options, "--", sys.executable, str(program))
+        with stopped_at_exit(start_shmtel(*command)) as process:
+            assert process.stdout is not None
+            own = int(process.stdout.readline())
+            wait_for_text(jsonl, "ready")
+            task = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            children = {int(pid) for pid in task.read_text().split()} - {own}
+            pidfds = [os.pidfd_open(pid) for pid in children]
+            process.kill()
+            ended = [select.select([pidfd], [], [], 10)[0] for pidfd in pidfds]
+            os.kill(own, signal.SIGKILL)
+    assert len(children) == 2
+    assert all(ended), "a child outlived a killed run"
+    for pidfd in pidfds:
+        os.close(pidfd)

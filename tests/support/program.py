@@ -72,6 +72,9 @@ def fresh_namespace() -> Iterator[str]:
     finally:
         for name in segments.scan(namespace):
             segments.unlink(name)
+        # A collector that was killed leaves its lock file.
+        lock = Path(segments.DIRECTORY, f"shmtel.{namespace}.collector")
+        lock.unlink(missing_ok=True)
 
 
 def worker_program(path: Path, lines: Sequence[str]) -> Path:
