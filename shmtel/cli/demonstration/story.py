@@ -99,6 +99,10 @@ def kill_worker(stage: Stage) -> Iterator[Verdict]:
     try:
         stage.watch(_PAUSE_S)
         before = stage.tally.snapshot()[ring_id]
+        # On a busy machine a worker may not have come to emit in the meantime.
+        children.wait_until(
+            lambda: stage.look()[ring_id].committed > before.events, _ARRIVAL_S
+        )
         os.kill(victim, signal.SIGKILL)
         children.wait_until(lambda: stage.look()[ring_id].state == "dead", _ARRIVAL_S)
         ring = stage.look()[ring_id]
