@@ -32,7 +32,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-system check build proto proto-check format lint types native bench docs clean
+.PHONY: help demo test test-system stress check build proto proto-check format lint types native bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 
 test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see .ci/debian-packages)
 	$(PYTEST) -m system
+
+stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
+	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
 
 check: lint types native proto-check  ## every check that is not a test
 
@@ -94,7 +97,7 @@ format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 	$(BIN)/ruff check --fix-only
 
 bench: $(VENV)/dev.stamp  ## run the benchmarks; JSON on stdout
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs

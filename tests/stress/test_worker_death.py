@@ -89,7 +89,7 @@ def run(
         outcome = json.loads(workers.communicate(timeout=60)[0])
         ledger = line.settled_ledger(task.workers)
         totals = burst.check(task, outcome, ledger, line.jsonl)
-    assert totals["delivered"] > totals["returned"] // 10, "hardly anything arrived"
+    assert totals["delivered"] > totals["returned"] // 4, "too little arrived"
     print(f"seed {seed}: {totals}, unaccounted 0")
 
 

@@ -45,7 +45,7 @@ def _work(burst: Burst, worker: int, returned: memoryview) -> None:
             index += 1
             shmtel.emit(EVENT, {"index": index}, {"worker": worker})
             returned[worker] = index
-        time.sleep(draws.random() * 0.002)
+        time.sleep(draws.random() * 0.02)
 
 
 def _kill_some(burst: Burst, pids: Sequence[int], returned: memoryview) -> None:
