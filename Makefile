@@ -59,8 +59,7 @@ lint: $(VENV)/dev.stamp  ## format, lint, import contracts, spelling
 
 types: $(VENV)/dev.stamp  ## mypy --strict, and the stub of the C core against the core
 	$(BIN)/mypy
-	$(BIN)/stubtest --mypy-config-file pyproject.toml \
-		--allowlist tests/typing/stub_only.txt shmtel._ring
+	$(BIN)/stubtest --mypy-config-file pyproject.toml shmtel._ring
 
 native: $(VENV)/dev.stamp  ## compile the core with every warning an error, by each compiler here
 	@include=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
