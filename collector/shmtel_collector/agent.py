@@ -14,7 +14,8 @@ import contextlib
 import time
 
 from shmtel.errors import ShmtelError
-from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel_collector.drain import Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
@@ -87,11 +88,17 @@ class Agent:
     def _step(self) -> int:
         """Do all that is due; return how many ns the next step may wait."""
         now_ns = time.monotonic_ns()
-        for ring in self._fleet.tick(now_ns, time.time_ns()):
-            self._session.open(ring)
+        attached = self._fleet.tick(now_ns, time.time_ns())
+        if attached:
             self._pace.hurry()
-        self._tick_session(now_ns)
-        found = self._session.drain()
+        try:
+            for ring in attached:
+                self._session.open(ring)
+            self._tick_session(now_ns)
+            found = self._session.drain()
+        except (RemoteProtocolError, LocalProtocolError) as error:
+            self._uplink.abort(str(error))
+            found = Pass()
         self._uplink.flush()
         self._pace.observe(now_ns, found.events, found.fill)
         return 0 if self._session.wants_pass else self._pace.interval_ns()
@@ -99,12 +106,8 @@ class Agent:
     def _tick_session(self, now_ns: int) -> None:
         has_stalled = now_ns - self._last_ns > STALL_NS
         self._last_ns = now_ns
-        if has_stalled:
-            return
-        try:
+        if not has_stalled:
             self._session.tick(now_ns)
-        except RemoteProtocolError as error:
-            self._uplink.abort(str(error))
 
     def _on_received(self) -> None:
         """A frame of the hub was acted on."""

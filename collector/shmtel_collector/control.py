@@ -16,7 +16,7 @@ class ControlZone:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._written: Words | None = None
-        self.is_retired = False
+        self.is_retired = source.is_retired()
 
     def apply(self, words: Words) -> None:
         """Bring the zone to what a policy says."""

@@ -131,6 +131,8 @@ class Fleet:
     def _attach(self, name: str, consumer: _ring.Consumer) -> Ring:
         ring = Ring(name, consumer)
         self.rings[ring.ring_id] = ring
+        ring.read_names()
+        self.apply_policy(ring)
         self._lifelines[ring.ring_id] = Lifeline(ring, self._host)
         return ring
 
@@ -148,8 +150,8 @@ class Fleet:
                 self.remove(ring)
                 continue
             ring.control.beat(self._epoch, self._realtime_ns)
-            ring.read_names()
-            self.apply_policy(ring)
+            if ring.read_names():
+                self.apply_policy(ring)
             self._probe(self._lifelines[ring_id], now_ns)
             self.note_damage(ring)
 
@@ -158,7 +160,8 @@ class Fleet:
         pidfd = lifeline.pidfd
         if lifeline.ring.end is not None:
             self._unwatch(lifeline)
-        elif pidfd is not None and pidfd not in self._watched:
+        elif pidfd is not None and not lifeline.is_watched:
+            lifeline.is_watched = True
             self._watched.add(pidfd)
             self._watcher.add(pidfd, lambda: self._on_exit(lifeline))
 

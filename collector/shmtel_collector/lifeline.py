@@ -21,6 +21,7 @@ class Lifeline:
         self.ring = ring
         self._watch = ProcessWatch(ring.source.identity, host)
         self._retired_ns: int | None = None
+        self.is_watched = False  # once is enough: an exited process stays so
 
     @property
     def pidfd(self) -> int | None:

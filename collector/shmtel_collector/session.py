@@ -165,6 +165,7 @@ class Session:
     def drain(self) -> Pass:
         """Make one pass over the rings, as far as the stream has room."""
         if not self._is_welcome:
+            self.wants_pass = False
             return Pass()
         result = self._drain.run(self._fleet.rings.values(), self)
         self._is_starved = result.is_starved
@@ -203,6 +204,7 @@ class Session:
                 f"the hub takes batches of {largest} bytes; {CEILING_BYTES} are needed"
             )
         self._is_welcome = True
+        self._log.info("connected to hub %s", event.welcome.hub_id)
         for ring in self._fleet.rings.values():
             self.open(ring)
 

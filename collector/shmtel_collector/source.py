@@ -91,6 +91,13 @@ class Source:
         """Write into the control zone."""
         self._try(lambda: action(self._consumer), None)
 
+    def is_retired(self) -> bool:
+        """Say whether an earlier collector has retired the ring."""
+        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        if observed is None:
+            return False
+        return observed["control"]["enabled"] == _ring.RING_RETIRED
+
     def claims(self) -> Claims | None:
         """Return the worker's own counters; None: unreadable."""
         counters = self._counters()

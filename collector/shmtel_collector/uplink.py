@@ -160,6 +160,9 @@ class Uplink:
             self.abort(str(error))
         except asyncio.InvalidStateError:  # a write after the call was over
             self.abort("the stream is closed")
+        except Exception as error:  # a defect of ours must not end the host's telemetry
+            self._log.warning(f"defect {error!r}", "the stream broke on %r", error)
+            self.abort(f"given up after {error!r}")
 
     async def _read(self, call: Any) -> None:
         while (data := await call.read()) is not grpc.aio.EOF:

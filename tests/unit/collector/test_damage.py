@@ -276,3 +276,18 @@ def test_worker_that_cannot_be_found_is_retired_first(
     assert line.hub.rings[ring.ring_id].closed == "retired"
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(TOTAL + 2)
     assert segments.scan(namespace) == []
+
+
+def test_retired_ring_stays_retired_for_the_next_collector(
+    line: MemoryLine, make_ring: MakeRing
+) -> None:
+    """A policy does not switch on what an earlier collector has retired."""
+    ring = make_ring()
+    _fill(ring)
+    line.connect()
+    assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
+    line.crash()
+    line.connect()
+    line.hub.push(Policy(1, (Rule("*", Toggle(True)),)))
+    line.exchange()
+    assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
