@@ -70,10 +70,16 @@ def scan(namespace: str) -> list[str]:
     """List the names of the segments of a namespace; empty without a directory."""
     pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
     try:
-        names = os.listdir(DIRECTORY)
+        with os.scandir(DIRECTORY) as entries:
+            return [entry.name for entry in entries if _is_segment(entry, pattern)]
     except OSError:
         return []
-    return [name for name in names if pattern.fullmatch(name)]
+
+
+def _is_segment(entry: os.DirEntry[str], pattern: re.Pattern[str]) -> bool:
+    """Anybody may put a pipe under a ring's name, and to open it would block."""
+    is_named = pattern.fullmatch(entry.name) is not None
+    return is_named and entry.is_file(follow_symlinks=False)
 
 
 def changed_ns() -> int:
