@@ -6,6 +6,8 @@
  */
 #include "ring_fixture.h"
 
+#include <sys/wait.h>
+
 #include "msgpack_check.h"
 #include "ring_observer.h"
 
@@ -173,12 +175,42 @@ static void test_cut_short(void)
     munmap(producer.mapping, producer.mapping_size);
 }
 
+static void access_byte(void *address)
+{
+    *(volatile uint8_t *)address = 1;
+}
+
+/* A fault outside the region that an access is for is nobody's, and ends the
+ * process as it would have without us. */
+static void test_faults_elsewhere(void)
+{
+    struct ring_region region = {(uint8_t *)4096, 4096};
+    int fd = memfd_create("gone", MFD_CLOEXEC), status;
+    CHECK(ftruncate(fd, 4096) == 0);
+    uint8_t *gone = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(gone != MAP_FAILED && ftruncate(fd, 0) == 0);
+    CHECK(ring_guard_install() == RING_OK);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(STDERR_FILENO); /* the sanitizer reports what is expected here */
+        ring_guarded(&region, access_byte, gone);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status != 0);
+    region = (struct ring_region){gone, 4096};
+    CHECK(ring_guarded(&region, access_byte, gone) == RING_ERROR_TRUNCATED);
+    munmap(gone, 4096);
+    close(fd);
+}
+
 int main(void)
 {
     test_round_trip();
     test_truncated_and_changed_events();
     test_noise_in_every_zone();
     test_cut_short();
+    test_faults_elsewhere();
     puts("ok");
     return 0;
 }

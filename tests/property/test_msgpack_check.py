@@ -197,6 +197,34 @@ def test_every_start_of_a_character_is_judged(judge: Judge, lead: int) -> None:
             assert judge.accepts(fields) == _oracle(fields), text
 
 
+@pytest.mark.parametrize("length", range(1, 41))
+def test_every_byte_of_a_text_is_looked_at(judge: Judge, length: int) -> None:
+    """One bad byte among good ones is seen wherever it is."""
+    head = b"\xc0\x80\x81\xd9" + bytes([length])
+    for at in range(length):
+        text = b"x" * at + b"\xff" + b"x" * (length - at - 1)
+        assert not judge.accepts(head + text + b"\xc0\xc0"), at
+
+
+@pytest.mark.parametrize("text", [b"\xc3", b"x\xe2\x82", b"\xf0\x9f\x98"])
+def test_a_character_ends_inside_its_text(judge: Judge, text: bytes) -> None:
+    """What follows a text looks like the rest of its last character, and is not."""
+    fields = b"\xc0\x80\x81" + bytes([0xA0 | len(text)]) + text + b"\x80\xc0"
+    assert not judge.accepts(fields)
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_every_first_byte_is_judged(judge: Judge, first: int) -> None:
+    """Each form of msgpack, known or not, as a value of both maps."""
+    for behind in (b"", b"\0", b"\0\0", b"\0" * 4, b"\0" * 8, b"\1\xc0", b"\0\1x"):
+        value = bytes([first]) + behind
+        for fields in (
+            b"\xc0\x81\xa1a" + value + b"\xc0\xc0",
+            b"\xc0\x80\x81\xa1a" + value + b"\xc0",
+        ):
+            assert judge.accepts(fields) == _oracle(fields), fields
+
+
 @pytest.mark.parametrize("depth", range(1, 12))
 @pytest.mark.parametrize("kind", [b"\x91", b"\x81\xa0"])
 def test_depth_is_bounded(judge: Judge, depth: int, kind: bytes) -> None:

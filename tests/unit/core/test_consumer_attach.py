@@ -249,6 +249,14 @@ def test_a_forged_settlement_is_refused(
     os.close(fd)
 
 
+def test_a_slot_that_does_not_exist_is_refused(ring: RingBuilder) -> None:
+    """Words that stand behind the slots and look like one are no third slot."""
+    ring.poke(ControlZone, word=(ctypes.c_uint32 * 1024)(), active_slot=2)
+    fd = ring.open()
+    assert _reason(Consumer, fd) == _reason(observe, fd) == "settlement"
+    os.close(fd)
+
+
 @pytest.mark.parametrize("tail", [4, (64 << 10) + 8, 2**64 - 8])
 def test_an_impossible_tail_is_refused_at_attach(ring: RingBuilder, tail: int) -> None:
     """Unaligned, or more than a ring of bytes past head."""

@@ -124,14 +124,14 @@ def test_a_full_table_of_names_is_listed(ring: RingBuilder, consumer: Consumer) 
         {"text_offset": 65472},
         {"text_offset": 2**32 - 1},
         {"text_offset": 65470},
-        {"text_offset": 100},  # not UTF-8 there
+        {"text_offset": 1000},  # not UTF-8 there
     ],
 )
 def test_a_damaged_table_of_names_ends_the_ring(
     ring: RingBuilder, consumer: Consumer, entry: dict[str, int]
 ) -> None:
     """An entry that points outside the text, or at no text, is not followed."""
-    ring.write(ring.names_offset + 64 + 64 * 1024 + 100, b"\xed\xa0\x80")
+    ring.write(ring.names_offset + 64 + 64 * 1024 + 1000, b"\xed\xa0\x80")
     ring.add_name("abc")
     ring.poke_entry(1, **entry)
     assert _reason(lambda: consumer.names(0)) == "names"

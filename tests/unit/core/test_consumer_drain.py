@@ -13,6 +13,8 @@ MALFORMED, UNKNOWN_NAME, BAD_THRESHOLD = 8, 9, 10
 NOT_KNOWN = 2**32 - 1
 TIME = 1_700_000_000
 SPAN = b"0123456789abcdef"
+GOOD = encode_head(0, 2) + encode_fields()
+BROKEN_HEADS = [GOOD[:at] + b"\0" + GOOD[at + 1 :] for at in (0, 1, 4, 13, 22)]
 
 
 def _drain(consumer: Consumer, budget: int = 1 << 20) -> Drained:
@@ -127,7 +129,7 @@ def test_a_budget_is_a_natural_number(consumer: Consumer, budget: object) -> Non
         (encode_head(0, 2) + encode_fields("x" * 129), (0, MALFORMED, 1)),
         (encode_head(0, 2) + encode_fields(None, {"n": True}), (0, MALFORMED, 1)),
         (encode_head(0, 2) + encode_fields() + b"\xc0", (0, MALFORMED, 1)),
-        (b"\x97" + encode_head(0, 2)[1:] + encode_fields(), (NOT_KNOWN, MALFORMED, 1)),
+        *[(broken, (NOT_KNOWN, MALFORMED, 1)) for broken in BROKEN_HEADS],
         (b"\0" * 31, (NOT_KNOWN, MALFORMED, 1)),
         (b"\xff" * 500, (NOT_KNOWN, MALFORMED, 1)),
     ],
@@ -193,11 +195,12 @@ def test_a_length_out_of_bounds_ends_the_ring(
 ) -> None:
     """Without a frame there is no next record; what stands before is delivered."""
     ring.append()
-    ring.append_array(b"\0" * 64, length=length)
+    ring.append_array(b"\0" * 20_000, length=length)
     assert _drain(consumer).delivered == 1
     for _ in range(2):
         assert _reason(lambda: consumer.drain(1 << 20)) == "record"
     assert _reason(consumer.tail) == "record"
+    assert consumer.cursor_seq == 1
 
 
 def test_a_length_past_the_tail_ends_the_ring(
