@@ -71,12 +71,16 @@ class _Attached:
     handlers: Mapping[str, Handler]
 
 
+# A handler taken apart, because it is called once per event.
+_Call = tuple[Handler, EventFunction, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Routes:
     """Where the events of one ring go, by event id."""
 
     version: int
-    by_event: tuple[tuple[Handler, ...], ...]
+    by_event: tuple[tuple[_Call, ...], ...]
     batch: tuple[tuple[Handler, frozenset[int] | None], ...]  # None: all of them
     has_event_handlers: bool
 
@@ -186,16 +190,14 @@ class Dispatcher:
         by_event = self.routes(source).by_event
         names, stamp = source.names, source.stamp
         for record in records:
-            handlers = by_event[record.event_id]
-            if not handlers:
+            event_id = record.event_id
+            calls = by_event[event_id]
+            if not calls:
                 continue
-            event = names[record.event_id]
             metadata = stamped(record, stamp)
-            for handler in handlers:
+            for handler, function, config in calls:
                 try:
-                    handler.function(
-                        event, record.measurements, metadata, handler.config
-                    )
+                    function(names[event_id], record.measurements, metadata, config)
                 except BaseException as error:
                     self._fail(handler, error)
                     by_event = self.routes(source).by_event
@@ -215,8 +217,10 @@ class Dispatcher:
 
 def _resolve(attached: _Attached, names: Sequence[str]) -> Routes:
     handlers = attached.handlers.values()
+    per_event = [handler for handler in handlers if not handler.is_batch]
     by_event = tuple(
-        tuple(h for h in handlers if not h.is_batch and h.wants(name)) for name in names
+        tuple((h, h.function, h.config) for h in per_event if h.wants(name))
+        for name in names
     )
     wanted = {h: _wanted_ids(h, names) for h in handlers if h.is_batch}
     return Routes(
