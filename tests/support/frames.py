@@ -1,0 +1,74 @@
+"""Frames of both sides, one of each kind, for tests of the wire."""
+
+from shmtel.wire.frames import (
+    Ack,
+    Batch,
+    Bye,
+    CollectorFrame,
+    Error,
+    ErrorCode,
+    Filter,
+    Heartbeat,
+    Hello,
+    HubFrame,
+    NamesAdded,
+    Outcome,
+    Policy,
+    ResumePoint,
+    RingClosed,
+    RingOpened,
+    Rule,
+    Sampling,
+    Segment,
+    SegmentCount,
+    Toggle,
+    Welcome,
+    Worker,
+    WorkerCounters,
+)
+
+HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7, 3, "ns")
+WORKER = Worker("w-1", "pool", "svc", 42, 5, "python", "3.11")
+OPENED = RingOpened(1, b"r" * 16, WORKER)
+TERMS = Welcome(1, "hub", 1_000, 400, 1_000)
+NO_COUNTS = (SegmentCount(4, Outcome.REJECTED_MALFORMED, 1),)
+
+COLLECTOR_FRAMES: list[CollectorFrame] = [
+    HELLO,
+    OPENED,
+    RingOpened(2, b"s" * 16, WORKER, 5, {Outcome.DELIVERED: 4, 17: 1}),
+    NamesAdded(1, 3, ("a.b", "c")),
+    Batch(1),
+    Batch(
+        2,
+        (Segment(1, 4, 7, 2, b"\xdd\x00", NO_COUNTS), Segment(2, 0, 0, 0, b"")),
+        (RingClosed(1, 7, "vanished", WorkerCounters(7, 1, 2, 3, {"ring_full": 4})),),
+    ),
+    Heartbeat(0),
+    Heartbeat(2**63, 12),
+    Bye("done"),
+]
+
+HUB_FRAMES: list[HubFrame] = [
+    TERMS,
+    ResumePoint(1, 5, {Outcome.DELIVERED: 5}),
+    Ack(9, 2, 0),
+    Policy(0),
+    Policy(
+        4,
+        (
+            Rule("*", Toggle(False)),
+            Rule("w-?", Sampling(0.0)),
+            Rule("w-1", Sampling(0.25, ("a.*", "b"))),
+            Rule("w-2", Filter()),
+            Rule("w-3", Filter(("a",), ("b", "c"))),
+        ),
+    ),
+    Heartbeat(1),
+    Error(ErrorCode.STALE_EPOCH, "why"),
+]
+
+
+def plain_segment(before: int, last: int, ring: int = 1, size: int = 10) -> Segment:
+    """Return a segment whose events are all delivered; the bytes mean nothing."""
+    return Segment(ring, before, last, last - before, b"e" * size)

@@ -1,0 +1,224 @@
+"""The hub's side of the protocol."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
+from shmtel.wire.frames import (
+    Ack,
+    Batch,
+    Bye,
+    CollectorFrame,
+    Error,
+    Heartbeat,
+    NamesAdded,
+    Policy,
+    ResumePoint,
+    RingClosed,
+    RingOpened,
+    Segment,
+)
+from shmtel.wire.hub_role import HubProtocol
+from shmtel.wire.protocol import Position
+from support.frames import HELLO, NO_COUNTS, OPENED, TERMS, WORKER, plain_segment
+
+SECOND = 1_000_000_000
+START = 5 * SECOND
+
+
+@dataclass
+class Entry:
+    """A ring as a table would keep it."""
+
+    position: Position = field(default_factory=Position)
+
+
+def make(*entries: Entry) -> HubProtocol:
+    """Return a protocol that said welcome and resumed some rings."""
+    protocol = HubProtocol(TERMS, START)
+    protocol.receive(HELLO, START)
+    protocol.accept(START)
+    for number, entry in enumerate(entries, start=1):
+        protocol.receive(replace(OPENED, ring=number, ring_id=bytes([number]) * 16), 0)
+        protocol.resume(number, entry)
+    protocol.outgoing()
+    return protocol
+
+
+def test_the_welcome_carries_the_terms() -> None:
+    """A hello is handed on, and accepting it answers with the terms."""
+    protocol = HubProtocol(TERMS, START)
+    assert protocol.receive(HELLO, START) == HELLO
+    assert protocol.outgoing() == []
+    protocol.accept(START)
+    assert protocol.outgoing() == [TERMS]
+
+
+def test_a_ring_resumes_where_its_entry_stands() -> None:
+    """The resume point is the entry's position."""
+    protocol = make()
+    assert protocol.receive(OPENED, START) == OPENED
+    protocol.resume(1, Entry(Position(4, {0: 4})))
+    assert protocol.outgoing() == [ResumePoint(1, 4, {0: 4})]
+
+
+def test_a_batch_takes_effect_when_it_is_committed() -> None:
+    """Until the work is done nothing has changed and nothing is acknowledged."""
+    entry = Entry()
+    protocol = make(entry)
+    batch = Batch(1, (plain_segment(0, 3),))
+    assert protocol.receive(batch, START) == batch
+    assert entry.position == Position()
+    assert protocol.outgoing() == []
+    protocol.commit(batch)
+    assert entry.position == Position(3, {0: 3})
+    assert protocol.outgoing() == [Ack(1, TERMS.ack_level, TERMS.credit_bytes)]
+
+
+def test_acks_are_coalesced_in_order() -> None:
+    """Of acks that wait side by side only the newest leaves."""
+    protocol = make(Entry())
+    for number in (1, 2):
+        segment = plain_segment(number - 1, number)
+        protocol.commit(protocol.receive(Batch(number, (segment,)), START))
+    protocol.receive(Batch(3, (plain_segment(8, 9),)), START)
+    protocol.commit(Batch(3))
+    ack = Ack(2, TERMS.ack_level, TERMS.credit_bytes)
+    resume_point = ResumePoint(1, 2, {0: 2})
+    assert protocol.outgoing() == [ack, resume_point, replace(ack, batch_seq=3)]
+
+
+def test_a_misfit_is_answered_once_until_it_fits() -> None:
+    """One resume point, then silence, then the ring goes on."""
+    entry = Entry(Position(5, {0: 5}))
+    protocol = make(entry)
+    other = (RingClosed(1, 9, "closed"),)
+    assert protocol.receive(Batch(1, (plain_segment(3, 9),), other), START) == Batch(1)
+    assert protocol.outgoing() == [ResumePoint(1, 5, {0: 5})]
+    assert protocol.receive(Batch(2, (plain_segment(9, 10),)), START) == Batch(2)
+    assert protocol.outgoing() == []
+    fitting = Batch(3, (plain_segment(5, 6),), (RingClosed(1, 6, "closed"),))
+    assert protocol.receive(fitting, START) == fitting
+    assert protocol.take_discarded() == 3
+    assert protocol.take_discarded() == 0
+    protocol.commit(fitting)
+    protocol.outgoing()
+    protocol.receive(Batch(4, (plain_segment(9, 10),)), START)
+    assert protocol.outgoing() == [ResumePoint(1, 6, {0: 6})]
+
+
+def test_a_moved_position_is_told_again() -> None:
+    """A collector that starts from an outdated answer gets a new one."""
+    entry = Entry()
+    protocol = make(entry)
+    protocol.receive(Batch(1, (plain_segment(2, 3),)), START)
+    entry.position = Position(1, {0: 1})
+    protocol.receive(Batch(2, (plain_segment(0, 3),)), START)
+    assert protocol.outgoing() == [ResumePoint(1, 0), ResumePoint(1, 1, {0: 1})]
+
+
+def test_a_misfit_leaves_other_rings_alone() -> None:
+    """Only the ring that does not fit is taken out of a batch."""
+    protocol = make(Entry(), Entry())
+    fitting = plain_segment(0, 3, ring=2)
+    batch = Batch(1, (plain_segment(1, 2), fitting))
+    assert protocol.receive(batch, START) == Batch(1, (fitting,))
+
+
+NAMES = NamesAdded(1, 0, ("a",))
+VIOLATIONS: dict[str, list[CollectorFrame]] = {
+    "second Hello": [HELLO],
+    "ring number 3 is not the next": [replace(OPENED, ring=3)],
+    "announced twice": [replace(OPENED, ring=2, ring_id=b"\1" * 16)],
+    "totals sum to 0": [RingOpened(2, b"x" * 16, WORKER, 4)],
+    "characters about a worker": [
+        RingOpened(2, b"x" * 16, replace(WORKER, argv0="x" * 9_000))
+    ],
+    "names with a gap": [NAMES, NAMES],
+    "more names": [NamesAdded(1, 0, ("a",) * 1_025)],
+    "a name longer": [NamesAdded(1, 0, ("ä" * 128,))],
+    "ring 7 was never opened": [Batch(1, (plain_segment(0, 1, ring=7),))],
+    "ring 0 was never opened": [NamesAdded(0, 0, ("a",))],
+    "batch 2 is not the next": [Batch(2)],
+    "batch 1 is not the next": [Batch(1), Batch(1)],
+    "larger than the terms": [Batch(1, (plain_segment(0, 1, size=401),))],
+    "3 events cover 2 seqs": [Batch(1, (Segment(1, 0, 2, 2, b"", NO_COUNTS),))],
+    "ring 1 twice": [Batch(1, (plain_segment(0, 1), plain_segment(1, 2)))],
+    "ring 2 has no resume point": [
+        replace(OPENED, ring=2),
+        Batch(1, (plain_segment(0, 1, ring=2),)),
+    ],
+}
+
+
+@pytest.mark.parametrize("reason", VIOLATIONS)
+def test_what_a_collector_must_not_send(reason: str) -> None:
+    """A frame that the protocol does not allow changes nothing and is refused."""
+    entry = Entry()
+    protocol = make(entry)
+    *before, last = VIOLATIONS[reason]
+    for frame in before:
+        protocol.receive(frame, START)
+    with pytest.raises(RemoteProtocolError, match=reason):
+        protocol.receive(last, START)
+    assert entry.position == Position()
+
+
+@pytest.mark.parametrize("frame", [OPENED, NAMES, Batch(1), Bye("x"), None])
+def test_nothing_comes_before_hello(frame: CollectorFrame | None) -> None:
+    """The first frame of a stream is Hello."""
+    with pytest.raises(RemoteProtocolError, match="before Hello"):
+        HubProtocol(TERMS, START).receive(frame, START)
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(2, 9), (0, 0), (2, 1)])
+def test_no_common_version(lowest: int, highest: int) -> None:
+    """A collector of another protocol is told which one is spoken."""
+    hello = replace(HELLO, protocol_min=lowest, protocol_max=highest)
+    with pytest.raises(VersionMismatch, match="1 to 1 is spoken"):
+        HubProtocol(TERMS, START).receive(hello, START)
+
+
+def test_only_the_newest_policy_waits() -> None:
+    """A policy replaces the one that has not left yet."""
+    protocol = make()
+    protocol.push_policy(Policy(1))
+    protocol.push_policy(Policy(2))
+    assert protocol.outgoing() == [Policy(2)]
+
+
+def test_heartbeats_tell_the_age_of_the_work() -> None:
+    """A heartbeat leaves when it is due, also while a batch is in work."""
+    protocol = make(Entry())
+    assert protocol.next_tick_ns() == START + SECOND
+    protocol.receive(Batch(1), START)
+    protocol.tick(START + SECOND - 1)
+    assert protocol.outgoing() == []
+    protocol.tick(START + SECOND)
+    assert protocol.outgoing() == [Heartbeat(START + SECOND, 1_000)]
+    protocol.commit(Batch(1))
+    protocol.outgoing()
+    protocol.tick(START + 2 * SECOND)
+    assert protocol.outgoing() == [Heartbeat(START + 2 * SECOND, 0)]
+
+
+def test_no_heartbeat_outside_of_the_stream() -> None:
+    """Nothing is said before the welcome, and nothing after the end."""
+    protocol = HubProtocol(TERMS, START)
+    assert protocol.next_tick_ns() is None
+    protocol.tick(START + SECOND)
+    assert protocol.outgoing() == []
+    protocol = make()
+    protocol.end(5, "bye")
+    protocol.tick(START + SECOND)
+    assert protocol.outgoing() == [Error(5, "bye")]
+    assert protocol.is_over
+
+
+def test_heartbeats_of_the_collector_need_no_answer() -> None:
+    """A heartbeat and a frame of an unknown kind are nothing to act on."""
+    protocol = make()
+    assert protocol.receive(Heartbeat(1, 2), START) is None
+    assert protocol.receive(None, START) is None
+    assert protocol.receive(Bye("x"), START) == Bye("x")
