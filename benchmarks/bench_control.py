@@ -92,7 +92,8 @@ def main() -> None:
         hub.attach_batch("watch", "busy", watch)
         place = ("--namespace", namespace, "--state-dir", str(directory / "state"))
         verb = ("-P", "-m", "shmtel.cli", "collector", "--hub", hub.address)
-        collector = subprocess.Popen([sys.executable, *verb, *place])
+        family = ("--parent", str(os.getpid()))
+        collector = subprocess.Popen([sys.executable, *verb, *place, *family])
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)
         environment = {"SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace}

@@ -4,6 +4,7 @@ Programs that want handlers of their own use `shmtel.hub.Hub` instead.
 """
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -52,6 +53,7 @@ def command(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = Hub(listen)
     with contextlib.ExitStack() as sinks:
         _attach_sinks(hub, sinks, jsonl, console)
