@@ -77,16 +77,16 @@ class JsonLines:
     def _encode(self, lines: list[_Line]) -> bytes:
         try:
             return self._encoder.encode_lines(lines)
-        except (TypeError, ValueError, RecursionError):
-            return b"".join(map(self._encode_odd, lines))
+        except RecursionError:
+            return b"".join(map(self._encode_deep, lines))
 
-    def _encode_odd(self, line: _Line) -> bytes:
-        # Only metadata holds values of any kind, and only a collector that does
-        # not check what it forwards lets through what JSON has no form for.
+    def _encode_deep(self, line: _Line) -> bytes:
+        # Workers and collectors bound the depth of metadata; only a collector
+        # that lies can send what takes more stack to encode than to decode.
         try:
             return self._encoder.encode(line) + b"\n"
-        except (TypeError, ValueError, RecursionError):
-            line.metadata = {"unprintable": repr(line.metadata)}
+        except RecursionError:
+            line.metadata = {"omitted": "nested too deep"}
             return self._encoder.encode(line) + b"\n"
 
     def _write(self, data: bytes) -> None:
