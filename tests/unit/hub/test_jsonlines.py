@@ -1,0 +1,104 @@
+"""Events as lines of JSON."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.jsonlines import JsonLines
+from shmtel.hub.records import decode_segment
+from shmtel.wire.frames import Segment
+from support.frames import WORKER
+from support.uplink import make_event, pack
+
+
+def make_batch(*events: list[object]) -> EventBatch:
+    """Return a batch as a handler would get it."""
+    count = len(events)
+    records = decode_segment(Segment(1, 0, count, count, pack(events)), 1)
+    return EventBatch("node", WORKER, "ab" * 16, ["a.b"], records)
+
+
+def lines_of(path: Path) -> list[Any]:
+    """Return what the file holds; strict about what JSON is."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    lines = text.split("\n")[:-1]
+    return [json.loads(line, parse_constant=pytest.fail) for line in lines]
+
+
+def test_the_keys_of_a_line(tmp_path: Path) -> None:
+    """A line holds the event, its stamps, and nothing else."""
+    path = tmp_path / "events.jsonl"
+    event = make_event(
+        1, correlation_id="c", metadata={"k": ["v"]}, threshold=1 << 31, span=b"s" * 16
+    )
+    with JsonLines(path) as sink:
+        sink(make_batch(event))
+        assert lines_of(path) == [
+            {
+                "event": "a.b",
+                "measurements": {"value": 1},
+                "metadata": {"k": ["v"]},
+                "correlation_id": "c",
+                "timestamp_ns": 1_700_000_000_000_000_001,
+                "ring_id": "ab" * 16,
+                "seq": 1,
+                "span_id": "73" * 8,
+                "parent_id": "73" * 8,
+                "sampling_probability": 0.5,
+                "node": "node",
+                "worker_id": "w-1",
+                "pool_name": "pool",
+                "pid": 42,
+            }
+        ]
+
+
+def test_what_json_cannot_say(tmp_path: Path) -> None:
+    """Numbers that are none become null, bytes base64, and lines stay lines."""
+    path = tmp_path / "events.jsonl"
+    event = make_event(
+        1,
+        measurements={"nan": math.nan, "inf": -math.inf, "big": 2**64 - 1},
+        metadata={"bytes": b"\xff\x00", "line": "a\nb", "none": None, "x": math.inf},
+    )
+    with JsonLines(path) as sink:
+        sink(make_batch(event, make_event(2)))
+    first, second = lines_of(path)
+    assert first["measurements"] == {"nan": None, "inf": None, "big": 2**64 - 1}
+    expected = {"bytes": "/wA=", "line": "a\nb", "none": None, "x": None}
+    assert first["metadata"] == expected
+    assert second["metadata"] == {}
+
+
+def test_keys_that_json_has_no_form_for(tmp_path: Path) -> None:
+    """Keys that are no text become text."""
+    path = tmp_path / "events.jsonl"
+    with JsonLines(path) as sink:
+        sink(make_batch(make_event(1, metadata={"a": {None: 1, b"k": 2, 1.5: 3}})))
+    assert lines_of(path)[0]["metadata"] == {"a": {"None": 1, "aw==": 2, "1.5": 3}}
+
+
+def test_metadata_that_is_nested_too_deep(tmp_path: Path) -> None:
+    """It is left out and its event is written; so are its neighbours."""
+    path = tmp_path / "events.jsonl"
+    nested: list[Any] = []
+    for _ in range(10_000):
+        nested = [nested]
+    batch = make_batch(make_event(1), make_event(2, metadata={"k": 1}))
+    batch.records[0].metadata = {"k": nested}
+    with JsonLines(path) as sink:
+        sink(batch)
+    metadata = [line["metadata"] for line in lines_of(path)]
+    assert metadata == [{"omitted": "nested too deep"}, {"k": 1}]
+
+
+def test_it_appends(tmp_path: Path) -> None:
+    """What a file held before stays in it."""
+    path = tmp_path / "events.jsonl"
+    for _ in range(2):
+        with JsonLines(path) as sink:
+            sink(make_batch(make_event(1)))
+    assert [line["seq"] for line in lines_of(path)] == [1, 1]
