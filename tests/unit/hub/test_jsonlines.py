@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shmtel.hub.dispatch import EventBatch
 from shmtel.hub.jsonlines import JsonLines
 from shmtel.hub.records import decode_segment
