@@ -1,8 +1,7 @@
 """One pass over all rings: every ring is asked once, in turn, for its share.
 
 A ring may fill at most one batch per pass. Where the stream runs out of room
-the pass ends, and the next one begins with the ring whose turn it was; else
-each pass begins one ring further than the last.
+the pass ends, and the next one begins with the ring whose turn it was.
 
 Room is asked for before anything is drained, so that what was taken from a ring
 can always be sent.
@@ -53,7 +52,6 @@ class Drain:
         result = Pass()
         batch = BatchBuilder()
         first = self._turn % max(len(live), 1)
-        self._turn = first + 1
         for index, ring in enumerate(live[first:] + live[:first], first):
             if batch.is_empty() and not outlet.has_room():
                 self._turn = index

@@ -181,14 +181,6 @@ class Ring:
             ),
         )
 
-    def is_over(self, closed: RingClosed) -> bool:
-        """Say whether an acknowledged closing is the ring's last word.
-
-        It is not when the hub has discarded a segment since, and the ring is
-        being drained again.
-        """
-        return self.state is State.CLOSING and closed.last_seq == self._accepted_seq
-
     def finished(self, closed_ns: int) -> FinishedRing:
         """Return what stays of the ring."""
         return FinishedRing(

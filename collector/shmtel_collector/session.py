@@ -218,9 +218,7 @@ class Session:
         for segment in event.batch.segments:
             self._numbers[segment.ring].acknowledge(segment)
         for closed in event.batch.closed:
-            ring = self._numbers[closed.ring]
-            if ring.is_over(closed):
-                self._fleet.remove(ring)
+            self._fleet.remove(self._numbers[closed.ring])
 
     def _on_policy(self, event: PolicyReceived) -> None:
         try:

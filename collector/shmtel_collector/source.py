@@ -121,10 +121,7 @@ class Source:
         counters = self._counters()
         if counters is None:  # nothing is known of what followed
             return self.cursor_seq
-        # A tail that makes no sense says nothing about how much there is.
-        is_tail_wild = self.damage == "positions"
-        unread_bytes = self.capacity if is_tail_wild else self._tail - self.cursor
-        limit = self.cursor_seq + unread_bytes // SMALLEST_RECORD_BYTES
+        limit = self.cursor_seq + self._unread_bytes() // SMALLEST_RECORD_BYTES
         return max(min(counters["committed"], limit), self.cursor_seq)
 
     def spoil(self, reason: str) -> None:
@@ -142,6 +139,13 @@ class Source:
         except _ring.RingError as error:
             self.spoil(error.reason)
             return otherwise
+
+    def _unread_bytes(self) -> int:
+        if self.damage == "positions":  # a wild tail says nothing about how much
+            return self.capacity
+        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        tail = self._tail if observed is None else observed["tail"]
+        return max(tail - self.cursor, 0)
 
     def _counters(self) -> "_ring.Counters | None":
         return self._try(lambda: self._consumer.counters(), None)

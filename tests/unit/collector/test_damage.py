@@ -122,6 +122,21 @@ def test_lost_ack_of_a_loss_counts_it_once(
     assert line.hub.rings[ring.ring_id].closed == "quarantined"
 
 
+def test_what_follows_later_is_counted_at_the_end(
+    line: MemoryLine, make_ring: MakeRing
+) -> None:
+    """A worker that goes on behind the damage has that counted when it dies."""
+    ring = make_ring()
+    _fill(ring)
+    _break_length(ring)
+    line.connect()
+    _fill(ring, 7)
+    _die(ring)
+    line.step(SECOND_NS)
+    totals = {Outcome.DELIVERED: TOTAL, Outcome.LOST_QUARANTINED: 8}
+    assert line.hub.rings[ring.ring_id].position.totals == totals
+
+
 def test_claims_beyond_what_fits_are_not_believed(
     line: MemoryLine, make_ring: MakeRing
 ) -> None:

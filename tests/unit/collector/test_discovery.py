@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +164,22 @@ def test_refused_ring_is_counted_and_logged_once(
     assert finder.discovery.refusals == {"version": 1}
     assert len(finder.log.lines) == 1
     assert name in segments.scan(name.split(".")[1])
+
+
+def test_refusal_ends_with_the_segment(
+    finder: Finder, start_worker: StartWorker
+) -> None:
+    """A name that was refused is looked at again when something else has it."""
+    worker = start_worker()
+    worker.emit(1)
+    path = Path(segments.DIRECTORY, worker.ring_name())
+    good = path.read_bytes()
+    path.write_bytes(good[:8] + b"\xff\xff" + good[10:])
+    assert finder.poll() == []
+    path.unlink()
+    assert finder.poll() == []
+    path.write_bytes(good)
+    assert finder.poll() == [path.name]
 
 
 def test_ring_under_a_borrowed_name_is_refused(

@@ -12,6 +12,7 @@ from shmtel_collector.batch import CEILING_BYTES
 from shmtel_collector.settlement import to_list
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
+from support.ring_builder import RingBuilder
 
 StartWorker = Callable[..., Emitter]
 
@@ -203,7 +204,10 @@ def test_large_backlog_goes_in_batches_within_the_credit(
     line.connect()
     sent = line.fleet.rings.copy().popitem()[1].sent_seq
     assert 0 < sent < 30_000
+    assert not line.session.wants_pass
     line.hub.release()
+    line.exchange()
+    assert line.session.wants_pass  # the room is used at once, not at the next tick
     line.step()
     assert _only(line)[1] == seqs_up_to(30_000)
     assert line.hub.batches < 60
@@ -221,6 +225,26 @@ def test_busy_ring_does_not_starve_a_quiet_one(
     line.connect()
     for ring in line.fleet.rings.values():
         assert ring.sent_seq > 0
+
+
+def test_every_ring_has_its_turn(
+    line: MemoryLine, make_ring: Callable[..., RingBuilder]
+) -> None:
+    """Where the room ends before the rings do, the next pass goes on from there."""
+    rings = [make_ring(capacity=256 << 10) for _ in range(12)]
+    for ring in rings:
+        ring.add_name("a.b")
+        for _ in range(20):
+            ring.append(0, None, {}, {"text": "x" * 8000})
+    line.hub.is_holding = True
+    line.connect()
+    served = [ring.sent_seq > 0 for ring in line.fleet.rings.values()]
+    assert 0 < sum(served) < 12
+    line.hub.release()
+    line.hub.is_holding = True
+    line.exchange()
+    line.session.drain()
+    assert all(ring.sent_seq > 0 for ring in line.fleet.rings.values())
 
 
 def test_policy_acts_at_once_and_on_new_names(
