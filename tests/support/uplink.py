@@ -17,7 +17,14 @@ import msgspec
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.collector_events import Acked, Event, Resumed, Welcomed
 from shmtel.wire.collector_role import CollectorProtocol
-from shmtel.wire.frames import Hello, RingClosed, Segment, SegmentCount, Worker
+from shmtel.wire.frames import (
+    Hello,
+    HubFrame,
+    RingClosed,
+    Segment,
+    SegmentCount,
+    Worker,
+)
 
 _T = TypeVar("_T")
 STREAM = "/shmtel.v1.Uplink/Stream"
@@ -74,6 +81,7 @@ class ScriptedCollector:
     def __init__(self, address: str, hello: Hello | None = None) -> None:
         self.protocol = CollectorProtocol(hello or make_hello(), time.monotonic_ns())
         self.events: list[Event] = []
+        self.frames: list[HubFrame] = []
         self.is_over = False
         self.code: grpc.StatusCode | None = None
         self.details = ""
@@ -169,6 +177,8 @@ class ScriptedCollector:
             for data in self._call:
                 with self._changed:
                     frame = decode_hub_frame(data)
+                    assert frame is not None
+                    self.frames.append(frame)
                     now_ns = time.monotonic_ns()
                     self.events += self.protocol.receive(frame, now_ns)
                     self._changed.notify_all()
