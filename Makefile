@@ -28,6 +28,7 @@ PACKAGES := shmtel collector/shmtel_collector
 SOURCES := pyproject.toml setup.py README.md LICENSE \
 	$(shell find $(PACKAGES) -name __pycache__ -prune -o -print)
 C_FILES := $(wildcard shmtel/csrc/*.c)
+C_SOURCES := $(wildcard shmtel/csrc/*.[ch] tests/native/*.[ch] benchmarks/*.c)
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibility=hidden
 
 PYTEST := $(BIN)/pytest -q
@@ -53,6 +54,7 @@ check: lint types native proto-check  ## every check that is not a test
 
 lint: $(VENV)/dev.stamp  ## format, lint, import contracts, spelling
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
@@ -93,6 +95,7 @@ proto-check: $(PROTO_VENV)/tools.stamp  ## compare the committed messages with n
 
 format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(C_SOURCES)
 	$(BIN)/ruff check --fix-only
 
 bench: $(VENV)/dev.stamp  ## run the benchmarks; JSON on stdout

@@ -18,10 +18,7 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "empty", .m_size = 0, .m_methods = methods};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "empty",
+                                    .m_size = 0, .m_methods = methods};
 
-PyMODINIT_FUNC PyInit_empty(void)
-{
-    return PyModuleDef_Init(&module);
-}
+PyMODINIT_FUNC PyInit_empty(void) { return PyModuleDef_Init(&module); }

@@ -170,8 +170,8 @@ static inline bool msgpack_put_str_head(struct msgpack_writer *writer, size_t le
     return msgpack_put_head(writer, 0xa0, 32, 0xd9, 0xda, length);
 }
 
-static inline bool
-msgpack_put_bytes(struct msgpack_writer *writer, const uint8_t *bytes, size_t length)
+static inline bool msgpack_put_bytes(struct msgpack_writer *writer,
+                                     const uint8_t *bytes, size_t length)
 {
     if (msgpack_room(writer) < length)
         return false;
@@ -181,15 +181,15 @@ msgpack_put_bytes(struct msgpack_writer *writer, const uint8_t *bytes, size_t le
 }
 
 /* A string that is UTF-8 already. */
-static inline bool
-msgpack_put_str(struct msgpack_writer *writer, const uint8_t *utf8, size_t length)
+static inline bool msgpack_put_str(struct msgpack_writer *writer, const uint8_t *utf8,
+                                   size_t length)
 {
     return msgpack_put_str_head(writer, length) &&
            msgpack_put_bytes(writer, utf8, length);
 }
 
-static inline bool
-msgpack_put_bin(struct msgpack_writer *writer, const uint8_t *bytes, size_t length)
+static inline bool msgpack_put_bin(struct msgpack_writer *writer, const uint8_t *bytes,
+                                   size_t length)
 {
     /* `fix_limit` 0: binary strings have no fix form. */
     return msgpack_put_head(writer, 0, 0, 0xc4, 0xc5, length) &&

@@ -23,13 +23,15 @@ struct attempt {
     int event_id;
 };
 
-static inline enum step attempt_finish(struct attempt *attempt, enum worker_outcome outcome)
+static inline enum step attempt_finish(struct attempt *attempt,
+                                       enum worker_outcome outcome)
 {
     attempt->outcome = outcome;
     return STEP_DONE;
 }
 
-static inline enum step attempt_drop(struct attempt *attempt, enum ring_drop_reason reason)
+static inline enum step attempt_drop(struct attempt *attempt,
+                                     enum ring_drop_reason reason)
 {
     worker_count_dropped(reason, attempt->event_id, 1);
     return attempt_finish(attempt, WORKER_DROPPED);

@@ -12,8 +12,8 @@
 #include "ring.h"
 
 struct binding_state {
-    PyObject *ring_error;        /* class RingError(Exception) */
-    PyObject *ring_locked;       /* class RingLocked(RingError) */
+    PyObject *ring_error;  /* class RingError(Exception) */
+    PyObject *ring_locked; /* class RingLocked(RingError) */
     PyTypeObject *consumer_type;
     PyTypeObject *drained_type;
     PyTypeObject *span_type;

@@ -10,8 +10,7 @@
 #include "ring_consumer.h"
 
 struct consumer {
-    PyObject_HEAD
-    PyObject *identity; /* NULL: never attached */
+    PyObject_HEAD PyObject *identity; /* NULL: never attached */
     struct ring_consumer ring;
 };
 

@@ -7,8 +7,7 @@
 #include <structmember.h>
 
 struct drained {
-    PyObject_HEAD
-    PyObject *events;
+    PyObject_HEAD PyObject *events;
     PyObject *counts;
     unsigned long long delivered;
     unsigned long long seq_before;

@@ -17,10 +17,10 @@
 
 enum encode_result { ENCODE_OK, ENCODE_NO_ROOM, ENCODE_NOT_PLAIN };
 
-#define ENCODE_TRY(fits)                                                           \
-    do {                                                                           \
-        if (!(fits))                                                               \
-            return ENCODE_NO_ROOM;                                                 \
+#define ENCODE_TRY(fits)                                                               \
+    do {                                                                               \
+        if (!(fits))                                                                   \
+            return ENCODE_NO_ROOM;                                                     \
     } while (0)
 
 /* Bytes of one code point in UTF-8; 0 for a surrogate, which has no encoding. */
@@ -87,7 +87,8 @@ static inline void encode_utf8(uint8_t *at, PyObject *string, size_t length)
     }
 }
 
-static inline enum encode_result encode_str(struct msgpack_writer *writer, PyObject *string)
+static inline enum encode_result encode_str(struct msgpack_writer *writer,
+                                            PyObject *string)
 {
     if (PyUnicode_IS_COMPACT_ASCII(string)) {
         ENCODE_TRY(msgpack_put_str(writer, PyUnicode_DATA(string),
@@ -104,7 +105,8 @@ static inline enum encode_result encode_str(struct msgpack_writer *writer, PyObj
     return ENCODE_OK;
 }
 
-static inline enum encode_result encode_long(struct msgpack_writer *writer, PyObject *number)
+static inline enum encode_result encode_long(struct msgpack_writer *writer,
+                                             PyObject *number)
 {
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
@@ -114,12 +116,12 @@ static inline enum encode_result encode_long(struct msgpack_writer *writer, PyOb
     return ENCODE_OK;
 }
 
-static enum encode_result
-encode_value(struct msgpack_writer *writer, PyObject *value, unsigned depth);
+static enum encode_result encode_value(struct msgpack_writer *writer, PyObject *value,
+                                       unsigned depth);
 
 /* A map of metadata; `depth` counts the containers around it. */
-static enum encode_result
-encode_map(struct msgpack_writer *writer, PyObject *map, unsigned depth)
+static enum encode_result encode_map(struct msgpack_writer *writer, PyObject *map,
+                                     unsigned depth)
 {
     PyObject *key, *value;
     Py_ssize_t position = 0;
@@ -151,8 +153,8 @@ static enum encode_result encode_items(struct msgpack_writer *writer, PyObject *
     return ENCODE_OK;
 }
 
-static enum encode_result
-encode_container(struct msgpack_writer *writer, PyObject *value, unsigned depth)
+static enum encode_result encode_container(struct msgpack_writer *writer,
+                                           PyObject *value, unsigned depth)
 {
     if (PyDict_CheckExact(value))
         return encode_map(writer, value, depth);
@@ -165,8 +167,8 @@ encode_container(struct msgpack_writer *writer, PyObject *value, unsigned depth)
     return ENCODE_NOT_PLAIN;
 }
 
-static enum encode_result
-encode_value(struct msgpack_writer *writer, PyObject *value, unsigned depth)
+static enum encode_result encode_value(struct msgpack_writer *writer, PyObject *value,
+                                       unsigned depth)
 {
     if (PyUnicode_CheckExact(value))
         return encode_str(writer, value);
@@ -193,8 +195,8 @@ encode_value(struct msgpack_writer *writer, PyObject *value, unsigned depth)
 }
 
 /* A map of str to int or float. */
-static inline enum encode_result
-encode_measurements(struct msgpack_writer *writer, PyObject *map)
+static inline enum encode_result encode_measurements(struct msgpack_writer *writer,
+                                                     PyObject *map)
 {
     PyObject *key, *value;
     Py_ssize_t position = 0;
@@ -219,8 +221,8 @@ encode_measurements(struct msgpack_writer *writer, PyObject *map)
     return ENCODE_OK;
 }
 
-static inline enum encode_result
-encode_metadata(struct msgpack_writer *writer, PyObject *metadata)
+static inline enum encode_result encode_metadata(struct msgpack_writer *writer,
+                                                 PyObject *metadata)
 {
     if (metadata == Py_None) {
         ENCODE_TRY(msgpack_put_nil(writer));

@@ -137,4 +137,3 @@ enum step attempt_make_missing(struct attempt *attempt, enum step missing)
         step = make_name(attempt);
     return step == STEP_NOT_PLAIN ? make_plain(attempt) : step;
 }
-

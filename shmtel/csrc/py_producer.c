@@ -27,14 +27,14 @@ PyDoc_STRVAR(emit_doc,
              "Never raises and never blocks: an event that cannot be recorded is\n"
              "counted by reason, see stats().");
 
-static PyObject *
-emit(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count, PyObject *names)
+static PyObject *emit(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                      Py_ssize_t count, PyObject *names)
 {
     if (worker_is_off())
         Py_RETURN_NONE;
     PyObject *values[EMIT_PARAMETERS] = {NULL, NULL, NULL, NULL};
-    if (!worker_place_arguments(values, emit_parameters, EMIT_PARAMETERS, arguments, count,
-                                names) ||
+    if (!worker_place_arguments(values, emit_parameters, EMIT_PARAMETERS, arguments,
+                                count, names) ||
         values[1] == NULL) {
         worker_count_dropped(RING_DROP_INVALID, -1, 1);
         Py_RETURN_NONE;
@@ -69,10 +69,9 @@ static PyObject *disable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignore
 static bool is_on(void)
 {
     worker_check_fork();
-    return worker.enabled &&
-           (!ring_is_open(&worker.producer) ||
-            atomic_load_explicit(&worker.producer.control->enabled,
-                                 memory_order_relaxed) != RING_OFF);
+    return worker.enabled && (!ring_is_open(&worker.producer) ||
+                              atomic_load_explicit(&worker.producer.control->enabled,
+                                                   memory_order_relaxed) != RING_OFF);
 }
 
 static PyObject *is_enabled(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -130,8 +129,8 @@ static PyObject *dropped_dict(const struct totals *totals)
 
 static uint64_t emitted_of(const struct totals *totals)
 {
-    uint64_t emitted = totals->committed + totals->sampled_out + totals->filtered +
-                       totals->disabled;
+    uint64_t emitted =
+        totals->committed + totals->sampled_out + totals->filtered + totals->disabled;
     for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
         emitted += totals->dropped[reason];
     return emitted;
@@ -147,11 +146,12 @@ static PyObject *ring_id_text(const struct ring_producer *producer)
     return PyUnicode_FromStringAndSize(hex, 32);
 }
 
-PyDoc_STRVAR(stats_doc,
-             "stats()\n--\n\n"
-             "Return what became of this process's events since its ring was made.\n\n"
-             "emitted == committed + sum(dropped) + sampled_out + filtered + disabled,\n"
-             "for calls that have returned.");
+PyDoc_STRVAR(
+    stats_doc,
+    "stats()\n--\n\n"
+    "Return what became of this process's events since its ring was made.\n\n"
+    "emitted == committed + sum(dropped) + sampled_out + filtered + disabled,\n"
+    "for calls that have returned.");
 
 static PyObject *stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -176,11 +176,13 @@ PyDoc_STRVAR(install_doc,
              "        initial_word=None)\n--\n\n"
              "Set what the core calls when it is short of something.");
 
-static PyObject *install(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *keywords)
+static PyObject *install(PyObject *Py_UNUSED(module), PyObject *arguments,
+                         PyObject *keywords)
 {
     static char *names[] = {"open_ring",      "make_plain",   "decorate",
                             "describe_error", "initial_word", NULL};
-    PyObject *open_ring, *make_plain, *decorate, *describe_error, *initial_word = Py_None;
+    PyObject *open_ring, *make_plain, *decorate, *describe_error,
+        *initial_word = Py_None;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOO|O", names, &open_ring,
                                      &make_plain, &decorate, &describe_error,
                                      &initial_word))
@@ -205,8 +207,8 @@ static bool copy_id(uint8_t *to, const Py_buffer *from, const char *name)
 }
 
 /* Makes the ring and takes over the counts of the time without one. */
-static PyObject *
-adopt_described(PyObject *module, int fd, struct ring_description *description)
+static PyObject *adopt_described(PyObject *module, int fd,
+                                 struct ring_description *description)
 {
     PyObject *names = PyDict_New();
     if (names == NULL)
@@ -235,9 +237,9 @@ PyDoc_STRVAR(adopt_doc,
 
 static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"fd",      "capacity",      "resource",   "ring_id",
-                            "boot_id", "pid_namespace", "start_time", "initial_threshold",
-                            NULL};
+    static char *names[] = {"fd",         "capacity",          "resource",
+                            "ring_id",    "boot_id",           "pid_namespace",
+                            "start_time", "initial_threshold", NULL};
     struct ring_description description = {0};
     unsigned long long capacity, pid_namespace, start_time;
     unsigned int threshold = 0;
@@ -341,16 +343,20 @@ static int prepare_process(void)
 }
 
 static PyMethodDef producer_methods[] = {
-    {"emit", (PyCFunction)(void (*)(void))emit, METH_FASTCALL | METH_KEYWORDS, emit_doc},
-    {"enable", enable, METH_NOARGS, "enable()\n--\n\nTurn telemetry on in this process."},
+    {"emit", (PyCFunction)(void (*)(void))emit, METH_FASTCALL | METH_KEYWORDS,
+     emit_doc},
+    {"enable", enable, METH_NOARGS,
+     "enable()\n--\n\nTurn telemetry on in this process."},
     {"disable", disable, METH_NOARGS,
-     "disable()\n--\n\nTurn telemetry off in this process; what is emitted is counted."},
+     "disable()\n--\n\nTurn telemetry off in this process; what is emitted is "
+     "counted."},
     {"is_enabled", is_enabled, METH_NOARGS,
      "is_enabled()\n--\n\nSay whether an emit would be considered now."},
     {"stats", stats, METH_NOARGS, stats_doc},
     {"install", (PyCFunction)(void (*)(void))install, METH_VARARGS | METH_KEYWORDS,
      install_doc},
-    {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS, adopt_doc},
+    {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS,
+     adopt_doc},
     {"close", close_ring, METH_NOARGS, close_doc},
     {"own_rings", own_rings, METH_NOARGS, own_rings_doc},
     {NULL, NULL, 0, NULL},
@@ -361,7 +367,8 @@ int binding_add_producer(PyObject *module, struct binding_state *Py_UNUSED(state
     if (prepare_process() < 0 || PyModule_AddFunctions(module, producer_methods) < 0)
         return -1;
     if (worker.correlation_variable == NULL)
-        worker.correlation_variable = PyContextVar_New("shmtel_correlation_id", Py_None);
+        worker.correlation_variable =
+            PyContextVar_New("shmtel_correlation_id", Py_None);
     if (worker.correlation_variable == NULL)
         return -1;
     return PyModule_AddObjectRef(module, "correlation_id_variable",

@@ -77,10 +77,7 @@ static void set_variable(PyObject *variable, PyObject *value)
     Py_XDECREF(token);
 }
 
-static bool is_span(PyObject *object)
-{
-    return Py_IS_TYPE(object, span_type);
-}
+static bool is_span(PyObject *object) { return Py_IS_TYPE(object, span_type); }
 
 /* The correlation ID in force where `current` is the current span: that of the
  * span, unless the variable has been set since it began. So an explicit ID
@@ -148,11 +145,12 @@ PyObject *span_get_correlation(void)
 
 /* -- start and end ---------------------------------------------------------- */
 
-static enum worker_outcome
-record(struct span *self, enum span_moment moment, struct worker_event *event)
+static enum worker_outcome record(struct span *self, enum span_moment moment,
+                                  struct worker_event *event)
 {
     event->name = name_of(self->operation, moment);
-    event->correlation_id = self->correlation_id != NULL ? self->correlation_id : Py_None;
+    event->correlation_id =
+        self->correlation_id != NULL ? self->correlation_id : Py_None;
     event->span_id = self->id;
     event->parent_id = self->parent_id;
     event->has_context = true;
@@ -185,8 +183,8 @@ static enum worker_outcome record_start(struct span *self)
     return outcome;
 }
 
-static enum worker_outcome
-record_end(struct span *self, enum span_moment moment, PyObject *metadata)
+static enum worker_outcome record_end(struct span *self, enum span_moment moment,
+                                      PyObject *metadata)
 {
     struct worker_event event = {
         .key = "duration",

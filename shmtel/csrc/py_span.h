@@ -9,8 +9,7 @@
 #include "py_worker.h"
 
 struct span {
-    PyObject_HEAD
-    PyObject *operation;
+    PyObject_HEAD PyObject *operation;
     PyObject *metadata;
     PyObject *given_correlation_id;
     PyObject *correlation_id;   /* while open: the one in force; else NULL */

@@ -21,7 +21,8 @@ static PyObject *span_call(struct span *self, PyObject *arguments, PyObject *key
     return PyObject_CallFunctionObjArgs(worker.decorate, self, function, NULL);
 }
 
-static const char *const span_parameters[] = {"operation", "metadata", "correlation_id"};
+static const char *const span_parameters[] = {"operation", "metadata",
+                                              "correlation_id"};
 #define SPAN_PARAMETERS 3
 
 PyDoc_STRVAR(span_doc,
@@ -31,12 +32,12 @@ PyDoc_STRVAR(span_doc,
              "operation.exception with duration, in ns of a monotonic clock. An\n"
              "explicit correlation ID holds for all that is emitted inside.");
 
-static PyObject *
-span(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t count, PyObject *names)
+static PyObject *span(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                      Py_ssize_t count, PyObject *names)
 {
     PyObject *values[SPAN_PARAMETERS] = {NULL, NULL, NULL};
-    if (!worker_place_arguments(values, span_parameters, SPAN_PARAMETERS, arguments, count,
-                                names))
+    if (!worker_place_arguments(values, span_parameters, SPAN_PARAMETERS, arguments,
+                                count, names))
         memset(values, 0, sizeof values); /* a span of nothing, counted as invalid */
     struct span *self = PyObject_GC_New(struct span, span_type);
     if (self == NULL)
@@ -119,8 +120,10 @@ static PyMemberDef span_members[] = {
 };
 
 static PyGetSetDef span_properties[] = {
-    {"span_id", (getter)get_span_id, NULL, "16 hex digits; zeros before the start.", NULL},
-    {"parent_id", (getter)get_parent_id, NULL, "16 hex digits; zeros for a root.", NULL},
+    {"span_id", (getter)get_span_id, NULL, "16 hex digits; zeros before the start.",
+     NULL},
+    {"parent_id", (getter)get_parent_id, NULL, "16 hex digits; zeros for a root.",
+     NULL},
     {"correlation_id", (getter)get_correlation_id, NULL,
      "While open the one in force, else the one that was given.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -141,12 +144,13 @@ static PyType_Slot span_slots[] = {
 static PyType_Spec span_spec = {
     .name = "shmtel._ring.Span",
     .basicsize = sizeof(struct span),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = span_slots,
 };
 
-static PyObject *get_correlation(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+static PyObject *get_correlation(PyObject *Py_UNUSED(module),
+                                 PyObject *Py_UNUSED(ignored))
 {
     return span_get_correlation();
 }
@@ -155,7 +159,8 @@ static PyMethodDef span_functions[] = {
     {"get_correlation_id", get_correlation, METH_NOARGS,
      "get_correlation_id()\n--\n\n"
      "Return the correlation ID that an emit would take from here, or None."},
-    {"span", (PyCFunction)(void (*)(void))span, METH_FASTCALL | METH_KEYWORDS, span_doc},
+    {"span", (PyCFunction)(void (*)(void))span, METH_FASTCALL | METH_KEYWORDS,
+     span_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -84,7 +84,8 @@ static inline enum step find_name(PyObject *name, int *event_id)
     return STEP_DONE;
 }
 
-static inline enum step read_correlation(PyObject *id, struct text *text, bool *is_valid)
+static inline enum step read_correlation(PyObject *id, struct text *text,
+                                         bool *is_valid)
 {
     *is_valid = true;
     text->bytes = NULL;
@@ -163,7 +164,8 @@ static inline void put_head(uint8_t *array, const struct attempt *attempt)
     msgpack_store32(array + RING_ARRAY_THRESHOLD, event->threshold);
 }
 
-static inline bool put_span(struct msgpack_writer *writer, const struct worker_event *event)
+static inline bool put_span(struct msgpack_writer *writer,
+                            const struct worker_event *event)
 {
     if (event->span_id == 0 && event->parent_id == 0)
         return msgpack_put_nil(writer);
@@ -182,9 +184,10 @@ static inline enum encode_result put_measurements(struct msgpack_writer *writer,
 {
     if (event->measurements != NULL)
         return encode_measurements(writer, event->measurements);
-    ENCODE_TRY(msgpack_put_map(writer, 1) &&
-               msgpack_put_str(writer, (const uint8_t *)event->key, strlen(event->key)) &&
-               msgpack_put_int(writer, event->value));
+    ENCODE_TRY(
+        msgpack_put_map(writer, 1) &&
+        msgpack_put_str(writer, (const uint8_t *)event->key, strlen(event->key)) &&
+        msgpack_put_int(writer, event->value));
     return ENCODE_OK;
 }
 
@@ -220,8 +223,9 @@ static inline enum step write_record(struct attempt *attempt,
     case ENCODE_NOT_PLAIN:
         return STEP_NOT_PLAIN;
     case ENCODE_NO_ROOM:
-        return attempt_drop(attempt, ring_is_short_of_room(producer) ? RING_DROP_RING_FULL
-                                                             : RING_DROP_TOO_LARGE);
+        return attempt_drop(attempt, ring_is_short_of_room(producer)
+                                         ? RING_DROP_RING_FULL
+                                         : RING_DROP_TOO_LARGE);
     case ENCODE_OK:
         break;
     }

@@ -38,12 +38,12 @@ struct worker_name {
 
 struct worker {
     struct ring_producer producer;
-    bool enabled; /* of enable() and disable() */
-    bool gave_up; /* no ring could be made; not tried again before enable() */
-    bool has_spans; /* a span was opened in this process */
+    bool enabled;        /* of enable() and disable() */
+    bool gave_up;        /* no ring could be made; not tried again before enable() */
+    bool has_spans;      /* a span was opened in this process */
     uint64_t generation; /* advances with every ring made, left or forgotten */
-    uint64_t random; /* state of the span ids */
-    uint64_t disabled; /* counts without a ring; the next ring takes them over */
+    uint64_t random;     /* state of the span ids */
+    uint64_t disabled;   /* counts without a ring; the next ring takes them over */
     uint64_t dropped[RING_DROP_SLOTS];
     PyObject *names; /* dict: name -> id in this ring */
     PyObject *open_ring;
@@ -82,8 +82,8 @@ struct worker_event {
     PyObject *correlation_id; /* None: take it from the context */
     uint64_t span_id;         /* 0: a plain event, its parent is in the context */
     uint64_t parent_id;
-    bool has_context;         /* the context has been read, or must not be */
-    uint64_t timestamp_ns;    /* 0: now */
+    bool has_context;      /* the context has been read, or must not be */
+    uint64_t timestamp_ns; /* 0: now */
     enum worker_sampling sampling;
     bool has_draw;
     uint32_t draw;      /* in: if has_draw */
@@ -132,9 +132,11 @@ static inline bool worker_is_off(void)
 /* Places the arguments of a vectorcall by the names of the parameters; false for
  * a call that Python would refuse. No TypeError is made of it: a wrong call is
  * counted, like every event that is none. */
-static inline bool
-worker_place_arguments(PyObject **values, const char *const *parameters, int parameter_count,
-                       PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+static inline bool worker_place_arguments(PyObject **values,
+                                          const char *const *parameters,
+                                          int parameter_count,
+                                          PyObject *const *arguments, Py_ssize_t count,
+                                          PyObject *keywords)
 {
     if (count > parameter_count)
         return false;

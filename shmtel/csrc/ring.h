@@ -14,22 +14,22 @@
 #include "ring_layout.h"
 
 /* Results: number, name, and the text that a person is shown. */
-#define RING_STATUSES(X)                                                           \
-    X(0, OK, "ok")                                                                 \
-    X(-1, ERROR_IO, "the segment cannot be read, mapped or locked")                \
-    X(-2, ERROR_NO_SPACE, "the file system of the ring is full")                   \
-    X(-3, ERROR_NO_MAGIC, "not a ring, or not yet one")                            \
-    X(-4, ERROR_VERSION, "made by another version of the layout")                  \
-    X(-5, ERROR_GEOMETRY, "sizes and offsets do not fit together")                 \
-    X(-6, ERROR_TRUNCATED, "the segment is shorter than its identity says")        \
-    X(-7, ERROR_LOCKED, "another collector consumes this ring")                    \
-    X(-8, ERROR_POSITIONS, "head and tail contradict each other")                  \
-    X(-9, ERROR_SETTLEMENT, "the settlement slot contradicts the ring")            \
-    X(-10, ERROR_RECORD, "a record's length is out of bounds")                     \
-    X(-11, ERROR_SEQUENCE, "a record's seq is not the next one")                   \
-    X(-12, ERROR_NAMES, "the table of names is damaged")                           \
-    X(-13, ERROR_ARGUMENT, "the call is wrong")                                    \
-    X(-14, ERROR_MEMORY, "out of memory")                                          \
+#define RING_STATUSES(X)                                                               \
+    X(0, OK, "ok")                                                                     \
+    X(-1, ERROR_IO, "the segment cannot be read, mapped or locked")                    \
+    X(-2, ERROR_NO_SPACE, "the file system of the ring is full")                       \
+    X(-3, ERROR_NO_MAGIC, "not a ring, or not yet one")                                \
+    X(-4, ERROR_VERSION, "made by another version of the layout")                      \
+    X(-5, ERROR_GEOMETRY, "sizes and offsets do not fit together")                     \
+    X(-6, ERROR_TRUNCATED, "the segment is shorter than its identity says")            \
+    X(-7, ERROR_LOCKED, "another collector consumes this ring")                        \
+    X(-8, ERROR_POSITIONS, "head and tail contradict each other")                      \
+    X(-9, ERROR_SETTLEMENT, "the settlement slot contradicts the ring")                \
+    X(-10, ERROR_RECORD, "a record's length is out of bounds")                         \
+    X(-11, ERROR_SEQUENCE, "a record's seq is not the next one")                       \
+    X(-12, ERROR_NAMES, "the table of names is damaged")                               \
+    X(-13, ERROR_ARGUMENT, "the call is wrong")                                        \
+    X(-14, ERROR_MEMORY, "out of memory")                                              \
     X(-15, ERROR_IDENTITY, "the identity says what no producer writes")
 
 enum ring_status {
@@ -61,8 +61,8 @@ static inline uint64_t ring_round_up(uint64_t value, uint64_t power_of_two)
 
 /* Computes the geometry, or says RING_ERROR_GEOMETRY where the two numbers are
  * not those of a ring. */
-static inline enum ring_status
-ring_geometry_of(uint64_t page_size, uint64_t capacity, struct ring_geometry *geometry)
+static inline enum ring_status ring_geometry_of(uint64_t page_size, uint64_t capacity,
+                                                struct ring_geometry *geometry)
 {
     if (!ring_is_power_of_two(page_size) || page_size < RING_PAGE_MIN ||
         page_size > RING_PAGE_MAX || !ring_is_power_of_two(capacity) ||

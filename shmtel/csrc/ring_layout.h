@@ -28,9 +28,10 @@
  *   offset            zone       written by                     size
  *   0                 identity   producer, once                 1 page
  *   page              producer   producer                       1 page
- *   control_offset    control    the one collector              RING_CONTROL_SIZE, rounded up
- *   names_offset      names      producer, append-only          RING_NAMES_SIZE, rounded up
- *   data_offset       data       producer                       capacity, a power of two
+ *   control_offset    control    the one collector              RING_CONTROL_SIZE,
+ * rounded up names_offset      names      producer, append-only RING_NAMES_SIZE,
+ * rounded up data_offset       data       producer                       capacity, a
+ * power of two
  *
  * `page` is the page size of the system that made the ring and is recorded in
  * the identity. Every offset follows from page size and capacity; a reader
@@ -139,7 +140,7 @@
 
 /* Words. A word is a sampling threshold: an event is kept when its draw is not
  * below it. The values from RING_WORD_UNSET up are not thresholds. */
-#define RING_THRESHOLD_MAX 0xFFFFFFEFu  /* draws are clamped to it too */
+#define RING_THRESHOLD_MAX 0xFFFFFFEFu /* draws are clamped to it too */
 #define RING_WORD_KEEP_ALL 0u
 #define RING_WORD_UNSET 0xFFFFFFFDu     /* ask the next word in the look-up */
 #define RING_WORD_KEEP_NONE 0xFFFFFFFEu /* rate 0: counted as sampled_out */
@@ -151,12 +152,12 @@ enum ring_overflow { RING_DROP = 0, RING_OVERWRITE = 1 };
 
 /* Why the producer refused an event before it was committed. The order is the
  * layout of `dropped` below. */
-#define RING_DROP_REASONS(X)                                                       \
-    X(RING_FULL, ring_full, "the ring had no room")                                \
-    X(TOO_LARGE, too_large, "the record is over min(ring / 4, 64 KiB)")            \
-    X(INVALID, invalid, "the arguments are not an event")                          \
+#define RING_DROP_REASONS(X)                                                           \
+    X(RING_FULL, ring_full, "the ring had no room")                                    \
+    X(TOO_LARGE, too_large, "the record is over min(ring / 4, 64 KiB)")                \
+    X(INVALID, invalid, "the arguments are not an event")                              \
     X(NAME_TABLE_FULL, name_table_full, "1024 event names, or their text, are in use") \
-    X(REENTRANT, reentrant, "emitted from inside an emit")                         \
+    X(REENTRANT, reentrant, "emitted from inside an emit")                             \
     X(NO_RING, no_ring, "no ring could be made")
 
 enum ring_drop_reason {
@@ -169,16 +170,16 @@ enum ring_drop_reason {
 
 /* What became of a committed event. The order and the numbers are those of the
  * settlement slots, and of `Outcome` in protos/shmtel/v1/uplink.proto. */
-#define RING_OUTCOMES(X)                                                           \
-    X(0, DELIVERED, delivered, delivered)                                          \
-    X(1, SAMPLED_OUT, sampled_out_by_collector, sampled_out_by_collector)          \
-    X(2, FILTERED, filtered_by_collector, filtered_by_collector)                   \
-    X(8, REJECTED_MALFORMED, rejected, malformed)                                  \
-    X(9, REJECTED_UNKNOWN_NAME, rejected, unknown_name)                            \
-    X(10, REJECTED_BAD_THRESHOLD, rejected, bad_threshold)                         \
-    X(16, LOST_QUARANTINED, lost, quarantined)                                     \
-    X(17, LOST_HUB_STATE_LOST, lost, hub_state_lost)                               \
-    X(18, LOST_OVERWRITTEN, lost, overwritten)                                     \
+#define RING_OUTCOMES(X)                                                               \
+    X(0, DELIVERED, delivered, delivered)                                              \
+    X(1, SAMPLED_OUT, sampled_out_by_collector, sampled_out_by_collector)              \
+    X(2, FILTERED, filtered_by_collector, filtered_by_collector)                       \
+    X(8, REJECTED_MALFORMED, rejected, malformed)                                      \
+    X(9, REJECTED_UNKNOWN_NAME, rejected, unknown_name)                                \
+    X(10, REJECTED_BAD_THRESHOLD, rejected, bad_threshold)                             \
+    X(16, LOST_QUARANTINED, lost, quarantined)                                         \
+    X(17, LOST_HUB_STATE_LOST, lost, hub_state_lost)                                   \
+    X(18, LOST_OVERWRITTEN, lost, overwritten)                                         \
     X(19, LOST_EVICTED, lost, evicted)
 
 enum ring_outcome {
@@ -199,16 +200,16 @@ struct ring_identity {
     uint32_t control_offset; /* the three offsets repeat what page size and */
     uint32_t names_offset;   /* capacity imply, for readers that only print */
     uint32_t data_offset;
-    uint32_t overflow;       /* enum ring_overflow */
+    uint32_t overflow;          /* enum ring_overflow */
     uint32_t initial_threshold; /* of the worker's own configured sampling rate */
-    uint32_t pid;            /* as the producer sees itself */
+    uint32_t pid;               /* as the producer sees itself */
     uint32_t uid;
     uint32_t resource_length; /* bytes of msgpack at RING_RESOURCE_OFFSET */
-    uint64_t pid_namespace;  /* inode of /proc/self/ns/pid */
-    uint64_t start_time;     /* of the process: clock ticks after boot, /proc/self/stat */
-    uint64_t realtime_ns;    /* clock pair at creation */
+    uint64_t pid_namespace;   /* inode of /proc/self/ns/pid */
+    uint64_t start_time;  /* of the process: clock ticks after boot, /proc/self/stat */
+    uint64_t realtime_ns; /* clock pair at creation */
     uint64_t monotonic_ns;
-    uint8_t ring_id[16];     /* random */
+    uint8_t ring_id[16]; /* random */
     uint8_t boot_id[16];
     uint8_t reserved[128];
 };
@@ -234,7 +235,7 @@ struct ring_producer_zone {
     _Atomic uint64_t filtered;
     _Atomic uint64_t disabled;
     _Atomic uint64_t dropped[RING_DROP_SLOTS]; /* by enum ring_drop_reason */
-    _Atomic uint64_t first_drop_ns; /* CLOCK_REALTIME; 0: none yet */
+    _Atomic uint64_t first_drop_ns;            /* CLOCK_REALTIME; 0: none yet */
     _Atomic uint64_t last_drop_ns;
     uint8_t reserved[136];
 };
@@ -243,9 +244,9 @@ struct ring_producer_zone {
  * slot that is not in force. Without a spool head_seq equals settled_seq. The
  * totals sum to settled_seq. */
 struct ring_settlement {
-    uint64_t head;        /* position after the last released record */
-    uint64_t head_seq;    /* seq of that record; 0: none */
-    uint64_t settled_seq; /* up to here the totals are final */
+    uint64_t head;                       /* position after the last released record */
+    uint64_t head_seq;                   /* seq of that record; 0: none */
+    uint64_t settled_seq;                /* up to here the totals are final */
     uint64_t totals[RING_OUTCOME_SLOTS]; /* events by enum ring_outcome */
     uint64_t reserved[5];
 };

@@ -139,15 +139,16 @@ static void publish(struct ring_producer *producer,
     /* From here on these zones are not ours to write; a stray store should
      * fault here rather than mislead the collector. Best effort. */
     (void)mprotect(identity, geometry->page_size, PROT_READ);
-    (void)mprotect(control, geometry->names_offset - geometry->control_offset, PROT_READ);
+    (void)mprotect(control, geometry->names_offset - geometry->control_offset,
+                   PROT_READ);
 }
 
 static enum ring_status prepare(struct ring_producer *producer, int fd,
                                 const struct ring_description *description)
 {
     struct stat file;
-    enum ring_status status = ring_geometry_of((uint64_t)sysconf(_SC_PAGESIZE),
-                                               description->capacity, &producer->geometry);
+    enum ring_status status = ring_geometry_of(
+        (uint64_t)sysconf(_SC_PAGESIZE), description->capacity, &producer->geometry);
     if (status != RING_OK)
         return status;
     if (description->resource_length > RING_RESOURCE_MAX)
@@ -248,7 +249,8 @@ void ring_refresh(struct ring_producer *producer)
     uint64_t capacity = producer->geometry.capacity;
     /* Pairs with the release of `head` in the consumer: what lies below it has
      * been copied and may be overwritten. */
-    uint64_t head = atomic_load_explicit(&producer->control->head, memory_order_acquire);
+    uint64_t head =
+        atomic_load_explicit(&producer->control->head, memory_order_acquire);
     if (head <= producer->tail && producer->tail - head <= capacity)
         producer->head = head; /* else: not a head; keep the last good one */
     producer->refresh_at = producer->tail + capacity / 16;

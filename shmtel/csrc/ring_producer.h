@@ -93,8 +93,8 @@ static inline bool ring_is_open(const struct ring_producer *producer)
     return producer->zone != NULL;
 }
 
-static inline bool
-ring_has_name_room(const struct ring_producer *producer, size_t length)
+static inline bool ring_has_name_room(const struct ring_producer *producer,
+                                      size_t length)
 {
     return atomic_load_explicit(&producer->names->name_count, memory_order_relaxed) <
                RING_NAMES_MAX &&
@@ -114,10 +114,12 @@ static inline uint64_t ring_used(const struct ring_producer *producer)
 }
 
 /* The word in force for an event: its own, else the default, else the worker's. */
-static inline uint32_t ring_word(const struct ring_producer *producer, uint32_t event_id)
+static inline uint32_t ring_word(const struct ring_producer *producer,
+                                 uint32_t event_id)
 {
     const struct ring_control_zone *control = producer->control;
-    uint32_t word = atomic_load_explicit(&control->word[event_id], memory_order_relaxed);
+    uint32_t word =
+        atomic_load_explicit(&control->word[event_id], memory_order_relaxed);
     if (word == RING_WORD_UNSET)
         word = atomic_load_explicit(&control->default_word, memory_order_relaxed);
     return word == RING_WORD_UNSET ? producer->initial_word[event_id] : word;
@@ -143,8 +145,8 @@ static inline uint32_t ring_draw_alone(struct ring_producer *producer)
 }
 
 /* Returns where the next record starts and sets `end` to where it must end. */
-static inline struct ring_record *
-ring_reserve(struct ring_producer *producer, uint8_t **end)
+static inline struct ring_record *ring_reserve(struct ring_producer *producer,
+                                               uint8_t **end)
 {
     uint64_t capacity = producer->geometry.capacity;
     uint64_t most = producer->geometry.max_record;
@@ -165,8 +167,9 @@ static inline bool ring_is_short_of_room(const struct ring_producer *producer)
 }
 
 /* Publishes the record at the tail. */
-static inline void ring_commit(struct ring_producer *producer, struct ring_record *record,
-                               uint32_t length, uint32_t draw, uint32_t event_id)
+static inline void ring_commit(struct ring_producer *producer,
+                               struct ring_record *record, uint32_t length,
+                               uint32_t draw, uint32_t event_id)
 {
     struct ring_producer_zone *zone = producer->zone;
     record->length = length;

@@ -11,8 +11,8 @@
 static const char *status_reason(enum ring_status status)
 {
     switch (status) {
-#define X(number, UPPER, text)                                                     \
-    case RING_##UPPER:                                                             \
+#define X(number, UPPER, text)                                                         \
+    case RING_##UPPER:                                                                 \
         return #UPPER;
         RING_STATUSES(X)
 #undef X
@@ -23,8 +23,8 @@ static const char *status_reason(enum ring_status status)
 static const char *status_text(enum ring_status status)
 {
     switch (status) {
-#define X(number, UPPER, text)                                                     \
-    case RING_##UPPER:                                                             \
+#define X(number, UPPER, text)                                                         \
+    case RING_##UPPER:                                                                 \
         return text;
         RING_STATUSES(X)
 #undef X
@@ -47,7 +47,8 @@ static PyObject *reason_name(enum ring_status status)
 
 PyObject *binding_raise(struct binding_state *state, enum ring_status status)
 {
-    PyObject *kind = status == RING_ERROR_LOCKED ? state->ring_locked : state->ring_error;
+    PyObject *kind =
+        status == RING_ERROR_LOCKED ? state->ring_locked : state->ring_error;
     PyObject *reason = reason_name(status);
     PyObject *error = PyObject_CallFunction(kind, "s", status_text(status));
     if (reason != NULL && error != NULL &&
@@ -64,14 +65,14 @@ static int add_statuses(PyObject *module)
     if (statuses == NULL)
         return -1;
     int failed = 0;
-#define X(number, UPPER, text)                                                     \
-    do {                                                                           \
-        PyObject *name = reason_name(RING_##UPPER);                                \
-        PyObject *value = PyUnicode_FromString(text);                              \
-        failed |= name == NULL || value == NULL ||                                 \
-                  PyDict_SetItem(statuses, name, value) < 0;                       \
-        Py_XDECREF(name);                                                          \
-        Py_XDECREF(value);                                                         \
+#define X(number, UPPER, text)                                                         \
+    do {                                                                               \
+        PyObject *name = reason_name(RING_##UPPER);                                    \
+        PyObject *value = PyUnicode_FromString(text);                                  \
+        failed |= name == NULL || value == NULL ||                                     \
+                  PyDict_SetItem(statuses, name, value) < 0;                           \
+        Py_XDECREF(name);                                                              \
+        Py_XDECREF(value);                                                             \
     } while (0);
     RING_STATUSES(X)
 #undef X
@@ -102,8 +103,8 @@ static int binding_exec(PyObject *module)
 {
     struct binding_state *state = PyModule_GetState(module);
     if (add_errors(module, state) < 0 || add_statuses(module) < 0 ||
-        binding_add_producer(module, state) < 0 || binding_add_span(module, state) < 0 ||
-        binding_add_consumer(module, state) < 0)
+        binding_add_producer(module, state) < 0 ||
+        binding_add_span(module, state) < 0 || binding_add_consumer(module, state) < 0)
         return -1;
     return 0;
 }
@@ -130,10 +131,7 @@ static int binding_clear(PyObject *module)
     return 0;
 }
 
-static void binding_free(void *module)
-{
-    binding_clear((PyObject *)module);
-}
+static void binding_free(void *module) { binding_clear((PyObject *)module); }
 
 static PyModuleDef_Slot binding_slots[] = {
     {Py_mod_exec, binding_exec},
@@ -143,7 +141,8 @@ static PyModuleDef_Slot binding_slots[] = {
 struct PyModuleDef binding_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "shmtel._ring",
-    .m_doc = "The core of shmtel: the producer's side and the consumer's side of a ring.",
+    .m_doc =
+        "The core of shmtel: the producer's side and the consumer's side of a ring.",
     .m_size = sizeof(struct binding_state),
     .m_slots = binding_slots,
     .m_traverse = binding_traverse,
@@ -151,7 +150,4 @@ struct PyModuleDef binding_module = {
     .m_free = binding_free,
 };
 
-PyMODINIT_FUNC PyInit__ring(void)
-{
-    return PyModuleDef_Init(&binding_module);
-}
+PyMODINIT_FUNC PyInit__ring(void) { return PyModuleDef_Init(&binding_module); }

@@ -47,8 +47,8 @@ static inline uint64_t xxh64_merge(uint64_t hash, uint64_t lane)
 }
 
 /* Takes whole stripes of 32 bytes; returns where they end. */
-static inline const uint8_t *
-xxh64_stripes(const uint8_t *at, const uint8_t *end, uint64_t seed, uint64_t *hash)
+static inline const uint8_t *xxh64_stripes(const uint8_t *at, const uint8_t *end,
+                                           uint64_t seed, uint64_t *hash)
 {
     uint64_t a = seed + XXH64_PRIME_1 + XXH64_PRIME_2;
     uint64_t b = seed + XXH64_PRIME_2;
@@ -66,7 +66,8 @@ xxh64_stripes(const uint8_t *at, const uint8_t *end, uint64_t seed, uint64_t *ha
     return at;
 }
 
-static inline uint64_t xxh64_finish(uint64_t hash, const uint8_t *at, const uint8_t *end)
+static inline uint64_t xxh64_finish(uint64_t hash, const uint8_t *at,
+                                    const uint8_t *end)
 {
     for (; end - at >= 8; at += 8) {
         hash ^= xxh64_round(0, xxh64_load64(at));

@@ -175,10 +175,7 @@ static void test_cut_short(void)
     munmap(producer.mapping, producer.mapping_size);
 }
 
-static void access_byte(void *address)
-{
-    *(volatile uint8_t *)address = 1;
-}
+static void access_byte(void *address) { *(volatile uint8_t *)address = 1; }
 
 /* A fault outside the region that an access is for is nobody's, and ends the
  * process as it would have without us. */
