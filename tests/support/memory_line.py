@@ -4,6 +4,7 @@ The parts are the real ones up to the bytes of the frames; what is left out is
 the channel and the clock, which a test moves by hand.
 """
 
+import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,14 +124,26 @@ class MemoryHub:
         self._protocol.resume(frame.ring, ring)
 
 
-class NoWatcher:
-    """Watches no descriptor; the test probes by letting time pass."""
+class PolledWatcher:
+    """Watches descriptors, and calls back when the test asks it to look."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[int, Callable[[], None]] = {}
 
     def add(self, fd: int, callback: Callable[[], None]) -> None:
-        """Ignore it."""
+        """Begin to watch."""
+        self._callbacks[fd] = callback
 
     def remove(self, fd: int) -> None:
-        """Ignore it."""
+        """Cease to watch."""
+        del self._callbacks[fd]
+
+    def fire(self) -> bool:
+        """Call back for what is readable; say whether anything was."""
+        ready, _, _ = select.select(list(self._callbacks), [], [], 0)
+        for fd in ready:
+            self._callbacks[fd]()
+        return bool(ready)
 
 
 class MemoryLine:
@@ -205,7 +218,10 @@ class MemoryLine:
     def _start(self) -> None:
         self.state = State(self.database_path)
         discovery = Discovery(self._namespace, self.log)
-        self.fleet = Fleet(discovery, self.state, NoWatcher(), this_host(), 1, self.log)
+        self.watcher = PolledWatcher()
+        self.fleet = Fleet(
+            discovery, self.state, self.watcher, this_host(), 1, self.log
+        )
         origin = Origin("node", self.state.host_id(), self._namespace, 1)
         self.session = Session(self.fleet, origin, self.log)
 

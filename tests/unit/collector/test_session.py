@@ -12,6 +12,7 @@ from shmtel_collector.batch import CEILING_BYTES
 from shmtel_collector.settlement import to_list
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
+from support.processes import wait_until
 from support.ring_builder import RingBuilder
 
 StartWorker = Callable[..., Emitter]
@@ -173,6 +174,19 @@ def test_finished_ring_is_written_down_and_removed(
     assert line.fleet.finished == 1
 
 
+def test_death_is_noticed_without_time_passing(
+    line: MemoryLine, worker: Emitter, namespace: str
+) -> None:
+    """The kernel tells when a pinned worker exits; nobody waits for a round."""
+    line.connect()
+    assert line.step().events == 0
+    worker.process.kill()
+    wait_until(line.watcher.fire)
+    line.step()
+    assert segments.scan(namespace) == []
+    assert not line.watcher.fire()
+
+
 @pytest.mark.parametrize("crashes", [False, True])
 def test_end_of_a_ring_can_be_repeated(
     line: MemoryLine, worker: Emitter, namespace: str, crashes: bool
@@ -234,7 +248,7 @@ def test_every_ring_has_its_turn(
     rings = [make_ring(capacity=256 << 10) for _ in range(12)]
     for ring in rings:
         ring.add_name("a.b")
-        for _ in range(20):
+        for _ in range(30):
             ring.append(0, None, {}, {"text": "x" * 8000})
     line.hub.is_holding = True
     line.connect()
