@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from shmtel import segments
 from shmtel.hub import Hub
 from shmtel_collector.ledger import Ledger, read_ledger
 from support.processes import wait_until
@@ -37,6 +38,10 @@ class CollectorProcess:
         traceback: TracebackType | None,
     ) -> None:
         self.kill()
+        # A killed collector leaves its lock file, for the next one to take.
+        Path(segments.DIRECTORY, f"shmtel.{self.namespace}.collector").unlink(
+            missing_ok=True
+        )
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a collector; its lines go to one log, one after the other."""
