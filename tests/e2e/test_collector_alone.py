@@ -12,15 +12,15 @@ import pytest
 from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
-from support.processes import private_namespace, wait_until
-from support.program import shmtel, start_shmtel, stopped_at_exit
+from support.processes import wait_until
+from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 from support.uplink import ScriptedCollector, make_hello
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A namespace that nothing else uses."""
-    with private_namespace() as name:
+    with fresh_namespace() as name:
         yield name
 
 
@@ -53,7 +53,7 @@ def test_collectors_of_two_namespaces_share_a_host(
 ) -> None:
     """Each serves its own rings, over a stream of its own."""
     with (
-        private_namespace() as other,
+        fresh_namespace() as other,
         NotingHub() as hub,
         Emitter(namespace) as one,
         Emitter(other) as two,

@@ -10,14 +10,15 @@ import pytest
 from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
-from support.processes import private_namespace, wait_until
+from support.processes import wait_until
+from support.program import fresh_namespace
 from support.ring_builder import RingBuilder
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A namespace that nothing else uses."""
-    with private_namespace() as name:
+    with fresh_namespace() as name:
         yield name
 
 

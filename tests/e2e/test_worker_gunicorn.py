@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes import environment, left_rings, private_namespace, wait_until
+from support.processes import environment, left_rings, wait_until
+from support.program import fresh_namespace
 
 APPLICATION = """
 import os, shmtel
@@ -65,7 +66,7 @@ def test_each_gunicorn_worker_has_a_ring(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Every request is in its worker's ring, also those of a killed one."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         served: dict[int, int] = {}
         with gunicorn(namespace, tmp_path, *options) as port:
             wait_until(lambda: get(port), seconds=20)

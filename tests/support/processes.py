@@ -1,11 +1,8 @@
 """Programs of their own with telemetry on, and what their rings hold afterwards."""
 
-import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
 
@@ -13,6 +10,7 @@ import msgpack
 
 from shmtel import segments
 from support.own_ring import Event, RingReader
+from support.program import clean_environment
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -29,25 +27,10 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     return value
 
 
-@contextmanager
-def private_namespace() -> Iterator[str]:
-    """A namespace that nothing else uses; its segments are removed at the end."""
-    namespace = f"test-{uuid.uuid4().hex[:12]}"
-    try:
-        yield namespace
-    finally:
-        for name in segments.scan(namespace):
-            segments.unlink(name)
-
-
 def environment(namespace: str, **variables: str) -> dict[str, str]:
     """The environment of a worker in a namespace."""
-    return {
-        **os.environ,
-        "SHMTEL_ENABLED": "1",
-        "SHMTEL_NAMESPACE": namespace,
-        **variables,
-    }
+    worker = {"SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace}
+    return clean_environment(**{**worker, **variables})
 
 
 def run_python(

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from support.processes import environment, private_namespace
+from support.processes import environment
+from support.program import fresh_namespace
 
 pytestmark = pytest.mark.system
 
@@ -59,7 +60,7 @@ def run_with(setup: str, namespace: str) -> subprocess.CompletedProcess[str]:
 )
 def test_worker_runs_on_with_one_warning(setup: str, cure: str) -> None:
     """Every emit is counted as dropped for want of a ring, and stderr has the cure."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         done = run_with(setup, namespace)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "worked on\n"
@@ -81,7 +82,7 @@ assert stats["committed"] == 1, stats
 assert stats["dropped"]["no_ring"] == 1, stats
 """
     script = f'set -e\n{FULL}\nexec "$0" -c "$1"'
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         subprocess.run(
             ["unshare", "-rm", "sh", "-c", script, sys.executable, code],
             cwd="/",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes import environment, left_rings, private_namespace
+from support.processes import environment, left_rings
+from support.program import fresh_namespace
 
 pytestmark = pytest.mark.system
 
@@ -41,7 +42,7 @@ os.getppid()
 def test_no_system_call_in_a_million_emits_and_spans(tmp_path: Path) -> None:
     """Between the marks strace sees nothing, and every event is committed."""
     log = tmp_path / "strace.log"
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         subprocess.run(
             ["strace", "-f", "-o", str(log), sys.executable, "-c", CODE],
             cwd="/",
@@ -99,7 +100,7 @@ def test_the_marks_would_show_a_call(tmp_path: Path) -> None:
 
 def test_events_are_still_readable_afterwards() -> None:
     """The program that is measured emits what it seems to emit."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         code = CODE.replace(str(COUNT), "5")
         subprocess.run(
             [sys.executable, "-c", code],

@@ -8,14 +8,14 @@ import pytest
 
 from support.emitter import Emitter
 from support.memory_line import MemoryLine
-from support.processes import private_namespace
+from support.program import fresh_namespace
 from support.ring_builder import RingBuilder
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A namespace that nothing else uses."""
-    with private_namespace() as name:
+    with fresh_namespace() as name:
         yield name
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from shmtel import segments
-from support.processes import left_rings, private_namespace, run_python
+from support.processes import left_rings, run_python
+from support.program import fresh_namespace
 
 OS_FORK = """
 import os, shmtel
@@ -31,7 +32,7 @@ RAW_FORK = OS_FORK.replace(
 @pytest.mark.parametrize("code", [OS_FORK, C_FORK, RAW_FORK], ids=["os", "c", "raw"])
 def test_forked_child_has_a_ring_of_its_own(code: str) -> None:
     """Parent and child write into two rings, and neither harms the other's."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace)
         parent, child = left_rings(namespace)
         assert [event.name for event in parent.events] == [
@@ -56,7 +57,7 @@ with shmtel.span("job"):
 if pid == 0:
     os._exit(0)
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace)
         parent, child = left_rings(namespace)
         assert [event.name for event in parent.events] == ["job.start", "job.stop"]
@@ -79,7 +80,7 @@ if pid == 0:
     os._exit(stats["emitted"])
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace)
 
 
@@ -106,7 +107,7 @@ def test_multiprocessing(method: str, tmp_path: Path) -> None:
     path.write_text(MULTIPROCESSING.replace("METHOD", method))
     # Run by its path, because two of the methods import it again as a main module.
     runner = f"import os, sys; os.execl(sys.executable, sys.executable, {str(path)!r})"
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(runner, namespace)
         rings = left_rings(namespace)
         events = [event for ring in rings for event in ring.events]
@@ -129,7 +130,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert shmtel.stats()["emitted"] == 4000, shmtel.stats()
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace)
         (ring,) = left_rings(namespace)
         for thread in range(8):
@@ -155,7 +156,7 @@ stats = shmtel.stats()
 assert stats["dropped"]["reentrant"] == 1, stats
 assert stats["committed"] == 1, stats
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace)
 
 
@@ -169,7 +170,7 @@ for index in range(300):
     shmtel.emit("main", {"index": index, "big": 2**70}, {"x": object()}, "c%d" % index)
 gc.disable()
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace, SHMTEL_RING_SIZE="8MiB")
         (ring,) = left_rings(namespace)
         main = [e.measurements["index"] for e in ring.events if e.name == "main"]
@@ -192,21 +193,21 @@ assert not shmtel.is_enabled()
 assert shmtel.stats()["ring_id"] is None
 assert shmtel.stats()["disabled"] == 3
 """
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(code, namespace, SHMTEL_ENABLED="")
         assert segments.scan(namespace) == []
 
 
 def test_importing_opens_nothing() -> None:
     """With SHMTEL_ENABLED=1, a process that never emits has no segment either."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python("import shmtel; assert shmtel.is_enabled()", namespace)
         assert segments.scan(namespace) == []
 
 
 def test_identity_of_a_ring() -> None:
     """The variables name the worker; {pid} is filled in."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         run_python(
             "import shmtel; shmtel.emit('e', {})",
             namespace,
@@ -226,7 +227,7 @@ def test_identity_of_a_ring() -> None:
 def test_bad_value_warns_once_for_a_family_of_processes() -> None:
     """One warning, on stderr, though parent and children all make rings."""
     code = OS_FORK
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         done = run_python(code, namespace, SHMTEL_RING_SIZE="huge")
         assert done.stderr.count("SHMTEL_RING_SIZE") == 1
         assert len(left_rings(namespace)) == 2

@@ -3,12 +3,12 @@
 import os
 
 from shmtel import segments
-from support.processes import private_namespace
+from support.program import fresh_namespace
 
 
 def test_scan_lists_the_segments_of_one_namespace() -> None:
     """Another namespace's rings, also one with a longer name, are not listed."""
-    with private_namespace() as namespace, private_namespace() as other:
+    with fresh_namespace() as namespace, fresh_namespace() as other:
         mine = segments.segment_name(namespace, os.urandom(16))
         os.close(segments.create(mine))
         os.close(segments.create(segments.segment_name(other, os.urandom(16))))
@@ -18,7 +18,7 @@ def test_scan_lists_the_segments_of_one_namespace() -> None:
 
 def test_only_files_count() -> None:
     """A pipe or a link under a ring's name would trap whoever opens it."""
-    with private_namespace() as namespace:
+    with fresh_namespace() as namespace:
         paths = [
             f"{segments.DIRECTORY}/{segments.segment_name(namespace, os.urandom(16))}"
             for _ in range(2)
