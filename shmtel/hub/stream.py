@@ -74,7 +74,7 @@ class Stream:
         self._protocol = HubProtocol(terms, time.monotonic_ns())
         self._condition = threading.Condition()
         self._hello: Hello | None = None
-        self._rings: list[_Ring] = []
+        self._rings: dict[int, _Ring] = {}
         self._predecessors: list[LiveStream] = []
         self._is_working = False
         self._is_gone = False  # nothing more will come in
@@ -182,8 +182,7 @@ class Stream:
             case RingOpened():
                 return self._on_ring_opened(judged)
             case NamesAdded():
-                ring = self._rings[judged.ring - 1]
-                ring.source.names.extend(judged.names)
+                self._rings[judged.ring].source.names.extend(judged.names)
             case Batch():
                 self._on_batch(judged)
             case Bye():
@@ -199,7 +198,7 @@ class Stream:
                 del self._predecessors[0]
         entry = self._services.table.open(self._hello, frame)
         source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
-        self._rings.append(_Ring(entry, source))
+        self._rings[frame.ring] = _Ring(entry, source)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
         return True
@@ -213,7 +212,7 @@ class Stream:
             if records:
                 services.dispatcher.deliver(source, records)
         for closed in batch.closed:
-            services.table.close(self._rings[closed.ring - 1].entry, closed)
+            services.table.close(self._rings.pop(closed.ring).entry, closed)
         with self._condition:
             discarded = self._protocol.take_discarded()
             self._protocol.commit(batch)
@@ -226,7 +225,7 @@ class Stream:
         )
 
     def _source(self, segment: Segment) -> Source:
-        return self._rings[segment.ring - 1].source
+        return self._rings[segment.ring].source
 
     def _records(self, segment: Segment) -> list[Record]:
         source = self._source(segment)

@@ -75,7 +75,8 @@ class CollectorProtocol:
     def __init__(self, hello: Hello, now_ns: int) -> None:
         self._control: deque[CollectorFrame] = deque([hello])
         self._unacked = Unacked()
-        self._rings: list[_Ring] = []
+        self._rings: dict[int, _Ring] = {}
+        self._last_ring = 0
         self._welcome: Welcome | None = None
         self._credit_bytes = 0
         self._heard_ns = now_ns
@@ -136,8 +137,8 @@ class CollectorProtocol:
         """Announce a ring and return its number on this stream."""
         self._require_open()
         _require(totals_flaw(settled_seq, totals))
-        self._rings.append(_Ring())
-        number = len(self._rings)
+        number = self._last_ring = self._last_ring + 1
+        self._rings[number] = _Ring()
         opened = RingOpened(number, ring_id, worker, settled_seq, dict(totals))
         self._control.append(opened)
         return number
@@ -230,12 +231,13 @@ class CollectorProtocol:
         return [Welcomed(frame)]
 
     def _on_resume_point(self, frame: ResumePoint) -> list[Event]:
-        if not 1 <= frame.ring <= len(self._rings):
+        ring = self._rings.get(frame.ring)
+        if ring is None:
             raise RemoteProtocolError(f"a resume point of no ring: {frame.ring}")
         flaw = totals_flaw(frame.last_seq, frame.totals)
         if flaw is not None:
             raise RemoteProtocolError(f"resume point of ring {frame.ring}: {flaw}")
-        self._rings[frame.ring - 1].next_before = frame.last_seq
+        ring.next_before = frame.last_seq
         self._unacked.void(frame.ring)
         return [Resumed(frame.ring, frame.last_seq, frame.totals)]
 
@@ -243,7 +245,10 @@ class CollectorProtocol:
         if frame.batch_seq > self._unacked.last_taken_seq():
             raise RemoteProtocolError(f"an ack of batch {frame.batch_seq}, never sent")
         self._credit_bytes = frame.credit_bytes
-        return [Acked(batch) for batch in self._unacked.pop_through(frame.batch_seq)]
+        done = self._unacked.pop_through(frame.batch_seq)
+        for closed in (closed for batch in done for closed in batch.closed):
+            self._rings.pop(closed.ring, None)  # streams live for weeks, workers do not
+        return [Acked(batch) for batch in done]
 
     # -- helpers -------------------------------------------------------------
 
@@ -255,9 +260,10 @@ class CollectorProtocol:
         return SILENT_INTERVALS * self._interval_ns() or _WELCOME_WAIT_NS
 
     def _ring(self, number: int) -> _Ring:
-        if not 1 <= number <= len(self._rings):
-            raise LocalProtocolError(f"ring {number} was never opened")
-        return self._rings[number - 1]
+        ring = self._rings.get(number)
+        if ring is None:
+            raise LocalProtocolError(f"ring {number} is not open")
+        return ring
 
     def _require_open(self) -> None:
         _require("the stream has ended" if self._ended or self._bye else None)

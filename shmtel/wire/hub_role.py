@@ -22,7 +22,7 @@ Rules:
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
@@ -57,7 +57,7 @@ from shmtel.wire.protocol import (
     without_rings,
 )
 
-RINGS_MAX = 65_536  # announced on one stream
+RINGS_MAX = 65_536  # open on one stream at the same time
 NAME_LENGTH_MAX = 255  # bytes, as in a ring
 WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
 
@@ -70,6 +70,7 @@ class RingState(Protocol):
 
 @dataclass(slots=True)
 class _Ring:
+    ring_id: bytes
     state: RingState | None = None
     name_count: int = 0
     answered_seq: int | None = None  # of the resume point that is out; None: it fits
@@ -89,8 +90,9 @@ class HubProtocol:
     def __init__(self, terms: Welcome, now_ns: int) -> None:
         self._terms = terms
         self._outgoing: deque[HubFrame] = deque()
-        self._rings: list[_Ring] = []
+        self._rings: dict[int, _Ring] = {}
         self._ring_ids: set[bytes] = set()
+        self._last_ring = 0
         self._has_hello = False
         self._last_batch_seq = 0
         self._working_since_ns: int | None = None
@@ -138,14 +140,17 @@ class HubProtocol:
         return frame
 
     def _on_ring_opened(self, frame: RingOpened) -> RingOpened:
-        if frame.ring != len(self._rings) + 1 or frame.ring > RINGS_MAX:
+        if frame.ring != self._last_ring + 1:
             raise RemoteProtocolError(f"ring number {frame.ring} is not the next")
         if frame.ring_id in self._ring_ids:
             raise RemoteProtocolError("a ring announced twice")
+        if len(self._rings) == RINGS_MAX:
+            raise RemoteProtocolError(f"more than {RINGS_MAX} open rings")
         _require(totals_flaw(frame.settled_seq, frame.totals))
         _require(_worker_flaw(frame.worker))
+        self._last_ring = frame.ring
         self._ring_ids.add(frame.ring_id)
-        self._rings.append(_Ring())
+        self._rings[frame.ring] = _Ring(frame.ring_id)
         return frame
 
     def _on_names_added(self, frame: NamesAdded) -> NamesAdded:
@@ -176,15 +181,16 @@ class HubProtocol:
         misfits: set[int] = set()
         ends: dict[int, int] = {}
         for part in rings_of(batch):
-            ring = self._rings[part.ring - 1]
+            ring = self._rings[part.ring]
             assert ring.state is not None
+            start, end = _ends(part)
             expected = ends.get(part.ring, ring.state.position.last_seq)
-            if part.ring in misfits or _start(part) != expected:
+            if part.ring in misfits or start != expected:
                 misfits.add(part.ring)
                 self._discard(ring, part)
             else:
                 ring.answered_seq = None
-                ends[part.ring] = _end(part)
+                ends[part.ring] = end
         return misfits
 
     def _discard(self, ring: _Ring, part: Segment | RingClosed) -> None:
@@ -205,15 +211,18 @@ class HubProtocol:
 
     def resume(self, ring: int, state: RingState) -> None:
         """Say where the hub stands with a ring, and keep it up to date."""
-        self._rings[ring - 1].state = state
+        self._rings[ring].state = state
         self._send_resume_point(ring)
 
     def commit(self, batch: Batch) -> None:
         """Let a batch that `receive` returned take effect, and acknowledge it."""
         for segment in batch.segments:
-            state = self._rings[segment.ring - 1].state
+            state = self._rings[segment.ring].state
             assert state is not None
             state.position = advanced(state.position, segment)
+        for closed in batch.closed:
+            # Streams live for weeks and workers do not: a closed ring is forgotten.
+            self._ring_ids.discard(self._rings.pop(closed.ring).ring_id)
         self._working_since_ns = None
         if self._outgoing and isinstance(self._outgoing[-1], Ack):
             self._outgoing.pop()  # acks are cumulative: the newest says it all
@@ -260,34 +269,27 @@ class HubProtocol:
         return self._terms.heartbeat_interval_ms * 1_000_000
 
     def _send_resume_point(self, ring: int) -> None:
-        state = self._rings[ring - 1].state
+        state = self._rings[ring].state
         assert state is not None
         position = state.position
         self._outgoing.append(ResumePoint(ring, position.last_seq, position.totals))
 
     def _ring(self, number: int) -> _Ring:
-        if not 1 <= number <= len(self._rings):
-            raise RemoteProtocolError(f"ring {number} was never opened")
-        return self._rings[number - 1]
+        ring = self._rings.get(number)
+        if ring is None:
+            raise RemoteProtocolError(f"ring {number} is not open")
+        return ring
 
 
-def _start(part: Segment | RingClosed) -> int:
-    return part.seq_before if isinstance(part, Segment) else part.last_seq
-
-
-def _end(part: Segment | RingClosed) -> int:
-    return part.seq_last if isinstance(part, Segment) else part.last_seq
+def _ends(part: Segment | RingClosed) -> tuple[int, int]:
+    if isinstance(part, Segment):
+        return part.seq_before, part.seq_last
+    return part.last_seq, part.last_seq
 
 
 def _worker_flaw(worker: Worker) -> str | None:
-    texts = (
-        worker.worker_id,
-        worker.pool_name,
-        worker.service,
-        worker.argv0,
-        worker.python,
-    )
-    size = sum(map(len, texts))
+    texts = (getattr(worker, field.name) for field in fields(worker))
+    size = sum(len(text) for text in texts if isinstance(text, str))
     return None if size <= WORKER_TEXT_MAX else f"{size} characters about a worker"
 
 

@@ -11,8 +11,10 @@ from shmtel.hub.table import RingEntry, RingTable
 from shmtel.wire import codec
 from shmtel.wire.collector_events import Acked, Event, Resumed
 from shmtel.wire.collector_role import CollectorProtocol
+from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import (
     Batch,
+    CollectorFrame,
     Hello,
     Outcome,
     RingClosed,
@@ -142,7 +144,9 @@ class UplinkMachine(RuleBasedStateMachine):
         self.up.extend(map(codec.encode_collector_frame, self.collector.outgoing()))
         if self.up:
             frame = codec.decode_collector_frame(self.up.popleft())
-            match self.hub.receive(frame, NOW_NS):
+            match self._judge(frame):
+                case None:
+                    self.connect(10)
                 case Hello():
                     self.hub.accept(NOW_NS)
                 case RingOpened() as opened:
@@ -151,6 +155,16 @@ class UplinkMachine(RuleBasedStateMachine):
                     self.hub.resume(opened.ring, entry)
                 case Batch() as batch:
                     self._work(batch)
+
+    def _judge(self, frame: CollectorFrame | None) -> object:
+        # Only where a position moved under the stream can the end of a ring be
+        # accepted while the collector is told to go back; then it starts anew.
+        try:
+            return self.hub.receive(frame, NOW_NS)
+        except RemoteProtocolError:
+            if not any(entry.closed_reason for entry in self.entries):
+                raise
+            return None
 
     def _work(self, batch: Batch) -> None:
         positions = [self.entries[s.ring - 1].position for s in batch.segments]

@@ -146,12 +146,23 @@ def test_a_second_resume_point_voids_what_is_outstanding() -> None:
     ]
 
 
+def test_a_closed_ring_is_forgotten() -> None:
+    """Once its end is acknowledged nothing can be sent for a ring."""
+    protocol = make()
+    protocol.send_batch([plain_segment(0, 1)], [RingClosed(1, 1, "closed")])
+    protocol.outgoing()
+    protocol.receive(ack(1), START)
+    with pytest.raises(LocalProtocolError, match="ring 1 is not open"):
+        protocol.is_ready(1)
+    assert protocol.open_ring(b"s" * 16, WORKER, 0, {}) == 2
+
+
 @pytest.mark.parametrize(
     ("segments", "closed", "reason"),
     [
         ([plain_segment(1, 2)], [], "is at 0, not 1"),
         ([plain_segment(0, 2), plain_segment(2, 3)], [], "twice"),
-        ([plain_segment(0, 2, ring=9)], [], "never opened"),
+        ([plain_segment(0, 2, ring=9)], [], "not open"),
         ([plain_segment(0, 2, size=401)], [], "larger"),
         ([Segment(1, 0, 2, 2, b"", NO_COUNTS)], [], "3 events cover 2"),
         ([plain_segment(0, 2)], [RingClosed(1, 0, "closed")], "is at 2, not 0"),

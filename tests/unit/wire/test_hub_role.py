@@ -98,7 +98,7 @@ def test_a_misfit_is_answered_once_until_it_fits() -> None:
     assert protocol.outgoing() == [ResumePoint(1, 5, {0: 5})]
     assert protocol.receive(Batch(2, (plain_segment(9, 10),)), START) == Batch(2)
     assert protocol.outgoing() == []
-    fitting = Batch(3, (plain_segment(5, 6),), (RingClosed(1, 6, "closed"),))
+    fitting = Batch(3, (plain_segment(5, 6),))
     assert protocol.receive(fitting, START) == fitting
     assert protocol.take_discarded() == 3
     assert protocol.take_discarded() == 0
@@ -116,6 +116,17 @@ def test_a_moved_position_is_told_again() -> None:
     entry.position = Position(1, {0: 1})
     protocol.receive(Batch(2, (plain_segment(0, 3),)), START)
     assert protocol.outgoing() == [ResumePoint(1, 0), ResumePoint(1, 1, {0: 1})]
+
+
+def test_a_closed_ring_is_forgotten() -> None:
+    """Its number is not used any more; its id may be announced again."""
+    protocol = make(Entry())
+    batch = Batch(1, (plain_segment(0, 1),), (RingClosed(1, 1, "closed"),))
+    protocol.commit(protocol.receive(batch, START))
+    with pytest.raises(RemoteProtocolError, match="ring 1 is not open"):
+        protocol.receive(Batch(2, (plain_segment(1, 2),)), START)
+    again = replace(OPENED, ring=2, ring_id=b"\1" * 16)
+    assert protocol.receive(again, START) == again
 
 
 def test_a_misfit_leaves_other_rings_alone() -> None:
@@ -138,8 +149,8 @@ VIOLATIONS: dict[str, list[CollectorFrame]] = {
     "names with a gap": [NAMES, NAMES],
     "more names": [NamesAdded(1, 0, ("a",) * 1_025)],
     "a name longer": [NamesAdded(1, 0, ("ä" * 128,))],
-    "ring 7 was never opened": [Batch(1, (plain_segment(0, 1, ring=7),))],
-    "ring 0 was never opened": [NamesAdded(0, 0, ("a",))],
+    "ring 7 is not open": [Batch(1, (plain_segment(0, 1, ring=7),))],
+    "ring 0 is not open": [NamesAdded(0, 0, ("a",))],
     "batch 2 is not the next": [Batch(2)],
     "batch 1 is not the next": [Batch(1), Batch(1)],
     "larger than the terms": [Batch(1, (plain_segment(0, 1, size=401),))],
