@@ -98,7 +98,7 @@ format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 	$(BIN)/clang-format -i $(C_SOURCES)
 	$(BIN)/ruff check --fix-only
 
-bench: $(VENV)/dev.stamp  ## run the benchmarks; JSON on stdout
+bench: $(VENV)/dev.stamp  ## run the benchmarks, each beside its bar; ARGS="--store worker"
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
