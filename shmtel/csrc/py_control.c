@@ -116,7 +116,7 @@ PyObject *consumer_set_final_tail(struct consumer *self, PyObject *arguments,
     uint64_t position;
     if (!CONSUMER_PARSE("O&:set_final_tail", names, consumer_to_u64, &position))
         return NULL;
-    return store64(self, &self->ring.control->final_tail, position);
+    return none_or_raise(self, ring_set_final_tail(&self->ring, position));
 }
 
 PyObject *consumer_set_heartbeat(struct consumer *self, PyObject *arguments,

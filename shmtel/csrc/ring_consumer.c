@@ -71,9 +71,11 @@ static enum ring_status resume(struct ring_consumer *consumer)
     struct ring_control_zone control;
     enum ring_status status = ring_read(consumer->fd, consumer->geometry.control_offset,
                                         &control, sizeof control);
-    if (status == RING_OK)
-        status = ring_load_tail(consumer);
     if (status != RING_OK)
+        return status;
+    consumer->final_tail =
+        atomic_load_explicit(&control.final_tail, memory_order_relaxed);
+    if ((status = ring_load_tail(consumer)) != RING_OK)
         return status;
     uint64_t head = atomic_load_explicit(&control.head, memory_order_relaxed);
     uint32_t slot = atomic_load_explicit(&control.active_slot, memory_order_relaxed);
@@ -259,4 +261,13 @@ enum ring_status ring_store64(struct ring_consumer *consumer, _Atomic uint64_t *
 {
     struct store64 store = {at, value};
     return ring_guarded(&consumer->control_region, access_store64, &store);
+}
+
+enum ring_status ring_set_final_tail(struct ring_consumer *consumer, uint64_t position)
+{
+    if (position < consumer->cursor || position > consumer->tail ||
+        position % RING_RECORD_ALIGN != 0)
+        return RING_ERROR_ARGUMENT;
+    consumer->final_tail = consumer->tail = position;
+    return ring_store64(consumer, &consumer->control->final_tail, position);
 }

@@ -47,7 +47,8 @@ struct ring_consumer {
     struct ring_region control_region;
     const struct ring_producer_zone *producer;
     struct ring_control_zone *control;
-    uint64_t tail;                  /* last seen */
+    uint64_t tail;                  /* last seen; not beyond final_tail */
+    uint64_t final_tail;            /* nothing behind it is read */
     uint64_t cursor;                /* the next record to drain */
     uint64_t cursor_seq;            /* of the record before it */
     struct ring_settlement settled; /* in force; its head is ours */
@@ -108,6 +109,11 @@ enum ring_status ring_read_tail(struct ring_consumer *consumer);
  * about what a batch holds; and soon over, for whoever waits. */
 #define RING_PASS_MAX (UINT64_C(120) << 10)
 RING_ASSERT(RING_PASS_MAX >= RING_RECORD_MAX);
+
+/* Says where a retired ring ends, to its producer and to ourselves: what a
+ * producer that stood still meanwhile writes behind it, it counts as dropped,
+ * so nobody may read it. */
+enum ring_status ring_set_final_tail(struct ring_consumer *consumer, uint64_t position);
 
 /* How many bytes ring_drain() would read with this budget; 0: nothing is there.
  * The budget counts as one record of the largest size at least, and as

@@ -16,7 +16,11 @@ static void access_tail(void *context)
 
 enum ring_status ring_load_tail(struct ring_consumer *consumer)
 {
-    return ring_guarded(&consumer->producer_region, access_tail, consumer);
+    enum ring_status status =
+        ring_guarded(&consumer->producer_region, access_tail, consumer);
+    if (consumer->tail > consumer->final_tail)
+        consumer->tail = consumer->final_tail;
+    return status;
 }
 
 enum ring_status ring_read_tail(struct ring_consumer *consumer)

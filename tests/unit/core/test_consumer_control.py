@@ -49,11 +49,11 @@ def test_words_are_stored(ring: RingBuilder, consumer: Consumer, word: int) -> N
 def test_hints_are_stored(ring: RingBuilder, consumer: Consumer) -> None:
     """What the collector notes for whoever looks at the ring."""
     consumer.set_sent_seq(2**64 - 1)
-    consumer.set_final_tail(40)
+    consumer.set_final_tail(0)
     consumer.set_heartbeat(epoch=7, now_ns=9)
     control = ring.peek(ControlZone)
     assert control.sent_seq == 2**64 - 1
-    assert control.final_tail == 40
+    assert control.final_tail == 0
     assert (control.collector_epoch, control.collector_heartbeat_ns) == (7, 9)
 
 
