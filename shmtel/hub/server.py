@@ -3,19 +3,21 @@
 Bytes go through unparsed: what a peer sent is decoded by our own code, so that
 a broken frame is answered in the protocol and not by grpc.
 
-Each stream holds a thread of the pool for as long as it lives. A pool that is
-full would leave the next caller waiting without a word until its deadline, so
-the pool has room for every collector that is allowed and some calls of
-operators, and one more is refused at once with the way out.
+Each call has a thread of its own for as long as it lasts, and the number of
+calls is bounded: as many streams as collectors are allowed, and some calls of
+operators. One more is refused at once with the way out. A pool of threads would
+leave it waiting without a word until its deadline, and its threads would keep a
+program from exiting that forgot to stop its hub.
 
 Rules:
 - errors of grpc are translated here.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import BoundedSemaphore
-from typing import Any
+from concurrent.futures import Executor, Future
+from functools import partial
+from threading import BoundedSemaphore, Thread
+from typing import Any, ParamSpec, TypeVar, cast
 
 import grpc
 
@@ -43,6 +45,34 @@ _OPTIONS = (
 )
 
 UnaryCall = Callable[[bytes], bytes]
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class _ThreadPerCall(Executor):
+    """Starts a thread that does not outlive the program for each call."""
+
+    def submit(
+        self,
+        fn: Callable[_Arguments, _Result],
+        /,
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> Future[_Result]:
+        """Run a call; its result goes into the future."""
+        future: Future[_Result] = Future()
+        call = partial(fn, *args, **kwargs)
+        thread = Thread(target=_run, args=(future, call), name="shmtel-hub")
+        thread.daemon = True
+        thread.start()
+        return future
+
+
+def _run(future: Future[_Result], call: Callable[[], _Result]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:
+        future.set_exception(error)
 
 
 class Server:
@@ -63,7 +93,7 @@ class Server:
         self._room = BoundedSemaphore(max_collectors)
         calls = max_collectors + _OPERATOR_CALLS
         self._grpc = grpc.server(
-            ThreadPoolExecutor(calls, thread_name_prefix="shmtel-hub"),
+            cast(Any, _ThreadPerCall()),  # all that grpc does with it is submit
             options=_OPTIONS,
             maximum_concurrent_rpcs=calls,
         )

@@ -1,5 +1,7 @@
 """A real hub: its addresses, its limits, its heartbeats, its end."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -110,6 +112,28 @@ def test_stop_does_not_wait_for_a_handler_for_ever() -> None:
         collector.wait_over()
         assert collector.of(Acked) == []
         seen.may_go_on.set()
+
+
+def test_a_program_that_forgets_to_stop_its_hub_ends(tmp_path: Path) -> None:
+    """No thread of a hub keeps its program alive, also with a stream open."""
+    address = f"unix:{tmp_path / 'hub.sock'}"
+    program = (
+        "import sys; from shmtel.hub import Hub",
+        f"hub = Hub({address!r}); hub.start(); print(flush=True)",
+        "sys.stdin.read()",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", "\n".join(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        with connected(address) as collector:
+            collector.open()
+            process.stdin.close()
+            assert process.wait(WAIT_S) == 0
 
 
 def test_many_batches_are_acknowledged_together() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from shmtel.wire import hub_role
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Ack,
@@ -174,6 +175,13 @@ def test_what_a_collector_must_not_send(reason: str) -> None:
     with pytest.raises(RemoteProtocolError, match=reason):
         protocol.receive(last, START)
     assert entry.position == Position()
+
+
+def test_the_number_of_open_rings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector cannot make the hub remember rings without end."""
+    monkeypatch.setattr(hub_role, "RINGS_MAX", 1)
+    with pytest.raises(RemoteProtocolError, match="more than 1 open"):
+        make(Entry(), Entry())
 
 
 @pytest.mark.parametrize("frame", [OPENED, NAMES, Batch(1), Bye("x"), None])
