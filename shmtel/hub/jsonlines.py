@@ -1,18 +1,26 @@
 """A batch handler that writes events as JSON lines.
 
     sink = JsonLines(path)
-    hub.attach_batch("jsonl", "*", sink)
+    hub.attach_batch("jsonl", "*", sink, required=True)
 
 An event is in the file, as far as the operating system is concerned, before the
 handler returns, and so before the collector gets its ack. What JSON cannot say
 is written as JSON: NaN and infinities as null, bytes as base64.
 
+Where a write fails (the disk is full) the file is cut back to where the batch
+began, and the handler raises. A hub that was killed while it wrote may leave
+part of a line, which nobody has acknowledged: the next one removes it.
+
 Rules:
 - whole lines only: many streams call one sink, each in its own thread;
+- one process writes a file at a time;
 - no data of a collector makes it fail, or it would be detached.
 """
 
+import contextlib
+import logging
 import os
+import stat
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +30,11 @@ import msgspec
 
 from shmtel.hub.dispatch import EventBatch
 from shmtel.hub.records import Record
+
+_log = logging.getLogger(__name__)
+
+_LINE_START = b'{"event":'
+_LOOK_BACK_BYTES = 64 << 10
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -48,6 +61,11 @@ class JsonLines:
         self.path = Path(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o644)
+        try:
+            _end_last_line(self.path, self._file)
+        except OSError:
+            os.close(self._file)
+            raise
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -91,8 +109,43 @@ class JsonLines:
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            self._take_back(len(data) - len(view))
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def _take_back(self, written: int) -> None:
+        """Remove part of a batch; of what is no file nothing can be."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+
+
+def _end_last_line(path: Path, file: int) -> None:
+    """See to it that the next line begins as one."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        return
+    rest = _unfinished_line(path, status.st_size)
+    if _LINE_START.startswith(rest[: len(_LINE_START)]):
+        if rest:
+            _log.warning("%s ended in part of a line, which is removed", path)
+            os.ftruncate(file, status.st_size - len(rest))
+    else:
+        os.write(file, b"\n")
+
+
+def _unfinished_line(path: Path, size: int) -> bytes:
+    """Return what stands behind the last line of a file that is complete."""
+    rest = b""
+    with path.open("rb") as reader:
+        while size and b"\n" not in rest:
+            start = max(0, size - _LOOK_BACK_BYTES)
+            reader.seek(start)
+            rest = reader.read(size - start) + rest
+            size = start
+    return rest.rpartition(b"\n")[2]
 
 
 def _line(batch: EventBatch, record: Record) -> _Line:

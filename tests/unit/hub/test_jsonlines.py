@@ -1,7 +1,12 @@
 """Events as lines of JSON."""
 
+import errno
 import json
 import math
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +109,77 @@ def test_it_appends(tmp_path: Path) -> None:
         with JsonLines(path) as sink:
             sink(make_batch(make_event(1)))
     assert [line["seq"] for line in lines_of(path)] == [1, 1]
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def numbered(*numbers: int, text: str = "") -> EventBatch:
+    """Return a batch whose events can be told apart."""
+    return make_batch(
+        *(
+            make_event(seq, measurements={"number": number}, metadata={"text": text})
+            for seq, number in enumerate(numbers, 1)
+        )
+    )
+
+
+def numbers_in(path: Path) -> list[int]:
+    """Return the numbers of the events in a file."""
+    return [line["measurements"]["number"] for line in lines_of(path)]
+
+
+def test_a_batch_that_does_not_fit_is_not_there_in_part(tmp_path: Path) -> None:
+    """The error names the file, and the file ends where the batch began."""
+    path = tmp_path / "events.jsonl"
+    with JsonLines(path) as sink:
+        sink(numbered(1))
+        limit = path.stat().st_size * 5 // 2  # one line more, and half of another
+        with file_size_limit(limit), pytest.raises(OSError, match=str(path)) as caught:
+            sink(numbered(2, 3))
+        assert caught.value.errno == errno.EFBIG
+        sink(numbered(4))
+    assert numbers_in(path) == [1, 4]
+
+
+@pytest.mark.parametrize("missing", [1, 40, 100_000, 1_000_000])
+def test_a_line_that_was_cut_off_is_removed(tmp_path: Path, missing: int) -> None:
+    """A hub killed while it wrote has acknowledged nothing of it."""
+    path = tmp_path / "events.jsonl"
+    with JsonLines(path) as sink:
+        sink(numbered(1))
+        whole = path.stat().st_size
+        sink(numbered(2, text="x" * 200_000))
+    os.truncate(path, max(whole + 1, path.stat().st_size - missing))
+    with JsonLines(path) as sink:
+        assert path.stat().st_size == whole
+        sink(numbered(3))
+    assert numbers_in(path) == [1, 3]
+
+
+def test_what_others_have_written_is_kept(tmp_path: Path) -> None:
+    """A last line that is not ours is ended, not removed."""
+    path = tmp_path / "notes"
+    path.write_text("something\nelse")
+    with JsonLines(path) as sink:
+        sink(make_batch(make_event(1)))
+    assert path.read_text().startswith('something\nelse\n{"event":')
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe has no end to look at."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with JsonLines(path) as sink:
+        sink(make_batch(make_event(1)))
+    assert json.loads(os.read(reader, 1 << 16))["seq"] == 1
+    os.close(reader)
