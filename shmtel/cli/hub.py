@@ -59,10 +59,13 @@ def command(
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
-        is_healthy = _serve(hub, stop)
+        _serve(hub, stop)
         hub.stop(_STOP_S)
-    if not is_healthy:
-        raise CommandError("a sink failed, see above; the hub does not run without it")
+    if hub.failure is not None:
+        raise CommandError(
+            f"the hub does not run without its sink: {hub.failure}; what it did not "
+            "write stays in the rings for the next hub"
+        )
     return ExitCode.OK
 
 
@@ -73,16 +76,10 @@ def _start(hub: "Hub") -> None:
         raise CommandError(str(error)) from error
 
 
-def _serve(hub: "Hub", stop: threading.Event) -> bool:
-    """Wait for the end; say whether every sink has held until then.
-
-    The hub detaches a handler that raises and goes on. Without its sink it
-    would acknowledge what nobody keeps.
-    """
-    while not stop.wait(_LOOK_S):
-        if hub.stats().handler_failures:
-            return False
-    return True
+def _serve(hub: "Hub", stop: threading.Event) -> None:
+    """Wait for a signal, or for the end of a sink."""
+    while hub.failure is None and not stop.wait(_LOOK_S):
+        pass
 
 
 def _attach_sinks(
@@ -93,11 +90,12 @@ def _attach_sinks(
 
     if jsonl:
         try:
-            hub.attach_batch("jsonl", "*", sinks.enter_context(JsonLines(jsonl)))
+            sink = sinks.enter_context(JsonLines(jsonl))
         except OSError as error:
             raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
+        hub.attach_batch("jsonl", "*", sink, required=True)
     if console:
-        hub.attach_batch("console", "*", print_batch, sys.stderr)
+        hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():
         _log.warning(
             "without --jsonl or --console events are counted, and kept nowhere"

@@ -9,6 +9,10 @@ A handler that raises is detached, logged and counted; the event goes on to the
 others. Whatever it raises: a sys.exit() in a handler shall not end the thread
 that serves a host.
 
+A handler that must not lose can be attached as required: when it raises, what
+it was called with must not count as delivered. It stays attached, `deliver`
+raises and does so from then on, and the caller acknowledges nothing more.
+
 Rules:
 - each stream delivers from a thread of its own, so a handler is called from
   several threads when several collectors are connected;
@@ -22,8 +26,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 
+from shmtel.errors import ShmtelError
 from shmtel.hub.records import Record
 from shmtel.hub.stamp import ring_stamp, stamped
 from shmtel.wire.frames import Worker
@@ -47,6 +52,10 @@ class EventBatch:
     records: Sequence[Record]
 
 
+class RequiredHandlerError(ShmtelError):
+    """A handler that the hub does not run without has raised (the cause)."""
+
+
 BatchFunction = Callable[[EventBatch, Any], object]
 
 
@@ -59,6 +68,7 @@ class Handler:
     function: Callable[..., object]
     config: Any
     is_batch: bool
+    is_required: bool = False
 
     def wants(self, event: str) -> bool:
         """Tell whether an event of this name goes to this handler."""
@@ -112,6 +122,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._attached = _Attached(0, {})
         self.handler_failures = 0
+        self.failure: RequiredHandlerError | None = None  # the first one
 
     def attach(
         self,
@@ -121,6 +132,7 @@ class Dispatcher:
         config: Any = None,
         *,
         is_batch: bool = False,
+        is_required: bool = False,
     ) -> None:
         """Attach a function to events.
 
@@ -130,7 +142,7 @@ class Dispatcher:
         patterns = tuple(events)
         if not patterns:
             raise ValueError(f"handler {handler_id!r} is attached to no event")
-        handler = Handler(handler_id, patterns, function, config, is_batch)
+        handler = Handler(handler_id, patterns, function, config, is_batch, is_required)
         with self._lock:
             if handler_id in self._attached.handlers:
                 raise ValueError(f"a handler {handler_id!r} is attached already")
@@ -161,7 +173,13 @@ class Dispatcher:
         return routes
 
     def deliver(self, source: Source, records: Sequence[Record]) -> None:
-        """Call the handlers; return when all of them have."""
+        """Call the handlers; return when all of them have.
+
+        Raises:
+            RequiredHandlerError: the events must not count as delivered.
+        """
+        if self.failure is not None:
+            raise self.failure
         for handler, event_ids in self.routes(source).batch:
             self._deliver_batch(source, records, handler, event_ids)
         if self.routes(source).has_event_handlers:
@@ -204,12 +222,23 @@ class Dispatcher:
 
     def _fail(self, handler: Handler, error: BaseException) -> None:
         with self._lock:
+            self.handler_failures += 1
+        if handler.is_required:
+            self._give_up(handler, error)
+        with self._lock:
             handlers = dict(self._attached.handlers)
             if handlers.get(handler.handler_id) is handler:
                 del handlers[handler.handler_id]
                 self._replace(handlers)
-            self.handler_failures += 1
         _log.error("handler %r raised; detached", handler.handler_id, exc_info=error)
+
+    def _give_up(self, handler: Handler, error: BaseException) -> NoReturn:
+        reason = str(error) or type(error).__name__
+        failure = RequiredHandlerError(f"handler {handler.handler_id!r}: {reason}")
+        failure.__cause__ = error
+        with self._lock:
+            self.failure = self.failure or failure
+        raise failure
 
     def _replace(self, handlers: Mapping[str, Handler]) -> None:
         self._attached = _Attached(self._attached.version + 1, handlers)

@@ -51,7 +51,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._members: dict[str, list[_Member]] = {}  # by host; the last one is live
         self._policy = Policy(0)
-        self._is_closing = False
+        self._closing: str | None = None  # why
 
     @property
     def policy(self) -> Policy:
@@ -65,8 +65,8 @@ class Fleet:
             The streams of its host that have to stop before it may go on.
         """
         with self._lock:
-            if self._is_closing:
-                stream.end(ErrorCode.SHUTTING_DOWN, "the hub is shutting down")
+            if self._closing is not None:
+                stream.end(ErrorCode.SHUTTING_DOWN, self._closing)
                 return []
             members = self._members.setdefault(hello.host_id, [])
             if members and not _takes_over(hello, members[-1].hello):
@@ -107,13 +107,13 @@ class Fleet:
                 stream.push_policy(self._policy)
             return self._policy, len(live)
 
-    def close(self) -> list[LiveStream]:
+    def close(self, reason: str = "the hub is shutting down") -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""
         with self._lock:
-            self._is_closing = True
+            self._closing = self._closing or reason
             streams = self._all()
             for stream in streams:
-                stream.end(ErrorCode.SHUTTING_DOWN, "the hub is shutting down")
+                stream.end(ErrorCode.SHUTTING_DOWN, self._closing)
             return streams
 
     def live_count(self) -> int:

@@ -13,7 +13,13 @@ from typing import Any
 
 from shmtel.hub.control import Control, worker_status
 from shmtel.hub.counters import Counters, HubStats
-from shmtel.hub.dispatch import BatchFunction, Dispatcher, EventFunction, Handler
+from shmtel.hub.dispatch import (
+    BatchFunction,
+    Dispatcher,
+    EventFunction,
+    Handler,
+    RequiredHandlerError,
+)
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.server import Server
@@ -145,14 +151,28 @@ class Hub:
         self._dispatcher.attach(handler_id, events, function, config)
 
     def attach_batch(
-        self, handler_id: str, event: str, function: BatchFunction, config: Any = None
+        self,
+        handler_id: str,
+        event: str,
+        function: BatchFunction,
+        config: Any = None,
+        *,
+        required: bool = False,
     ) -> None:
         """Call `function(batch, config)` once per segment with what matches.
+
+        Args:
+            required: for a sink that must not lose. When it raises it is not
+                detached: its batch is not acknowledged, all streams end, and the
+                hub accepts no more; `failure` tells. The events stay in the rings
+                for the next hub.
 
         Raises:
             ValueError: the id is taken.
         """
-        self._dispatcher.attach(handler_id, (event,), function, config, is_batch=True)
+        self._dispatcher.attach(
+            handler_id, (event,), function, config, is_batch=True, is_required=required
+        )
 
     def detach(self, handler_id: str) -> bool:
         """Detach a handler; tell whether there was one."""
@@ -207,6 +227,11 @@ class Hub:
         return policy.version
 
     # -- insight -------------------------------------------------------------
+
+    @property
+    def failure(self) -> RequiredHandlerError | None:
+        """Why the hub takes no more events; None: it does."""
+        return self._dispatcher.failure
 
     def list_workers(self) -> list[WorkerStatus]:
         """List the rings that the hub knows."""

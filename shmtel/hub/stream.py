@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shmtel.hub.counters import Counters
-from shmtel.hub.dispatch import Dispatcher, Source
+from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
 from shmtel.hub.fleet import Fleet, LiveStream
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.table import RingEntry, RingTable
@@ -167,6 +167,9 @@ class Stream:
         except RemoteProtocolError as error:
             self._on_violation(error)
             goes_on = False
+        except RequiredHandlerError as error:
+            self._on_failed_hub(error)
+            goes_on = False
         with self._condition:
             self._is_working = False
             self._finish()
@@ -233,6 +236,11 @@ class Stream:
             return decode_segment(segment, len(source.names))
         check_head(segment)
         return []
+
+    def _on_failed_hub(self, error: RequiredHandlerError) -> None:
+        """End every stream: nothing may be acknowledged that is kept nowhere."""
+        _log.error("nothing is acknowledged any more: %s", error)
+        self._services.fleet.close(f"the hub has failed: {error}")
 
     def _on_violation(self, error: RemoteProtocolError) -> None:
         self._services.counters.add(violations=1)

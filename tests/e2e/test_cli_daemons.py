@@ -1,6 +1,7 @@
 """`shmtel hub`, `shmtel collector` and `shmtel ledger` as programs."""
 
 import json
+import resource
 import signal
 import socket
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from shmtel import segments
 from support.line import Line, running_line, started_line
-from support.program import json_lines, shmtel
+from support.program import json_lines, shmtel, start_shmtel, stopped_at_exit
 
 
 @pytest.fixture
@@ -131,4 +132,23 @@ def test_a_hub_ends_when_its_file_cannot_be_written(tmp_path: Path) -> None:
     with started_line(tmp_path, Path("/dev/full")) as line:
         assert line.hub_process.wait(15) == 1
         _, stderr = line.hub_process.communicate()
-        assert "the hub does not run without it" in stderr
+        assert "the hub does not run without its sink" in stderr
+        assert "/dev/full" in stderr
+        assert "Traceback" not in stderr
+        assert _ledger(line)["total"]["delivered"] == 0
+
+
+def test_what_a_full_disk_refuses_is_written_by_the_next_hub(line: Line) -> None:
+    """Each event is in the file once, though the first hub's disk was full."""
+    size = line.jsonl.stat().st_size + 10_000
+    resource.prlimit(line.hub_process.pid, resource.RLIMIT_FSIZE, (size, size))
+    assert line.hub_process.wait(15) == 1
+    next_hub = start_shmtel("hub", "--listen", line.hub, "--jsonl", str(line.jsonl))
+    with stopped_at_exit(next_hub):
+        _finish_worker(line)
+        total = _ledger(line, "--assert")["total"]
+        next_hub.terminate()
+        assert next_hub.wait(10) == 0
+    seqs = [event["seq"] for event in json_lines(line.jsonl)]
+    assert seqs == list(range(1, total["committed"] + 1))
+    assert total["delivered"] == total["committed"]

@@ -11,6 +11,7 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub import Hub
+from shmtel.hub.dispatch import EventBatch
 from shmtel.wire.collector_events import Acked, Ended
 from shmtel.wire.frames import ErrorCode, Heartbeat
 from support.hubs import WAIT_S, Seqs, running_hub
@@ -134,6 +135,33 @@ def test_a_program_that_forgets_to_stop_its_hub_ends(tmp_path: Path) -> None:
             collector.open()
             process.stdin.close()
             assert process.wait(WAIT_S) == 0
+
+
+def broken_sink(_batch: EventBatch, _config: object) -> None:
+    """Raise, as a sink does whose disk is full."""
+    raise OSError("disk full")
+
+
+def test_a_required_handler_that_raises_ends_all_streams() -> None:
+    """Its batch is not acknowledged, every collector is told, none is accepted."""
+    with running_hub() as hub, connected(hub.address, make_hello("two")) as other:
+        hub.attach_batch("sink", "*", broken_sink, required=True)
+        with connected(hub.address) as collector:
+            collector.open()
+            collector.send(make_segment(0, 1))
+            collector.wait_over()
+            assert collector.of(Acked) == []
+        other.wait_over()
+        late = ScriptedCollector(hub.address, make_hello("late"))
+        late.wait_over()
+        for peer in (collector, other, late):
+            (ended,) = peer.of(Ended)
+            assert ended.error.code == ErrorCode.SHUTTING_DOWN
+            assert "'sink': disk full" in ended.error.message
+        late.cut()
+        assert "disk full" in str(hub.failure)
+        assert hub.stats().handler_failures == 1
+        assert hub.ledger().rings[0].last_seq == 0
 
 
 def test_many_batches_are_acknowledged_together() -> None:

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from shmtel.hub.dispatch import Dispatcher, EventBatch, Source
+from shmtel.hub.dispatch import (
+    Dispatcher,
+    EventBatch,
+    RequiredHandlerError,
+    Source,
+)
 from shmtel.hub.records import Record, decode_segment
 from shmtel.wire.frames import Segment
 from support.frames import WORKER
@@ -172,3 +177,20 @@ def test_a_namesake_is_not_detached_for_another() -> None:
     dispatcher.deliver(source, make_records(0, 1))
     assert seen.names == ["tool.stop"]
     assert dispatcher.handler_failures == 1
+
+
+def test_a_required_handler_that_raises_ends_delivery() -> None:
+    """It stays attached, is counted, and nothing counts as delivered any more."""
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    dispatcher, source = Dispatcher(), make_source()
+    dispatcher.attach("sink", ["*"], fail, is_batch=True, is_required=True)
+    assert dispatcher.failure is None
+    for _ in range(2):
+        with pytest.raises(RequiredHandlerError, match="'sink': disk full"):
+            dispatcher.deliver(source, make_records(0))
+    assert dispatcher.failure is not None
+    assert dispatcher.handler_failures == 1
+    assert [handler.handler_id for handler in dispatcher.handlers()] == ["sink"]
