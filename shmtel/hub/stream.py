@@ -139,7 +139,7 @@ class Stream:
     def _finish(self) -> None:
         if self._ending is not None and not self._protocol.is_over:
             self._protocol.end(*self._ending)
-        self._condition.notify_all()
+            self._condition.notify_all()
 
     # -- the receiving side: the stream's thread -----------------------------
 
@@ -204,6 +204,7 @@ class Stream:
         self._rings[frame.ring] = _Ring(entry, source)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
+            self._condition.notify_all()
         return True
 
     def _on_batch(self, batch: Batch) -> None:
