@@ -60,7 +60,6 @@ class Session:
         self._log = log
         self._protocol: CollectorProtocol | None = None
         self._numbers: dict[int, Ring] = {}
-        self._opened: set[bytes] = set()  # on this stream
         self._is_welcome = False
         self._is_starved = False  # the last pass ended for want of room
         self._unanswered = 0  # batches
@@ -97,7 +96,6 @@ class Session:
         self._is_welcome = self._is_starved = self.wants_pass = False
         self._unanswered = 0
         self._numbers.clear()
-        self._opened.clear()
         for ring in self._fleet.rings.values():
             ring.suspend()
 
@@ -148,13 +146,6 @@ class Session:
         protocol = self._protocol
         if protocol is None or not self._is_welcome or ring.number:
             return
-        if ring.ring_id in self._opened:
-            # A ring that was finished has come back: its worker forges ids. To
-            # announce it again would break the stream for everybody.
-            name = ring.name
-            self._log.warning(f"again {name}", "ring %s waits: its id is used up", name)
-            return
-        self._opened.add(ring.ring_id)
         source = ring.source
         totals = settlement.to_table(source.totals)
         ring.number = protocol.open_ring(
@@ -218,7 +209,8 @@ class Session:
         for segment in event.batch.segments:
             self._numbers[segment.ring].acknowledge(segment)
         for closed in event.batch.closed:
-            self._fleet.remove(self._numbers[closed.ring])
+            # The hub has forgotten it too: should it come back, it is a new one.
+            self._fleet.remove(self._numbers.pop(closed.ring))
 
     def _on_policy(self, event: PolicyReceived) -> None:
         try:

@@ -1,5 +1,6 @@
 """Rings over streams that come and go: every event once, in order, or counted."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -305,6 +306,17 @@ def test_ring_that_appears_later_is_announced(
     late.emit(3)
     line.step(SECOND_NS)
     assert sorted(len(ring.seqs) for ring in line.hub.rings.values()) == [3, 100]
+
+
+def test_finished_rings_are_forgotten(line: MemoryLine, worker: Emitter) -> None:
+    """A stream lives for weeks, and its workers come and go."""
+    line.connect()
+    ring = weakref.ref(next(iter(line.fleet.rings.values())))
+    worker.kill()
+    line.step(SECOND_NS)
+    assert _only(line)[1] == seqs_up_to(100)
+    assert line.fleet.finished == 1
+    assert ring() is None
 
 
 @pytest.mark.parametrize("code", [ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH])
