@@ -65,7 +65,10 @@ class NamespaceLock:
         try:
             fd = os.open(self.path, _FLAGS, 0o600)
         except OSError as error:
-            raise ShmtelError(f"cannot open {self.path}: {error.strerror}") from error
+            raise ShmtelError(
+                f"cannot open {self.path}: {error.strerror}; if no collector of "
+                "another user runs, remove it, or use another --namespace"
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -72,3 +72,13 @@ def test_file_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     """An unusable directory is named."""
     with pytest.raises(ShmtelError, match="nowhere"):
         NamespaceLock("test", str(tmp_path / "nowhere"))
+
+
+def test_lock_file_that_cannot_be_opened_is_named(
+    namespace: str, tmp_path: Path
+) -> None:
+    """Another user's collector may have left it; the refusal says what to do."""
+    path = tmp_path / f"shmtel.{namespace}.collector"
+    path.mkdir()
+    with pytest.raises(ShmtelError, match=rf"{path}: .*remove it, or .*--namespace"):
+        NamespaceLock(namespace, str(tmp_path))
