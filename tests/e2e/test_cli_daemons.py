@@ -13,7 +13,13 @@ import pytest
 
 from shmtel import segments
 from support.line import Line, running_line, started_line
-from support.program import json_lines, shmtel, start_shmtel, stopped_at_exit
+from support.program import (
+    fresh_namespace,
+    json_lines,
+    shmtel,
+    start_shmtel,
+    stopped_at_exit,
+)
 
 
 @pytest.fixture
@@ -84,6 +90,26 @@ def test_the_ledger_s_table(line: Line) -> None:
     assert result.returncode == 0
     for word in ("emitted", "committed", "delivered", "lost", "unaccounted"):
         assert word in result.stdout
+
+
+def test_a_namespace_that_nobody_uses_is_said(tmp_path: Path) -> None:
+    """A ledger of nothing balances; who mistyped the name should hear of it."""
+    place = ("--namespace", "nobody-s", "--state-dir", str(tmp_path))
+    result = shmtel("ledger", "--assert", *place)
+    assert result.returncode == 0
+    assert "nothing is known of the namespace 'nobody-s'" in result.stderr
+
+
+def test_the_ledger_does_not_vouch_for_what_it_cannot_read(tmp_path: Path) -> None:
+    """The events of a damaged ring are unknown, and --assert says so."""
+    with fresh_namespace() as namespace:
+        name = segments.segment_name(namespace, b"r" * 16)
+        Path(segments.DIRECTORY, name).write_bytes(b"stlring1" + b"\xff" * 65_536)
+        place = ("--namespace", namespace, "--state-dir", str(tmp_path))
+        assert shmtel("ledger", *place).returncode == 0
+        result = shmtel("ledger", "--assert", *place)
+    assert result.returncode == 8
+    assert f"{name} is not read" in result.stderr
 
 
 def test_a_second_collector_says_who_is_first(line: Line) -> None:
