@@ -1,4 +1,7 @@
-"""Workers and the collector killed at random: nothing lost, nothing twice."""
+"""Workers, collector and hub killed at random: nothing lost, nothing twice.
+
+What a killed hub had written and not acknowledged comes again, and only that.
+"""
 
 import json
 import os
@@ -33,11 +36,22 @@ class Line:
         self.state = str(directory / "state")
         self.hub = f"unix:{directory / 'hub.sock'}"
         self._stack = stack
-        self._start("hub", "--listen", self.hub, "--jsonl", str(self.jsonl))
+        self.hub_process = self.start_hub()
         self.collector = self.start_collector()
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return self._stack.enter_context(stopped_at_exit(start_shmtel(*arguments)))
+
+    def start_hub(self) -> subprocess.Popen[str]:
+        """Start a hub; address and file are the line's."""
+        sink = ("--jsonl", str(self.jsonl))
+        self.hub_process = self._start("hub", "--listen", self.hub, *sink)
+        return self.hub_process
+
+    def kill_hub(self) -> None:
+        """End the hub as the kernel would."""
+        self.hub_process.send_signal(signal.SIGKILL)
+        self.hub_process.wait()
 
     def start_collector(self) -> subprocess.Popen[str]:
         """Start a collector; the hub and the namespace are the line's."""
@@ -71,7 +85,10 @@ class Line:
 
 
 def run(
-    seed: int, directory: Path, disturb: Callable[[Line], None] = lambda _: None
+    seed: int,
+    directory: Path,
+    disturb: Callable[[Line], None] = lambda _: None,
+    may_repeat: bool = False,
 ) -> None:
     """Run one burst, disturb the line meanwhile, and let the oracle judge."""
     task = burst.Burst(seed)
@@ -88,7 +105,7 @@ def run(
         disturb(line)
         outcome = json.loads(workers.communicate(timeout=60)[0])
         ledger = line.settled_ledger(task.workers)
-        totals = burst.check(task, outcome, ledger, line.jsonl)
+        totals = burst.check(task, outcome, ledger, line.jsonl, may_repeat)
     assert totals["delivered"] > totals["returned"] // 4, "too little arrived"
     print(f"seed {seed}: {totals}, unaccounted 0")
 
@@ -112,3 +129,21 @@ def test_killed_collector_loses_nothing(seed: int, tmp_path: Path) -> None:
             line.start_collector()
 
     run(seed, tmp_path, kill_and_restart)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_hub_loses_nothing(seed: int, tmp_path: Path) -> None:
+    """The same with the hub, while batches are under way, and once with both."""
+    draws = random.Random(seed)
+
+    def kill_and_restart(line: Line) -> None:
+        for round_ in range(3):
+            time.sleep(draws.uniform(0.2, 0.6))
+            line.kill_hub()
+            if round_ == 1:
+                line.kill_collector()
+                line.start_collector()
+            time.sleep(draws.uniform(0.0, 0.2))
+            line.start_hub()
+
+    run(seed, tmp_path, kill_and_restart, may_repeat=True)
