@@ -193,6 +193,16 @@ static uint64_t count_records(const struct ring_producer *producer, uint64_t pos
     return count;
 }
 
+/* Closes the segment's descriptor, if it still is that: a daemon closes all that
+ * it has inherited, and the number may have become another file's since. */
+static void close_segment(const struct ring_producer *producer)
+{
+    struct stat file;
+    if (fstat(producer->fd, &file) == 0 && file.st_dev == producer->device &&
+        file.st_ino == producer->inode)
+        close(producer->fd);
+}
+
 uint64_t ring_leave(struct ring_producer *producer)
 {
     uint64_t final_tail =
@@ -203,18 +213,15 @@ uint64_t ring_leave(struct ring_producer *producer)
         unread = count_records(producer, final_tail);
     ring_mark_closed(producer);
     munmap(producer->mapping, producer->mapping_size);
-    close(producer->fd);
+    close_segment(producer);
     *producer = (struct ring_producer){.fd = -1};
     return unread;
 }
 
 void ring_forget(struct ring_producer *producer)
 {
-    struct stat file;
-    int fd = producer->fd;
-    if (ring_is_open(producer) && fstat(fd, &file) == 0 &&
-        file.st_dev == producer->device && file.st_ino == producer->inode)
-        close(fd);
+    if (ring_is_open(producer))
+        close_segment(producer);
     producer->zone = NULL;
     producer->fd = -1;
 }

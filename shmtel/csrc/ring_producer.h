@@ -40,7 +40,7 @@ struct ring_producer {
     void *mapping;
     size_t mapping_size;
     int fd;
-    dev_t device; /* of the segment, to know its descriptor again after a fork */
+    dev_t device; /* of the segment, to know its descriptor again */
     ino_t inode;
 };
 
