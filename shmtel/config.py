@@ -7,6 +7,7 @@ Rules: parsing happens when the settings are first needed, not at import;
 nothing here opens anything.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -45,19 +46,23 @@ class WorkerConfig(NamedTuple):
     deny: tuple[str, ...] = ()
 
 
-def warn_once(text: str) -> None:
+def warn_once(text: str, condition: str | None = None) -> None:
     """Warn of a condition once per process and its forked children.
 
-    A program that turns warnings into errors gets a line on stderr instead:
-    telemetry does not raise.
+    A program that turns warnings into errors gets a line on stderr instead, if
+    there is a stderr: telemetry does not raise.
+
+    Args:
+        condition: what the warning is about, if its text is not always the same.
     """
-    if text in _warned:
+    if (condition or text) in _warned:
         return
-    _warned.add(text)
+    _warned.add(condition or text)
     try:
         warnings.warn(text, ShmtelWarning, stacklevel=2)
-    except ShmtelWarning:
-        sys.stderr.write(f"ShmtelWarning: {text}\n")
+    except Exception:  # whatever the program has made of its warnings
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(f"ShmtelWarning: {text}\n")
 
 
 def parse_boolean(text: str) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shmtel.config import WorkerConfig
 
 MAX_BLOB_BYTES = 3840  # RING_RESOURCE_MAX in ring_layout.h
+_MAX_PROGRAM_BYTES = 1024
 
 
 def boot_id() -> bytes:
@@ -41,15 +42,22 @@ def worker_id_of(settings: "WorkerConfig") -> str:
     return template.replace("{pid}", str(os.getpid()))
 
 
+def _cut(text: str) -> str:
+    """Return what UTF-8 can carry of a text, and the blob has room for."""
+    return text.encode("utf-8", "replace")[:_MAX_PROGRAM_BYTES].decode(
+        "utf-8", "ignore"
+    )
+
+
 def describe(settings: "WorkerConfig", parent_ring: bytes | None) -> bytes:
     """Return the resource blob of a ring: a msgpack map of text and bytes."""
-    program = sys.argv[0] if sys.argv else ""
+    program = _cut(str(sys.argv[0]) if sys.argv else "")
     blob: bytes = msgpack.packb(
         {
             "service": settings.service or os.path.basename(program) or "python",
             "worker_id": worker_id_of(settings),
             "pool_name": settings.pool_name,
-            "argv0": program[:1024].encode("utf-8", "replace").decode("utf-8"),
+            "argv0": program,
             "python": sys.version.split()[0],
             "parent_ring_id": parent_ring,
         }

@@ -42,7 +42,8 @@ def open_ring() -> bool:
         cure = _CURES.get(reason, _DEFAULT_CURE)
         config.warn_once(
             f"telemetry is off in this process: {error}. Cure: /dev/shm: {cure}; "
-            "then restart the process or call shmtel.enable()"
+            "then restart the process or call shmtel.enable()",
+            condition="no ring",
         )
         return False
     return True
@@ -53,23 +54,31 @@ def _make_segment(settings: WorkerConfig) -> None:
 
     ring_id = os.urandom(16)
     name = segments.segment_name(settings.namespace, ring_id)
+    _close_at_exit()
     fd = segments.create(name)
-    is_adopted = False
     try:
-        is_adopted = _adopt(fd, ring_id, settings)
+        _adopt(fd, ring_id, settings)
     finally:
-        if not is_adopted:  # refused, or another thread was faster
+        # The core is asked, for a signal may interrupt at any point. Not its own:
+        # refused, or another thread was faster.
+        if ring_id not in _ring.own_rings():
             segments.unlink(name)
             os.close(fd)
 
 
-def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> bool:
+def _close_at_exit() -> None:
+    """Register for the end of this process; a child may have lost its parent's."""
     import atexit
 
+    if not _last_ring or _last_ring[0] != os.getpid():
+        atexit.register(_ring.close)
+
+
+def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> None:
     from shmtel import config, resource
 
     _install(config.initial_words(settings))
-    is_adopted = _ring.adopt(
+    if _ring.adopt(
         fd,
         capacity=settings.ring_size_bytes,
         resource=resource.describe(settings, _parent_ring()),
@@ -78,12 +87,8 @@ def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> bool:
         pid_namespace=resource.pid_namespace(),
         start_time=resource.start_time(),
         initial_threshold=_initial_threshold(settings),
-    )
-    if is_adopted:
+    ):
         _last_ring[:] = [os.getpid(), ring_id]
-        atexit.unregister(_ring.close)
-        atexit.register(_ring.close)
-    return is_adopted
 
 
 # Process and id of the ring made last; in a forked child, those of its parent.

@@ -13,6 +13,7 @@ Rules:
   of a file drops the POSIX lock that proves the process alive.
 """
 
+import fcntl
 import os
 import re
 
@@ -41,7 +42,20 @@ def create(name: str, mode: int = 0o600) -> int:
     except (posix_ipc.Error, OSError) as error:
         raise SegmentError(f"cannot create {DIRECTORY}/{name}: {error}") from error
     os.fchmod(segment.fd, mode)  # the umask has already cut the mode of creation
-    return int(segment.fd)
+    return _above_standard_streams(segment.fd)
+
+
+def _above_standard_streams(fd: int) -> int:
+    """Move a descriptor up if it is one of the first three.
+
+    A daemon may have closed those; it will open them anew, and until then any
+    library that prints would write into the segment.
+    """
+    if fd > 2:
+        return fd
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return moved
 
 
 def open_segment(name: str, *, writable: bool) -> int:

@@ -51,7 +51,8 @@ static enum step make_ring(struct attempt *attempt)
     Py_XDECREF(opened);
     if (is_open)
         return STEP_AGAIN;
-    worker.gave_up = true;
+    /* An interrupt says nothing about the host: the next emit tries again. */
+    worker.gave_up = !PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception);
     return fail_or_drop(attempt, RING_DROP_NO_RING);
 }
 

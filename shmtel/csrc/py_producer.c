@@ -210,9 +210,14 @@ static bool copy_id(uint8_t *to, const Py_buffer *from, const char *name)
 static PyObject *adopt_described(PyObject *module, int fd,
                                  struct ring_description *description)
 {
-    PyObject *names = PyDict_New();
+    PyObject *names = PyDict_New(); /* may collect garbage: first, then look */
     if (names == NULL)
         return NULL;
+    worker_check_fork();
+    if (ring_is_open(&worker.producer)) {
+        Py_DECREF(names);
+        Py_RETURN_FALSE;
+    }
     description->disabled = worker.disabled;
     memcpy(description->dropped, worker.dropped, sizeof worker.dropped);
     enum ring_status status = ring_create(&worker.producer, fd, description);
@@ -256,12 +261,9 @@ static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords
     description.pid_namespace = pid_namespace;
     description.start_time = start_time;
     description.initial_threshold = threshold;
-    worker_check_fork();
     if (copy_id(description.ring_id, &ring_id, "ring_id") &&
         copy_id(description.boot_id, &boot_id, "boot_id"))
-        result = ring_is_open(&worker.producer)
-                     ? Py_NewRef(Py_False)
-                     : adopt_described(module, fd, &description);
+        result = adopt_described(module, fd, &description);
     PyBuffer_Release(&resource);
     PyBuffer_Release(&ring_id);
     PyBuffer_Release(&boot_id);
