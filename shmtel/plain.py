@@ -7,11 +7,13 @@ through here once, outside the encoder, and goes back as built-in values.
 What cannot be made plain is no event: the caller counts it as `invalid`.
 """
 
+import reprlib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 MAX_DEPTH = 8  # containers in each other, the metadata map itself included
-MAX_ITEMS = 1024  # of one container; a record is at most 64 KiB anyway
+MAX_ITEMS = 1024  # of one container; also of the text of one
+MAX_BYTES = 65_536  # of an event; no record is larger
 _INT64 = range(-(1 << 63), 1 << 63)
 
 _Plain = tuple[str, dict[str, int | float], dict[str, Any] | None, str | None]
@@ -22,15 +24,18 @@ def make_plain(
 ) -> _Plain | None:
     """Return the four arguments in built-in types, or None if they are no event.
 
-    `measurements` may be None: the encoder then supplies its own.
+    `measurements` may be None: the encoder then supplies its own. What is too
+    large for any record comes back as something else that is too large.
     """
     try:
-        return (
-            _plain_name(event),
-            {} if measurements is None else _plain_measurements(measurements),
-            None if metadata is None else _plain_mapping(metadata, MAX_DEPTH),
-            None if correlation_id is None else plain_text(correlation_id),
-        )
+        name = _plain_name(event)
+        identifier = None if correlation_id is None else plain_text(correlation_id)
+        maker = _Maker()
+        try:
+            numbers = maker.measurements(measurements)
+            return name, numbers, maker.metadata(metadata), identifier
+        except _TooLarge:
+            return name, {}, {"": bytes(MAX_BYTES)}, identifier
     except Exception:  # the arguments' own code ran; it may have raised anything
         return None
 
@@ -54,40 +59,92 @@ def _plain_number(value: Any) -> int | float:
     return float(value)
 
 
-def _plain_measurements(value: object) -> dict[str, int | float]:
-    if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
-        raise TypeError("measurements are a mapping of names to numbers")
-    return {plain_text(key): _plain_number(number) for key, number in value.items()}
+class _TooLarge(Exception):
+    """The arguments would not fit into any record."""
 
 
-def _plain_mapping(value: object, depth: int) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
-        raise TypeError("metadata is a mapping")
-    return {
-        plain_text(key): _plain_value(item, depth - 1) for key, item in value.items()
-    }
+class _Maker:
+    """Makes the values of one event plain, and no more than a record can hold.
 
+    Containers that share others may be small in memory and endless when they
+    are written out; what is made here is counted by the least it takes there.
+    """
 
-def _plain_value(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
+    def __init__(self) -> None:
+        self._left_bytes = MAX_BYTES
+
+    def measurements(self, value: object) -> dict[str, int | float]:
+        """Return a mapping's numbers; there may be no mapping."""
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
+            raise TypeError("measurements are a mapping of names to numbers")
+        return {self._text(key): _plain_number(item) for key, item in value.items()}
+
+    def metadata(self, value: object) -> dict[str, Any] | None:
+        """Return a mapping of plain values; there may be none."""
+        return None if value is None else self._mapping(value, MAX_DEPTH)
+
+    def _spend(self, count: int) -> None:
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise _TooLarge
+
+    def _text(self, value: object) -> str:
+        if isinstance(value, str):
+            self._spend(str.__len__(value))
         return plain_text(value)
-    if isinstance(value, int):
-        number = int(value.__index__())
-        return number if number in _INT64 else str(number)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, bytes | bytearray | memoryview):
+
+    def _bytes(self, value: bytes | bytearray | memoryview) -> bytes:
+        self._spend(memoryview(value).nbytes)
         return bytes(value)
-    return _plain_container(value, depth)
+
+    def _mapping(self, value: object, depth: int) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
+            raise TypeError("metadata is a mapping")
+        return {
+            self._text(key): self._value(item, depth - 1) for key, item in value.items()
+        }
+
+    def _value(self, value: Any, depth: int) -> Any:
+        self._spend(1)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, int):
+            number = int(value.__index__())
+            return number if number in _INT64 else str(number)
+        if isinstance(value, float):
+            return float(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self._bytes(value)
+        return self._container(value, depth)
+
+    def _container(self, value: Any, depth: int) -> Any:
+        if depth > 0 and isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, Mapping | Sequence | Set):
+            if depth > 0 and len(value) <= MAX_ITEMS:
+                return [self._value(item, depth - 1) for item in value]
+            return self._text(_ShortText().repr(value))
+        if hasattr(value, "__index__") or hasattr(value, "__float__"):
+            return _plain_number(value)
+        return self._text(value)
 
 
-def _plain_container(value: Any, depth: int) -> Any:
-    if depth > 0 and isinstance(value, Mapping):
-        return _plain_mapping(value, depth)
-    if depth > 0 and isinstance(value, Sequence | Set) and len(value) <= MAX_ITEMS:
-        return [_plain_value(item, depth - 1) for item in value]
-    if hasattr(value, "__index__") or hasattr(value, "__float__"):
-        return _plain_number(value)
-    return plain_text(value)
+class _ShortText(reprlib.Repr):
+    """The text of a container that is too deep or too long, within bounds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 32
+        self.maxdict = self.maxlist = self.maxtuple = MAX_ITEMS
+        self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = MAX_ITEMS
+        self.maxstring = self.maxother = self.maxlong = MAX_ITEMS
+        self._left_items = MAX_ITEMS
+
+    def repr1(self, x: object, level: int) -> str:
+        """Return the text of one item, while there is room for any."""
+        self._left_items -= 1
+        return super().repr1(x, level) if self._left_items >= 0 else "..."
