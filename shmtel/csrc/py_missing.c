@@ -115,9 +115,12 @@ static enum step make_plain(struct attempt *attempt)
     if (event->plain != NULL || worker.make_plain == NULL)
         return attempt_drop(attempt, RING_DROP_INVALID);
     PyObject *measurements = event->measurements ? event->measurements : Py_None;
+    uint64_t generation = worker.generation;
     event->plain =
         PyObject_CallFunctionObjArgs(worker.make_plain, event->name, measurements,
                                      event->metadata, event->correlation_id, NULL);
+    if (worker.generation != generation)
+        attempt->event_id = -1; /* an id of a ring that is gone */
     if (event->plain == NULL || !PyTuple_CheckExact(event->plain) ||
         PyTuple_GET_SIZE(event->plain) != 4)
         return fail_or_drop(attempt, RING_DROP_INVALID);

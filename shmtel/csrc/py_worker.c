@@ -49,6 +49,7 @@ void worker_count_disabled(void)
 
 void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t count)
 {
+    worker_check_fork(); /* code of the caller's may have run since the last one */
     if (ring_is_open(&worker.producer))
         ring_count_dropped(&worker.producer, reason, event_id, count);
     else

@@ -1,12 +1,16 @@
 """Arguments that are no built-in values, or far too many."""
 
+import os
 from typing import Any
 
 import pytest
 
 import shmtel
+from shmtel import _ring
 from shmtel.plain import make_plain
 from support.own_ring import OwnRing
+from support.processes import left_rings, run_python
+from support.program import fresh_namespace
 
 
 def twice_nested(levels: int) -> dict[str, Any]:
@@ -92,3 +96,51 @@ def test_argument_may_change_another(ring: OwnRing) -> None:
     assert stats["emitted"] >= stats["committed"]
     shmtel.emit("next", {})
     assert ring.events()[-1].name == "next"
+
+
+@pytest.mark.parametrize(
+    "fork", ["os.fork()", "ctypes.PyDLL(None).syscall(NUMBER, 17, 0, 0, 0, 0)"],
+    ids=["os", "raw"],
+)  # fmt: skip
+def test_argument_may_fork_and_fail(fork: str) -> None:
+    """Parent and child each count the event that its argument has spoilt."""
+    code = f"""
+import ctypes, os, shmtel
+class Forking:
+    def __str__(self):
+        self.pid = {fork}
+        raise ValueError
+shmtel.emit("e", {{}})
+value = Forking()
+shmtel.emit("e", {{}}, {{"value": value}})
+invalid = shmtel.stats()["dropped"]["invalid"]
+if value.pid == 0:
+    os._exit(40 + invalid)
+assert invalid == 1
+assert os.waitstatus_to_exitcode(os.waitpid(value.pid, 0)[1]) == 41
+"""
+    number = {"x86_64": "56", "aarch64": "220"}[os.uname().machine]
+    with fresh_namespace() as namespace:
+        run_python(code.replace("NUMBER", number), namespace)
+
+
+def test_spoilt_event_is_not_counted_under_a_name_of_the_next_ring() -> None:
+    """An argument that ends its ring and fails is counted without a name."""
+    code = """
+import os, shmtel
+from shmtel import _ring, segments
+class Ending:
+    def __str__(self):
+        (name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
+        fd = segments.open_segment(name, writable=True)
+        _ring.Consumer(fd).set_enabled(_ring.RING_RETIRED)
+        shmtel.emit("new", {})
+        raise ValueError
+shmtel.emit("old", {}, {"value": Ending()})
+assert shmtel.stats()["dropped"]["invalid"] == 1
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+        new = left_rings(namespace)[-1]
+        (of_name,) = _ring.observe(new.reader.consumer.fileno())["events"]
+        assert sum(of_name["dropped"].values()) == 0
