@@ -16,7 +16,6 @@ struct binding_state {
     PyObject *ring_locked; /* class RingLocked(RingError) */
     PyTypeObject *consumer_type;
     PyTypeObject *drained_type;
-    PyTypeObject *span_type;
 };
 
 extern struct PyModuleDef binding_module;

@@ -25,6 +25,9 @@ struct span_names {
 static struct span_names span_cache[SPAN_CACHE_SIZE];
 PyTypeObject *span_type;
 
+/* How far up a chain of spans to look for one that ends before an inner one. */
+#define SPAN_CHAIN_MAX 1024
+
 /* -- names ------------------------------------------------------------------ */
 
 static PyObject *make_name(PyObject *operation, enum span_moment moment)
@@ -36,6 +39,8 @@ static PyObject *make_name(PyObject *operation, enum span_moment moment)
         PyErr_Clear();
         return Py_NewRef(Py_None); /* no event name: will be counted as invalid */
     }
+    if (!PyUnicode_CheckExact(operation))
+        return name; /* to let go of one might run code of its own */
     if (slot->operation != operation) {
         Py_XSETREF(slot->operation, Py_NewRef(operation));
         for (int i = 0; i < SPAN_MOMENTS; i++)
@@ -123,6 +128,23 @@ static void enter_context(struct span *self)
     set_variable(worker.span_variable, (PyObject *)self);
 }
 
+/* Takes a span that ends before an inner one (as generators that take turns do)
+ * out of the chain from `current` outwards. Else the inner one's end would make
+ * it current again, and it would stay so for ever. */
+static void leave_chain(PyObject *current, struct span *self)
+{
+    for (int steps = 0; steps < SPAN_CHAIN_MAX; steps++) {
+        if (current == NULL || !is_span(current))
+            return;
+        struct span *inner = (struct span *)current;
+        if (inner->outer == (PyObject *)self) {
+            Py_SETREF(inner->outer, Py_NewRef(self->outer));
+            return;
+        }
+        current = inner->outer;
+    }
+}
+
 /* Makes the outer span current again, but only where this one still is: the end
  * may run in another context than the start (a generator closed by somebody
  * else), and must not disturb that one. */
@@ -131,6 +153,8 @@ static void leave_context(struct span *self)
     PyObject *current = get_variable(worker.span_variable);
     if (current == (PyObject *)self)
         set_variable(worker.span_variable, self->outer);
+    else
+        leave_chain(current, self);
     Py_DECREF(current);
     Py_CLEAR(self->outer); /* contexts that live on must not keep the chain alive */
 }

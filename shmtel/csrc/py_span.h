@@ -12,7 +12,7 @@ struct span {
     PyObject_HEAD PyObject *operation;
     PyObject *metadata;
     PyObject *given_correlation_id;
-    PyObject *correlation_id;   /* while open: the one in force; else NULL */
+    PyObject *correlation_id;   /* from the start on: the one in force */
     PyObject *seen_correlation; /* what the context variable held at the start */
     PyObject *outer;            /* the current span before this one, or None */
     uint64_t id;
@@ -25,7 +25,7 @@ struct span {
     bool is_silent;
 };
 
-extern PyTypeObject *span_type; /* the module state's; a process has one producer */
+extern PyTypeObject *span_type; /* of the process; never freed */
 
 PyObject *span_enter(struct span *self, PyObject *ignored);
 PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t count);

@@ -25,6 +25,24 @@ static const char *const span_parameters[] = {"operation", "metadata",
                                               "correlation_id"};
 #define SPAN_PARAMETERS 3
 
+static struct span *new_span(PyObject *operation, PyObject *metadata,
+                             PyObject *correlation_id)
+{
+    struct span *self = PyObject_GC_New(struct span, span_type);
+    if (self == NULL)
+        return NULL;
+    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    self->operation = Py_NewRef(operation != NULL ? operation : Py_None);
+    self->metadata = Py_NewRef(metadata != NULL ? metadata : Py_None);
+    self->given_correlation_id =
+        Py_NewRef(correlation_id != NULL ? correlation_id : Py_None);
+    return self;
+}
+
+/* A span of nothing, for when there is no memory for one: it is entered by all
+ * who come in want, and its events are counted as invalid. */
+static struct span *spare_span;
+
 PyDoc_STRVAR(span_doc,
              "span(operation, metadata=None, correlation_id=None)\n--\n\n"
              "Time an operation: a context manager, and a decorator of functions.\n\n"
@@ -39,13 +57,11 @@ static PyObject *span(PyObject *Py_UNUSED(module), PyObject *const *arguments,
     if (!worker_place_arguments(values, span_parameters, SPAN_PARAMETERS, arguments,
                                 count, names))
         memset(values, 0, sizeof values); /* a span of nothing, counted as invalid */
-    struct span *self = PyObject_GC_New(struct span, span_type);
-    if (self == NULL)
-        return NULL;
-    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
-    self->operation = Py_NewRef(values[0] != NULL ? values[0] : Py_None);
-    self->metadata = Py_NewRef(values[1] != NULL ? values[1] : Py_None);
-    self->given_correlation_id = Py_NewRef(values[2] != NULL ? values[2] : Py_None);
+    struct span *self = new_span(values[0], values[1], values[2]);
+    if (!WORKER_LIKELY(self != NULL)) {
+        PyErr_Clear();
+        return Py_NewRef(spare_span);
+    }
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -76,12 +92,15 @@ static void span_dealloc(struct span *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    span_clear(self);
+    /* Spans that were never left are a chain of any length, freed as one: not by
+     * as many calls inside each other. */
+    Py_TRASHCAN_BEGIN(self, span_dealloc) span_clear(self);
     Py_CLEAR(self->operation);
     Py_CLEAR(self->metadata);
     Py_CLEAR(self->given_correlation_id);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyObject *hex_of(uint64_t id)
@@ -125,7 +144,7 @@ static PyGetSetDef span_properties[] = {
     {"parent_id", (getter)get_parent_id, NULL, "16 hex digits; zeros for a root.",
      NULL},
     {"correlation_id", (getter)get_correlation_id, NULL,
-     "While open the one in force, else the one that was given.", NULL},
+     "From the start on the one in force, before it the one that was given.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -164,14 +183,17 @@ static PyMethodDef span_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-int binding_add_span(PyObject *module, struct binding_state *state)
+/* One type for the process, like the producer: a module that is loaded a second
+ * time must know the spans of the first, and may go before them. */
+int binding_add_span(PyObject *module, struct binding_state *Py_UNUSED(state))
 {
-    state->span_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &span_spec, NULL);
-    if (state->span_type == NULL || PyModule_AddType(module, state->span_type) < 0 ||
+    if (span_type == NULL)
+        span_type = (PyTypeObject *)PyType_FromSpec(&span_spec);
+    if (span_type == NULL || PyModule_AddType(module, span_type) < 0 ||
         PyModule_AddFunctions(module, span_functions) < 0)
         return -1;
-    span_type = state->span_type;
+    if (spare_span == NULL && (spare_span = new_span(NULL, NULL, NULL)) == NULL)
+        return -1;
     if (worker.span_variable == NULL)
         worker.span_variable = PyContextVar_New("shmtel_current_span", Py_None);
     if (worker.span_variable == NULL)

@@ -2,9 +2,10 @@
  *
  * The module shmtel._ring: puts the parts of the binding together and turns
  * the core's results into exceptions. Multi-phase initialisation, heap types,
- * references in the module state. The producer alone is process-wide: a
- * process has one ring, whichever interpreter emits. For that reason the module
- * declares no support for a GIL per interpreter, nor for running without one.
+ * references in the module state. The producer and the type of spans alone are
+ * process-wide: a process has one ring, whichever interpreter emits. For that
+ * reason the module declares no support for a GIL per interpreter, nor for
+ * running without one.
  */
 #include "py_binding.h"
 
@@ -116,7 +117,6 @@ static int binding_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->ring_locked);
     Py_VISIT(state->consumer_type);
     Py_VISIT(state->drained_type);
-    Py_VISIT(state->span_type);
     return 0;
 }
 
@@ -127,7 +127,6 @@ static int binding_clear(PyObject *module)
     Py_CLEAR(state->ring_locked);
     Py_CLEAR(state->consumer_type);
     Py_CLEAR(state->drained_type);
-    Py_CLEAR(state->span_type);
     return 0;
 }
 

@@ -1,0 +1,191 @@
+"""Spans that end out of order, never, elsewhere, or outlive what made them."""
+
+import contextvars
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import shmtel
+from shmtel import _ring
+from support.own_ring import OwnRing
+from support.processes import left_rings, run_python
+from support.program import fresh_namespace
+
+ROOT = "0" * 16
+
+
+def steps(operation: str, correlation_id: str | None = None) -> Iterator[None]:
+    """A generator that is inside a span while it waits."""
+    with shmtel.span(operation, None, correlation_id):
+        yield
+
+
+@pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba"])
+def test_spans_may_end_in_any_order(ring: OwnRing, order: str) -> None:
+    """When the last of some interleaved spans has ended, none is current."""
+    generators = {name: steps(name, f"id-{name}") for name in "abc"}
+    for generator in generators.values():
+        next(generator)
+    for name in order:
+        assert next(generators[name], None) is None
+    shmtel.emit("after", {})
+    after = ring.events()[-1]
+    assert (after.span, after.correlation_id) == (None, None)
+
+
+def test_span_goes_on_when_its_outer_one_has_ended(ring: OwnRing) -> None:
+    """Between the two ends, the inner span is still the parent of what is emitted."""
+    outer, inner = steps("outer"), steps("inner")
+    next(outer)
+    next(inner)
+    next(outer, None)
+    shmtel.emit("between", {})
+    next(inner, None)
+    events = {event.name: event for event in ring.events()}
+    assert events["between"].parent_id == events["inner.start"].span_id
+    assert events["inner.stop"].parent_id == events["outer.start"].span_id
+
+
+def test_spans_of_each_other_have_an_end(ring: OwnRing) -> None:
+    """Two spans that were each entered inside the other can both be left."""
+    first, second, third = (shmtel.span(name) for name in ("first", "second", "third"))
+    first.__enter__()
+    second.__enter__()
+    contextvars.Context().run(first.__exit__, None, None, None)
+    first.__enter__()
+    contextvars.Context().run(third.__enter__)
+    for span in (third, second, first):
+        span.__exit__(None, None, None)
+    assert len(ring.events()) == 8
+
+
+def test_task_keeps_the_span_that_it_was_started_in(ring: OwnRing) -> None:
+    """A context that outlives a span still names it as the parent of its events."""
+    with shmtel.span("request", None, "id-1") as request:
+        context = contextvars.copy_context()
+
+    def background() -> None:
+        with shmtel.span("first"):
+            pass
+        shmtel.emit("last", {})
+
+    context.run(background)
+    last = ring.events()[-1]
+    assert (last.parent_id, last.correlation_id) == (request.span_id, "id-1")
+
+
+def test_any_number_of_spans_may_never_end() -> None:
+    """Spans that nobody ends are freed as they were made, one after another."""
+    code = """
+import contextvars, shmtel
+def work():
+    for _ in range(300_000):
+        shmtel.span("endless").__enter__()
+contextvars.Context().run(work)
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+
+
+def test_module_loaded_again_knows_the_spans_of_the_first() -> None:
+    """A program that reloads its modules has one kind of span throughout."""
+    code = """
+import gc, sys, shmtel
+span = shmtel.span("job")
+kind = type(span)
+for _ in range(2):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shmtel"]:
+        del sys.modules[name]
+    import shmtel
+    gc.collect()
+with span:
+    shmtel.emit("inside", {})
+assert type(shmtel.span("other")) is kind
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+        (ring,) = left_rings(namespace)
+        start, inside, _ = ring.events
+        assert inside.parent_id == start.span_id
+
+
+def test_interpreters_share_the_ring_one_after_another() -> None:
+    """An interpreter that came and went leaves the first one's spans working."""
+    code = """
+import gc, shmtel
+try:
+    from _interpreters import create, destroy, run_string
+    legacy = {"config": "legacy"}
+except ImportError:
+    from _xxsubinterpreters import create, destroy, run_string
+    legacy = {"isolated": False}
+shmtel.emit("main", {})
+for _ in range(3):
+    other = create(**legacy)
+    run_string(other, "import shmtel\\nwith shmtel.span('other'): pass")
+    destroy(other)
+    gc.collect()
+    with shmtel.span("main"):
+        shmtel.emit("inside", {})
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+        (ring,) = left_rings(namespace)
+        names = [event.name for event in ring.events]
+        turn = ["other.start", "other.stop", "main.start", "inside", "main.stop"]
+        assert names == ["main", *turn * 3]
+
+
+class Operation(str):
+    """A name whose end starts another span."""
+
+    def __del__(self) -> None:
+        with shmtel.span(str(self)):
+            pass
+
+
+def test_name_with_code_of_its_own(ring: OwnRing) -> None:
+    """The end of a name in the middle of a span's start does not mix up names."""
+    for index in range(600):
+        with shmtel.span(Operation(f"odd.{index % 3}")):
+            pass
+    names = [event.name for event in ring.events()]
+    assert names[0::2] == [name.replace(".stop", ".start") for name in names[1::2]]
+    assert len(names) == 2400
+
+
+def blocks() -> int:
+    """Count what the garbage collector sees."""
+    gc.collect()
+    return len(gc.get_objects())
+
+
+def raise_in_span() -> None:
+    """Run a span to a bad end."""
+    with pytest.raises(ValueError, match="no"), shmtel.span("leak", {"k": object()}):
+        raise ValueError("no")
+
+
+LEAKS: list[Callable[[], Any]] = [
+    lambda: shmtel.emit("leak", {"x": 1}, {"k": [1, {"a": "b"}]}, "id"),
+    lambda: shmtel.emit("leak", {"x": True}, {"k": object()}, "id"),
+    lambda: shmtel.emit("leak", 5, object(), object()),  # type: ignore[arg-type]
+    lambda: shmtel.span("leak", {"k": 1}, "id").__enter__().__exit__(None, None, None),
+    lambda: next(steps("leak" + str(len("dynamic")))),
+    raise_in_span,
+    shmtel.stats,
+    lambda: _ring.own_rings(),
+]
+
+
+@pytest.mark.parametrize("call", LEAKS, ids=range(len(LEAKS)))
+def test_nothing_is_left_behind(ring: OwnRing, call: Callable[[], Any]) -> None:
+    """After a thousand calls there are as many objects as after ten."""
+    for _ in range(10):
+        call()
+    before = blocks()
+    for _ in range(1000):
+        call()
+    assert blocks() - before < 50
