@@ -138,6 +138,33 @@ for _ in range(3):
         assert names == ["main", *turn * 3]
 
 
+def test_garbage_collection_may_run_spans() -> None:
+    """A collection at any allocation of a span, whose callback runs another."""
+    code = """
+import gc, shmtel
+def callback(phase, info):
+    with shmtel.span("collection"):
+        pass
+shmtel.emit("plain", {"odd": True}, {"odd": object()})  # makes the ring
+gc.callbacks.append(callback)
+gc.set_threshold(1)
+for _ in range(200):
+    shmtel.emit("plain", {"odd": True}, {"odd": object()})
+    with shmtel.span("outer", {"odd": [object()]}), shmtel.span("inner"):
+        pass
+gc.disable()
+stats = shmtel.stats()
+assert stats["emitted"] == stats["committed"], stats
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace, SHMTEL_RING_SIZE="8MiB")
+        (ring,) = left_rings(namespace)
+        spans = {e.span_id: e.name for e in ring.events if e.name.endswith(".start")}
+        inner = [e for e in ring.events if e.name == "inner.start"]
+        assert [spans[event.parent_id] for event in inner] == ["outer.start"] * 200
+        assert "collection.start" in spans.values()
+
+
 class Operation(str):
     """A name whose end starts another span."""
 
