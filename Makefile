@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-system stress check build proto proto-check format lint types native bench docs clean
+.PHONY: help demo test test-system stress check build proto proto-check format lint types native sanitize bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,22 @@ native: $(VENV)/dev.stamp  ## compile the core with every warning an error, by e
 			$$compiler $(C_STRICT) -isystem "$$include" -Ishmtel/csrc -c $$file -o /dev/null; \
 		done; \
 	done
+
+# A core that watches itself, beside the installed package's Python files. The
+# interpreter is not built so: the sanitizers' libraries are loaded before it,
+# leaks are not looked for (its own would be found), SIGBUS is left to the tests.
+SANITIZED := build/sanitized
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+sanitize: $(VENV)/dev.stamp  ## run the tests of the core with gcc's address and undefined-behaviour sanitizers
+	rm -rf $(SANITIZED)
+	CC=gcc CFLAGS="$(SANITIZE) -O1 -g" LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py -q build_ext \
+		--build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)/lib
+	cp -r shmtel $(SANITIZED)/lib/
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:handle_sigbus=0 \
+	PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(SANITIZED)/lib \
+		$(PYTEST) tests/unit/worker tests/unit/core
 
 build: $(VENV)/product.stamp  ## build the wheel and the source archive into dist/
 	$(BIN)/pip install -q build
