@@ -113,7 +113,10 @@ def _parse_id(text: str) -> str:
 
 
 def _parse_rate(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
     if not 0.0 <= rate <= 1.0:
         raise ValueError("use a number from 0 to 1")
     return rate

@@ -70,7 +70,7 @@ def test_sizes(text: str, size: int) -> None:
         ("SHMTEL_POOL_NAME", "a\nb", "printable"),
         ("SHMTEL_SAMPLING_RATE", "1.5", "from 0 to 1"),
         ("SHMTEL_SAMPLING_RATE", "nan", "from 0 to 1"),
-        ("SHMTEL_SAMPLING_RATE", "half", "float"),
+        ("SHMTEL_SAMPLING_RATE", "half", "from 0 to 1"),
     ],
 )
 def test_bad_value_warns_once_and_is_ignored(
