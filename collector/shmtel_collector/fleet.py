@@ -15,11 +15,12 @@ from typing import Protocol
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
-from shmtel.wire.frames import Policy
+from shmtel.policy.model import FLEET, Layer, Policy, Traits
+from shmtel.policy.verdicts import Judge
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.lifeline import Lifeline
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.policy import compile_policy
+from shmtel_collector.policy import words_of
 from shmtel_collector.procfs import Host
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.state import State as Database
@@ -87,8 +88,9 @@ class Fleet:
     def apply_policy(self, ring: Ring) -> None:
         """Bring one ring to the policy in force, its new names included."""
         if self.policy is not None:
-            worker_id = ring.worker.worker_id
-            ring.control.apply(compile_policy(self.policy, worker_id, ring.names))
+            judge = Judge([Layer(FLEET, self.policy.rules)], self._realtime_ns)
+            ruling = judge.of_worker(Traits(ring.worker.worker_id))
+            ring.control.apply(words_of(ruling, ring.names))
 
     def note_damage(self, ring: Ring) -> None:
         """Count and log a ring that has turned out to be damaged, once."""

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shmtel.policy.rules import PolicyError, judge
 from shmtel.wire.codec import decode_hub_frame
 from shmtel.wire.collector_events import (
     Acked,
@@ -32,7 +33,6 @@ from shmtel_collector.batch import CEILING_BYTES, BatchBuilder
 from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.policy import check_policy
 from shmtel_collector.ring import Ring
 
 _FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
@@ -214,8 +214,8 @@ class Session:
 
     def _on_policy(self, event: PolicyReceived) -> None:
         try:
-            check_policy(event.policy)
-        except ValueError as error:
+            judge(event.policy.rules)
+        except PolicyError as error:
             version = event.policy.version
             self._log.warning("policy", "policy %d is refused: %s", version, error)
             return

@@ -13,8 +13,8 @@ from shmtel.cli import common
 from shmtel.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from shmtel.wire.control import RuleSet
-    from shmtel.wire.frames import Action, Rule
+    from shmtel.policy.model import Action, Rule
+    from shmtel.wire.control import ChangeReport
 
 _TIMEOUT_S = 5.0
 
@@ -45,7 +45,7 @@ def _verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
 @click.argument("state", type=click.Choice(("on", "off")))
 def set_toggle(state: str, worker: str, hub: str) -> None:
     """Switch the telemetry of workers on or off."""
-    from shmtel.wire.frames import Toggle
+    from shmtel.policy.model import Toggle
 
     _set_rule(hub, worker, Toggle(state == "on"))
 
@@ -55,7 +55,7 @@ def set_toggle(state: str, worker: str, hub: str) -> None:
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 def set_sampling(rate: float, patterns: tuple[str, ...], worker: str, hub: str) -> None:
     """Keep a share of the events whose names match; of all without a pattern."""
-    from shmtel.wire.frames import Sampling
+    from shmtel.policy.model import Sampling
 
     _set_rule(hub, worker, Sampling(rate, patterns))
 
@@ -68,7 +68,7 @@ def set_filter(
     allow: tuple[str, ...], deny: tuple[str, ...], clear: bool, worker: str, hub: str
 ) -> None:
     """Let events through, or leave them out, by their names."""
-    from shmtel.wire.frames import Filter
+    from shmtel.policy.model import Filter
 
     if clear == bool(allow or deny):
         raise click.UsageError("Say --allow or --deny, or --clear alone.")
@@ -76,27 +76,26 @@ def set_filter(
 
 
 def _set_rule(hub: str, worker: str, action: "Action") -> None:
-    from shmtel.wire.frames import Rule
+    from shmtel.policy.model import Rule, Selector
 
-    result = _call_hub(hub, Rule(worker, action))
-    click.echo(f"version={result.policy_version} collectors={result.collectors}")
-    if result.collectors == 0:
-        common.talk("no collector is connected; the rule waits for the first one")
+    result = _call_hub(hub, Rule(Selector(worker), action))
+    click.echo(f"version={result.version}")
 
 
-def _call_hub(hub: str, rule: "Rule") -> "RuleSet":
+def _call_hub(hub: str, rule: "Rule") -> "ChangeReport":
     import grpc
 
-    from shmtel.wire import control
+    from shmtel.wire import control, control_codec
 
     with grpc.insecure_channel(hub) as channel:
-        set_rule = channel.unary_unary(
-            control.method_path(control.SET_RULE),
-            request_serializer=control.encode_set_rule_request,
-            response_deserializer=control.decode_set_rule_response,
+        change = channel.unary_unary(
+            control.method_path(control.CHANGE_POLICY),
+            request_serializer=control_codec.encode_change_request,
+            response_deserializer=control_codec.decode_change_report,
         )
+        request = control.ChangeRequest(control.SetRule(rule))
         try:
-            result: RuleSet = set_rule(rule, timeout=_TIMEOUT_S)
+            result: ChangeReport = change(request, timeout=_TIMEOUT_S)
         except grpc.RpcError as error:
             raise _translate(error, hub) from error
     return result

@@ -8,14 +8,18 @@ from collections.abc import Callable
 
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.table import RingEntry, RingTable
+from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
+    CHANGE_POLICY,
     LIST_WORKERS,
-    SET_RULE,
-    RuleSet,
+    ChangeReport,
+    SetRule,
     WorkerStatus,
-    decode_set_rule_request,
+)
+from shmtel.wire.control_codec import (
+    decode_change_request,
+    encode_change_report,
     encode_list_workers_response,
-    encode_set_rule_response,
 )
 
 
@@ -28,12 +32,15 @@ class Control:
 
     def methods(self) -> dict[str, Callable[[bytes], bytes]]:
         """Return the calls by their name in the service."""
-        return {SET_RULE: self.set_rule, LIST_WORKERS: self.list_workers}
+        return {CHANGE_POLICY: self.change, LIST_WORKERS: self.list_workers}
 
-    def set_rule(self, request: bytes) -> bytes:
-        """Add a rule to the policy."""
-        policy, collectors = self._fleet.set_rule(decode_set_rule_request(request))
-        return encode_set_rule_response(RuleSet(policy.version, collectors))
+    def change(self, request: bytes) -> bytes:
+        """Change the policy."""
+        change = decode_change_request(request).change
+        if not isinstance(change, SetRule):
+            raise PolicyError(0, "only single rules can be set")
+        policy, _told = self._fleet.set_rule(change.rule)
+        return encode_change_report(ChangeReport(policy.origin, policy.version))
 
     def list_workers(self, _request: bytes) -> bytes:
         """List the rings that the hub knows."""

@@ -16,11 +16,13 @@ Rules:
 """
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from shmtel.hub.policy import with_rule
-from shmtel.wire.frames import ErrorCode, Hello, Policy, Rule
+from shmtel.policy.model import Policy, Rule
+from shmtel.policy.rules import with_rule
+from shmtel.wire.frames import ErrorCode, Hello
 
 
 class LiveStream(Protocol):
@@ -101,7 +103,7 @@ class Fleet:
             ConfigurationError: the rule is wrong.
         """
         with self._lock:
-            self._policy = with_rule(self._policy, rule)
+            self._policy = with_rule(self._policy, rule, time.time_ns())
             live = [members[-1].stream for members in self._members.values()]
             for stream in live:
                 stream.push_policy(self._policy)

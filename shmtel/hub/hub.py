@@ -25,16 +25,9 @@ from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.server import Server
 from shmtel.hub.stream import Services, Stream
 from shmtel.hub.table import RingTable
+from shmtel.policy.model import Filter, Policy, Rule, Sampling, Selector, Toggle
 from shmtel.wire.control import WorkerStatus
-from shmtel.wire.frames import (
-    AckLevel,
-    Filter,
-    Policy,
-    Rule,
-    Sampling,
-    Toggle,
-    Welcome,
-)
+from shmtel.wire.frames import AckLevel, Welcome
 from shmtel.wire.protocol import PROTOCOL_MAX
 
 DEFAULT_LISTEN = "127.0.0.1:4737"
@@ -223,7 +216,7 @@ class Hub:
         return self._set(worker, Filter(tuple(allow or ()), tuple(deny or ())))
 
     def _set(self, worker: str, action: Toggle | Sampling | Filter) -> int:
-        policy, _told = self._fleet.set_rule(Rule(worker, action))
+        policy, _told = self._fleet.set_rule(Rule(Selector(worker), action))
         return policy.version
 
     # -- insight -------------------------------------------------------------

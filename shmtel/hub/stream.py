@@ -28,6 +28,7 @@ from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
 from shmtel.hub.fleet import Fleet, LiveStream
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.table import RingEntry, RingTable
+from shmtel.policy.model import Policy
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -38,7 +39,6 @@ from shmtel.wire.frames import (
     Hello,
     HubFrame,
     NamesAdded,
-    Policy,
     RingOpened,
     Segment,
     Welcome,

@@ -12,17 +12,19 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, EncodeError, Message
 
+from shmtel.policy import model
 from shmtel.wire import frames
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel.wire.pb.shmtel.v1 import uplink_pb2 as pb
-from shmtel.wire.rules import put_policy, take_policy
+from shmtel.wire.rules import put_policy, put_status, take_policy, take_status
 
 _Frame = TypeVar("_Frame")
+_Message = TypeVar("_Message", bound=Message)
 # Messages that hold nothing but single values: the fields of a frame are the
 # fields of its message.
 _PLAIN: dict[type, tuple[str, ...]] = {
@@ -35,10 +37,25 @@ _PLAIN: dict[type, tuple[str, ...]] = {
         frames.Bye,
         frames.Welcome,
         frames.Ack,
-        frames.Toggle,
         frames.Error,
     )
 }
+
+
+def encode_policy(policy: model.Policy) -> bytes:
+    """Encode a policy, to keep it."""
+    message = pb.Policy()
+    put_policy(message, policy)
+    return message.SerializeToString()
+
+
+def decode_policy(data: bytes) -> model.Policy:
+    """Decode a policy that was kept.
+
+    Raises:
+        RemoteProtocolError: the bytes are not one.
+    """
+    return take_policy(parsed(pb.Policy(), data))
 
 
 def encode_collector_frame(frame: frames.CollectorFrame) -> bytes:
@@ -90,11 +107,21 @@ def _encode(message: Message, frame: object) -> bytes:
         raise LocalProtocolError(f"{name} cannot be encoded: {error}") from error
 
 
-def _decode(message: Any, data: bytes) -> Any:
+def parsed(message: _Message, data: bytes) -> _Message:
+    """Fill a message from bytes.
+
+    Raises:
+        RemoteProtocolError: the bytes are not one.
+    """
     try:
         message.ParseFromString(data)
     except DecodeError as error:
-        raise RemoteProtocolError(f"bytes that are not a frame: {error}") from error
+        raise RemoteProtocolError(f"bytes that are no message: {error}") from error
+    return message
+
+
+def _decode(message: Any, data: bytes) -> Any:
+    parsed(message, data)
     name = message.WhichOneof("kind")
     return None if name is None else _TAKE[name](getattr(message, name))
 
@@ -105,7 +132,9 @@ def _decode(message: Any, data: bytes) -> Any:
 def put_plain(message: Any, frame: object) -> None:
     """Write a frame of single values into its message."""
     for name in _PLAIN[type(frame)]:
-        setattr(message, name, getattr(frame, name))
+        value = getattr(frame, name)
+        if value is not None:
+            setattr(message, name, value)
 
 
 def put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
@@ -174,7 +203,8 @@ _PUT: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
     frames.Welcome: ("welcome", put_plain),
     frames.ResumePoint: ("resume_point", _put_resume_point),
     frames.Ack: ("ack", put_plain),
-    frames.Policy: ("policy", put_policy),
+    model.Policy: ("policy", put_policy),
+    model.PolicyStatus: ("policy_status", put_status),
     frames.Error: ("error", put_plain),
 }
 
@@ -186,6 +216,14 @@ def take_plain(kind: type[_Frame], message: Any) -> _Frame:
     """Read a frame of single values from its message."""
     make: Callable[..., _Frame] = kind
     return make(*[getattr(message, name) for name in _PLAIN[kind]])
+
+
+def take_worker(message: pb.Worker) -> frames.Worker:
+    """Read a worker, whose index may be unknown."""
+    worker = take_plain(frames.Worker, message)
+    if message.HasField("worker_index"):
+        return worker
+    return replace(worker, worker_index=None)
 
 
 def _taker(kind: type[_Frame]) -> Callable[[Any], _Frame]:
@@ -217,7 +255,7 @@ def _take_ring_opened(message: pb.RingOpened) -> frames.RingOpened:
     return frames.RingOpened(
         ring=message.ring,
         ring_id=_take_id(message.ring_id, frames.RING_ID_BYTES, "ring_id"),
-        worker=take_plain(frames.Worker, message.worker),
+        worker=take_worker(message.worker),
         settled_seq=message.settled_seq,
         totals=take_totals(message.totals),
     )
@@ -279,5 +317,6 @@ _TAKE: dict[str, Callable[[Any], object]] = {
     "resume_point": _take_resume_point,
     "ack": _taker(frames.Ack),
     "policy": take_policy,
+    "policy_status": take_status,
     "error": _taker(frames.Error),
 }

@@ -7,7 +7,8 @@ Rules:
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shmtel.wire.frames import Batch, Error, Policy, Welcome
+from shmtel.policy.model import Policy
+from shmtel.wire.frames import Batch, Error, Welcome
 
 
 @dataclass(frozen=True, slots=True)

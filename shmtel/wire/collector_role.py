@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
     Acked,
     Ended,
@@ -42,7 +43,6 @@ from shmtel.wire.frames import (
     Hello,
     HubFrame,
     NamesAdded,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,
@@ -168,6 +168,11 @@ class CollectorProtocol:
             self._ring(segment.ring).next_before = segment.seq_last
         self._unacked.append(batch)
         return batch.batch_seq
+
+    def answer_policy(self, status: PolicyStatus) -> None:
+        """Tell the hub what became of a policy."""
+        self._require_open()
+        self._control.append(status)
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""

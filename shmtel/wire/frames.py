@@ -5,6 +5,8 @@ fields mean stands there. Repeated fields are tuples, totals map an outcome's
 number to events. Numbers of enumerations stay integers, because a newer peer
 may know more of them.
 
+Policies, which cross the stream too, are in shmtel.policy.model.
+
 Rules:
 - data only: what may be sent when is the business of the two roles;
 - nothing here knows how a message is put into bytes; that is `codec`.
@@ -13,6 +15,8 @@ Rules:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from shmtel.policy.model import Policy, PolicyStatus
 
 RING_ID_BYTES = 16
 INSTANCE_ID_BYTES = 16
@@ -43,6 +47,7 @@ class Outcome(IntEnum):
     DELIVERED = 0
     SAMPLED_OUT_BY_COLLECTOR = 1
     FILTERED_BY_COLLECTOR = 2
+    DISABLED_BY_COLLECTOR = 3
     REJECTED_MALFORMED = 8
     REJECTED_UNKNOWN_NAME = 9
     REJECTED_BAD_THRESHOLD = 10
@@ -78,6 +83,9 @@ class Hello:
     epoch: int
     policy_version: int = 0
     namespace: str = ""
+    policy_origin: str = ""
+    rejected_origin: str = ""
+    rejected_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ class Worker:
     created_ns: int = 0
     argv0: str = ""
     python: str = ""
+    worker_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,51 +214,6 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Toggle:
-    """Telemetry of a worker on or off."""
-
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """The share of events to keep."""
-
-    rate: float
-    patterns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Globs over event names that are let through, or not."""
-
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-
-
-Action = Toggle | Sampling | Filter
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An action on the workers whose id matches a glob.
-
-    `action` is None when the peer sent one that this version does not know.
-    """
-
-    worker: str
-    action: Action | None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The whole desired state; it replaces whatever was in force."""
-
-    version: int
-    rules: tuple[Rule, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Error:
     """Why the hub ends the stream."""
 
@@ -257,5 +221,7 @@ class Error:
     message: str
 
 
-CollectorFrame = Hello | RingOpened | NamesAdded | Batch | Heartbeat | Bye
+CollectorFrame = (
+    Hello | RingOpened | NamesAdded | Batch | Heartbeat | Bye | PolicyStatus
+)
 HubFrame = Welcome | ResumePoint | Ack | Policy | Heartbeat | Error

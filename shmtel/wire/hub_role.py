@@ -25,6 +25,7 @@ from collections import deque
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
+from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Ack,
@@ -36,7 +37,6 @@ from shmtel.wire.frames import (
     Hello,
     HubFrame,
     NamesAdded,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,
@@ -83,7 +83,7 @@ class HubProtocol:
 
     - Hello: answer with `accept` or `end`;
     - RingOpened: answer with `resume`;
-    - NamesAdded, Bye: note it;
+    - NamesAdded, PolicyStatus, Bye: note it;
     - Batch, without what was discarded: do the work, then `commit` it.
     """
 
@@ -105,7 +105,7 @@ class HubProtocol:
 
     def receive(
         self, frame: CollectorFrame | None, now_ns: int
-    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | None:
+    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | PolicyStatus | None:
         """Judge a frame; None means that there is nothing to do.
 
         Raises:
@@ -122,7 +122,7 @@ class HubProtocol:
                 return self._on_names_added(frame)
             case Batch():
                 return self._on_batch(frame, now_ns)
-            case Bye():
+            case Bye() | PolicyStatus():
                 return frame
         return None
 

@@ -7,9 +7,9 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub import Hub
-from shmtel.wire import control
+from shmtel.policy.model import Filter, Policy, Rule, Sampling, Selector, Toggle
+from shmtel.wire import control, control_codec
 from shmtel.wire.collector_events import PolicyReceived
-from shmtel.wire.frames import Filter, Policy, Rule, Sampling, Toggle
 from support.hubs import running_hub
 from support.uplink import (
     WORKER,
@@ -36,9 +36,9 @@ def wait_version(collector: ScriptedCollector, version: int) -> Policy:
 def test_a_policy_goes_to_live_and_later_streams() -> None:
     """Each stream has the whole desired state, from its beginning on."""
     expected = (
-        Rule("w-*", Toggle(False)),
-        Rule("*", Sampling(0.25, ("a.*",))),
-        Rule("w-1", Filter(("a.*",), ("a.b",))),
+        Rule(Selector("w-*"), Toggle(False)),
+        Rule(Selector("*"), Sampling(0.25, ("a.*",))),
+        Rule(Selector("w-1"), Filter(("a.*",), ("a.b",))),
     )
     with running_hub() as hub, connected(hub.address) as live:
         wait_version(live, 0)
@@ -56,6 +56,12 @@ def test_a_wrong_rule_is_refused() -> None:
         with pytest.raises(ConfigurationError, match="between 0 and 1"):
             hub.update_sampling("*", 2.0)
         assert hub.policy == Policy(0)
+
+
+def change_request(rule: Rule) -> bytes:
+    """Return the request that sets a rule."""
+    request = control.ChangeRequest(control.SetRule(rule))
+    return control_codec.encode_change_request(request)
 
 
 def caller(hub: Hub, channel: grpc.Channel) -> Callable[[str, bytes], bytes]:
@@ -78,14 +84,14 @@ def test_the_control_service_sets_rules_and_lists_workers() -> None:
         grpc.insecure_channel(hub.address) as channel,
     ):
         call = caller(hub, channel)
-        rule = Rule("w-1", Sampling(0.5))
-        answer = call(control.SET_RULE, control.encode_set_rule_request(rule))
-        assert control.decode_set_rule_response(answer) == control.RuleSet(1, 1)
+        rule = Rule(Selector("w-1"), Sampling(0.5))
+        answer = call(control.CHANGE_POLICY, change_request(rule))
+        assert control_codec.decode_change_report(answer).version == 1
         assert wait_version(collector, 1) == Policy(1, (rule,))
         collector.open(b"r" * 16)
         collector.wait_acked(collector.send(make_segment(0, 2)))
-        answer = call(control.LIST_WORKERS, control.encode_list_workers_request())
-        assert control.decode_list_workers_response(answer) == [
+        answer = call(control.LIST_WORKERS, control_codec.encode_list_workers_request())
+        assert control_codec.decode_list_workers_response(answer) == [
             control.WorkerStatus(
                 "node-of-host-1", WORKER, b"r" * 16, 2, {0: 2}, is_closed=False
             )
@@ -94,13 +100,13 @@ def test_the_control_service_sets_rules_and_lists_workers() -> None:
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [b"\xff", b"", control.encode_set_rule_request(Rule("*", Sampling(7.0)))],
+    [b"\xff", b"", change_request(Rule(Selector("*"), Sampling(7.0)))],
 )
 def test_the_control_service_refuses_what_is_wrong(request_bytes: bytes) -> None:
     """A wrong request gets a status and a text, and changes nothing."""
     with running_hub() as hub, grpc.insecure_channel(hub.address) as channel:
         with pytest.raises(grpc.RpcError) as refused:
-            caller(hub, channel)(control.SET_RULE, request_bytes)
+            caller(hub, channel)(control.CHANGE_POLICY, request_bytes)
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert refused.value.details()
         assert hub.policy == Policy(0)

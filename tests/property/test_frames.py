@@ -4,26 +4,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmtel.hub.records import Record, decode_segment
-from shmtel.wire import codec, control
+from shmtel.policy.model import Filter, Policy, Rule, Sampling, Toggle
+from shmtel.wire import codec, control_codec
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import (
     Ack,
     Batch,
     Bye,
     Error,
-    Filter,
     Heartbeat,
     Hello,
     NamesAdded,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,
-    Rule,
-    Sampling,
     Segment,
     SegmentCount,
-    Toggle,
     Welcome,
     Worker,
     WorkerCounters,
@@ -113,9 +109,13 @@ def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
 DECODERS = [
     codec.decode_collector_frame,
     codec.decode_hub_frame,
-    control.decode_set_rule_request,
-    control.decode_set_rule_response,
-    control.decode_list_workers_response,
+    codec.decode_policy,
+    control_codec.decode_change_request,
+    control_codec.decode_change_report,
+    control_codec.decode_policy_report,
+    control_codec.decode_explain_request,
+    control_codec.decode_explanations,
+    control_codec.decode_list_workers_response,
 ]
 
 

@@ -1,5 +1,18 @@
 """Frames of both sides, one of each kind, for tests of the wire."""
 
+from shmtel.policy.model import (
+    Filter,
+    Layer,
+    Policy,
+    PolicyStatus,
+    Rejection,
+    Rule,
+    Sampling,
+    Selector,
+    Toggle,
+    Traits,
+    WorkerResult,
+)
 from shmtel.wire.frames import (
     Ack,
     Batch,
@@ -7,28 +20,23 @@ from shmtel.wire.frames import (
     CollectorFrame,
     Error,
     ErrorCode,
-    Filter,
     Heartbeat,
     Hello,
     HubFrame,
     NamesAdded,
     Outcome,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,
-    Rule,
-    Sampling,
     Segment,
     SegmentCount,
-    Toggle,
     Welcome,
     Worker,
     WorkerCounters,
 )
 
-HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7, 3, "ns")
-WORKER = Worker("w-1", "pool", "svc", 42, 5, "python", "3.11")
+HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7, 3, "ns", "o", "o", 2)
+WORKER = Worker("w-1", "pool", "svc", 42, 5, "python", "3.11", 0)
 OPENED = RingOpened(1, b"r" * 16, WORKER)
 TERMS = Welcome(1, "hub", 1_000, 400, 1_000)
 NO_COUNTS = (SegmentCount(4, Outcome.REJECTED_MALFORMED, 1),)
@@ -36,7 +44,7 @@ NO_COUNTS = (SegmentCount(4, Outcome.REJECTED_MALFORMED, 1),)
 COLLECTOR_FRAMES: list[CollectorFrame] = [
     HELLO,
     OPENED,
-    RingOpened(2, b"s" * 16, WORKER, 5, {Outcome.DELIVERED: 4, 17: 1}),
+    RingOpened(2, b"s" * 16, Worker("w-2"), 5, {Outcome.DELIVERED: 4, 17: 1}),
     NamesAdded(1, 3, ("a.b", "c")),
     Batch(1),
     Batch(
@@ -46,6 +54,21 @@ COLLECTOR_FRAMES: list[CollectorFrame] = [
     ),
     Heartbeat(0),
     Heartbeat(2**63, 12),
+    PolicyStatus(),
+    PolicyStatus(
+        "o",
+        4,
+        Rejection(1, "why"),
+        "o",
+        3,
+        (WorkerResult(b"r" * 16, Traits("w-1", "p", "s"), "damaged"),),
+        1,
+        9,
+        (
+            Layer("local", (Rule(Selector(), Toggle(True), 5),)),
+            Layer("guard", (), True),
+        ),
+    ),
     Bye("done"),
 ]
 
@@ -57,12 +80,15 @@ HUB_FRAMES: list[HubFrame] = [
     Policy(
         4,
         (
-            Rule("*", Toggle(False)),
-            Rule("w-?", Sampling(0.0)),
-            Rule("w-1", Sampling(0.25, ("a.*", "b"))),
-            Rule("w-2", Filter()),
-            Rule("w-3", Filter(("a",), ("b", "c"))),
+            Rule(Selector("*"), Toggle(False)),
+            Rule(Selector("w-?"), Sampling(0.0)),
+            Rule(Selector("w-1"), Sampling(0.25, ("a.*", "b"))),
+            Rule(Selector("w-2"), Filter()),
+            Rule(Selector("w-3"), Filter(("a",), ("b", "c"))),
+            Rule(Selector("w", "p", "s", "n"), Filter(), 2**62),
         ),
+        "o",
+        17,
     ),
     Heartbeat(1),
     Error(ErrorCode.STALE_EPOCH, "why"),

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgpack
 
+from shmtel.policy.model import Policy
 from shmtel.wire.codec import (
     decode_collector_frame,
     encode_collector_frame,
     encode_hub_frame,
 )
-from shmtel.wire.frames import Batch, Hello, NamesAdded, Policy, RingOpened, Welcome
+from shmtel.wire.frames import Batch, Hello, NamesAdded, RingOpened, Welcome
 from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path

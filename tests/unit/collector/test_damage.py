@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from shmtel import _ring, segments
-from shmtel.wire.frames import Outcome, Policy, Rule, Toggle
+from shmtel.policy.model import Policy, Rule, Selector, Toggle
+from shmtel.wire.frames import Outcome
 from shmtel_collector.settlement import to_list
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
 from support.ring_builder import RingBuilder
@@ -176,7 +177,7 @@ def test_truncated_ring_hurts_nobody_else(
     _fill(good)
     line.connect()
     os.ftruncate(ring.fd, 0)
-    line.hub.push(Policy(1, (Rule("*", Toggle(False)),)))
+    line.hub.push(Policy(1, (Rule(Selector("*"), Toggle(False)),)))
     line.exchange()
     _fill(good)
     line.step(SECOND_NS)
@@ -280,7 +281,7 @@ def test_worker_that_cannot_be_found_is_retired_first(
     _fill(ring)
     line.connect()
     assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
-    line.hub.push(Policy(1, (Rule("*", Toggle(True)),)))
+    line.hub.push(Policy(1, (Rule(Selector("*"), Toggle(True)),)))
     line.exchange()
     assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
     _fill(ring, 2)
@@ -303,6 +304,6 @@ def test_retired_ring_stays_retired_for_the_next_collector(
     assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
     line.crash()
     line.connect()
-    line.hub.push(Policy(1, (Rule("*", Toggle(True)),)))
+    line.hub.push(Policy(1, (Rule(Selector("*"), Toggle(True)),)))
     line.exchange()
     assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED

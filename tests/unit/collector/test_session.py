@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from shmtel import _ring, segments
+from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
 from shmtel.wire.errors import RemoteProtocolError
-from shmtel.wire.frames import ErrorCode, Outcome, Policy, Rule, Sampling, Toggle
+from shmtel.wire.frames import ErrorCode, Outcome
 from shmtel_collector.batch import CEILING_BYTES
 from shmtel_collector.settlement import to_list
 from support.emitter import Emitter
@@ -268,7 +269,10 @@ def test_policy_acts_at_once_and_on_new_names(
     """Words are in the ring when the policy is received, and for later names."""
     line.connect()
     (ring,) = line.fleet.rings.values()
-    rules = (Rule("w*", Sampling(0.0, ("noisy.*",))), Rule("*", Toggle(True)))
+    rules = (
+        Rule(Selector("w*"), Sampling(0.0, ("noisy.*",))),
+        Rule(Selector("*"), Toggle(True)),
+    )
     line.hub.push(Policy(1, rules))
     line.exchange()
     worker.emit(5, "noisy.one")
@@ -277,7 +281,7 @@ def test_policy_acts_at_once_and_on_new_names(
     events = _ring.observe(ring.source.fileno())["events"]
     assert events[1]["name"] == "noisy.one"
     assert (events[1]["committed"], events[1]["sampled_out"]) == (5, 5)
-    line.hub.push(Policy(2, (Rule("*", Toggle(False)),)))
+    line.hub.push(Policy(2, (Rule(Selector("*"), Toggle(False)),)))
     line.exchange()
     control = _ring.observe(ring.source.fileno())["control"]
     assert control["enabled"] == _ring.RING_OFF
@@ -288,10 +292,10 @@ def test_refused_policy_leaves_the_last_one_in_force(
 ) -> None:
     """A policy that cannot be obeyed changes nothing, and is logged."""
     line.connect()
-    good = Policy(1, (Rule("*", Sampling(0.5)),))
+    good = Policy(1, (Rule(Selector("*"), Sampling(0.5)),))
     line.hub.push(good)
     line.exchange()
-    line.hub.push(Policy(2, (Rule("*", Sampling(7.0)),)))
+    line.hub.push(Policy(2, (Rule(Selector("*"), Sampling(7.0)),)))
     line.exchange()
     assert line.fleet.policy == good
     assert len(line.log.lines) == 1

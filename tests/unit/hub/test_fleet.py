@@ -7,7 +7,8 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub.fleet import Fleet
-from shmtel.wire.frames import ErrorCode, Policy, Rule, Sampling, Toggle
+from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
+from shmtel.wire.frames import ErrorCode
 from support.frames import HELLO
 
 
@@ -86,7 +87,7 @@ def test_a_policy_goes_to_all_that_are_live() -> None:
     fleet, old, new, late = Fleet(), Recorder(), Recorder(), Recorder()
     fleet.admit(HELLO, old)
     fleet.admit(replace(HELLO, epoch=8), new)
-    rule = Rule("*", Toggle(False))
+    rule = Rule(Selector("*"), Toggle(False))
     assert fleet.set_rule(rule) == (Policy(1, (rule,)), 1)
     assert new.told == [Policy(0), Policy(1, (rule,))]
     assert Policy(1, (rule,)) not in old.told
@@ -99,7 +100,7 @@ def test_a_wrong_rule_changes_nothing() -> None:
     fleet, stream = Fleet(), Recorder()
     fleet.admit(HELLO, stream)
     with pytest.raises(ConfigurationError):
-        fleet.set_rule(Rule("*", Sampling(7.0)))
+        fleet.set_rule(Rule(Selector("*"), Sampling(7.0)))
     assert stream.told == [Policy(0)]
     assert fleet.policy == Policy(0)
 

@@ -11,6 +11,7 @@ from shmtel.hub.dispatch import Dispatcher
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.stream import Services, Stream
 from shmtel.hub.table import RingTable
+from shmtel.policy.model import Policy
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.frames import (
     Ack,
@@ -21,7 +22,6 @@ from shmtel.wire.frames import (
     ErrorCode,
     HubFrame,
     NamesAdded,
-    Policy,
     ResumePoint,
 )
 from support.frames import HELLO, OPENED, TERMS

@@ -2,16 +2,10 @@
 
 import pytest
 
+from shmtel.policy.model import Policy, Rule, Selector
 from shmtel.wire import codec
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
-from shmtel.wire.frames import (
-    CollectorFrame,
-    Hello,
-    HubFrame,
-    Policy,
-    RingOpened,
-    Rule,
-)
+from shmtel.wire.frames import CollectorFrame, Hello, HubFrame, RingOpened
 from support.frames import COLLECTOR_FRAMES, HUB_FRAMES, WORKER
 
 
@@ -46,7 +40,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_an_action_not_known_here_is_none() -> None:
     """A rule keeps its worker when its action is of a newer version."""
-    rule = Rule("w", None)
+    rule = Rule(Selector("w"), None)
     data = codec.encode_hub_frame(Policy(1, (rule,)))
     assert codec.decode_hub_frame(data) == Policy(1, (rule,))
 

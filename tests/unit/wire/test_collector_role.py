@@ -2,6 +2,7 @@
 
 import pytest
 
+from shmtel.policy.model import Policy
 from shmtel.wire.collector_events import (
     Acked,
     Ended,
@@ -20,7 +21,6 @@ from shmtel.wire.frames import (
     Heartbeat,
     HubFrame,
     NamesAdded,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,

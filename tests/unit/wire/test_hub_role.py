@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from shmtel.policy.model import Policy
 from shmtel.wire import hub_role
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -14,7 +15,6 @@ from shmtel.wire.frames import (
     Error,
     Heartbeat,
     NamesAdded,
-    Policy,
     ResumePoint,
     RingClosed,
     RingOpened,

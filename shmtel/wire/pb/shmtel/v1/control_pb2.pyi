@@ -6,19 +6,111 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class SetRuleRequest(_message.Message):
-    __slots__ = ("rule",)
-    RULE_FIELD_NUMBER: _ClassVar[int]
-    rule: _uplink_pb2.Rule
-    def __init__(self, rule: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ...) -> None: ...
+class ChangePolicyRequest(_message.Message):
+    __slots__ = ("set", "remove", "replace", "wait_ms", "lifetime_ms", "overlay")
+    SET_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_MS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    set: _uplink_pb2.Rule
+    remove: _uplink_pb2.Rule
+    replace: RuleList
+    wait_ms: int
+    lifetime_ms: int
+    overlay: str
+    def __init__(self, set: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., remove: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., replace: _Optional[_Union[RuleList, _Mapping]] = ..., wait_ms: _Optional[int] = ..., lifetime_ms: _Optional[int] = ..., overlay: _Optional[str] = ...) -> None: ...
 
-class SetRuleResponse(_message.Message):
-    __slots__ = ("policy_version", "collectors")
-    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
-    COLLECTORS_FIELD_NUMBER: _ClassVar[int]
-    policy_version: int
-    collectors: int
-    def __init__(self, policy_version: _Optional[int] = ..., collectors: _Optional[int] = ...) -> None: ...
+class RuleList(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[_uplink_pb2.Rule]
+    def __init__(self, rules: _Optional[_Iterable[_Union[_uplink_pb2.Rule, _Mapping]]] = ...) -> None: ...
+
+class ChangePolicyResponse(_message.Message):
+    __slots__ = ("origin", "version", "hosts", "duration_ns")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_NS_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    version: int
+    hosts: _containers.RepeatedCompositeFieldContainer[HostReport]
+    duration_ns: int
+    def __init__(self, origin: _Optional[str] = ..., version: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostReport, _Mapping]]] = ..., duration_ns: _Optional[int] = ...) -> None: ...
+
+class HostReport(_message.Message):
+    __slots__ = ("node", "host_id", "status")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    host_id: str
+    status: _uplink_pb2.PolicyStatus
+    def __init__(self, node: _Optional[str] = ..., host_id: _Optional[str] = ..., status: _Optional[_Union[_uplink_pb2.PolicyStatus, _Mapping]] = ...) -> None: ...
+
+class GetPolicyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetPolicyResponse(_message.Message):
+    __slots__ = ("origin", "version", "layers", "hosts")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    version: int
+    layers: _containers.RepeatedCompositeFieldContainer[_uplink_pb2.Layer]
+    hosts: _containers.RepeatedCompositeFieldContainer[HostReport]
+    def __init__(self, origin: _Optional[str] = ..., version: _Optional[int] = ..., layers: _Optional[_Iterable[_Union[_uplink_pb2.Layer, _Mapping]]] = ..., hosts: _Optional[_Iterable[_Union[HostReport, _Mapping]]] = ...) -> None: ...
+
+class ExplainPolicyRequest(_message.Message):
+    __slots__ = ("worker",)
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    def __init__(self, worker: _Optional[str] = ...) -> None: ...
+
+class ExplainPolicyResponse(_message.Message):
+    __slots__ = ("workers",)
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerExplanation]
+    def __init__(self, workers: _Optional[_Iterable[_Union[WorkerExplanation, _Mapping]]] = ...) -> None: ...
+
+class WorkerExplanation(_message.Message):
+    __slots__ = ("node", "worker", "ring_id", "enabled", "other", "events")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    RING_ID_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    worker: _uplink_pb2.Worker
+    ring_id: bytes
+    enabled: Verdict
+    other: Verdict
+    events: _containers.RepeatedCompositeFieldContainer[EventVerdict]
+    def __init__(self, node: _Optional[str] = ..., worker: _Optional[_Union[_uplink_pb2.Worker, _Mapping]] = ..., ring_id: _Optional[bytes] = ..., enabled: _Optional[_Union[Verdict, _Mapping]] = ..., other: _Optional[_Union[Verdict, _Mapping]] = ..., events: _Optional[_Iterable[_Union[EventVerdict, _Mapping]]] = ...) -> None: ...
+
+class EventVerdict(_message.Message):
+    __slots__ = ("event", "verdict")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    verdict: Verdict
+    def __init__(self, event: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("word", "layer", "rule")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    word: int
+    layer: str
+    rule: _uplink_pb2.Rule
+    def __init__(self, word: _Optional[int] = ..., layer: _Optional[str] = ..., rule: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ()

@@ -18,6 +18,7 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_DELIVERED: _ClassVar[Outcome]
     OUTCOME_SAMPLED_OUT_BY_COLLECTOR: _ClassVar[Outcome]
     OUTCOME_FILTERED_BY_COLLECTOR: _ClassVar[Outcome]
+    OUTCOME_DISABLED_BY_COLLECTOR: _ClassVar[Outcome]
     OUTCOME_REJECTED_MALFORMED: _ClassVar[Outcome]
     OUTCOME_REJECTED_UNKNOWN_NAME: _ClassVar[Outcome]
     OUTCOME_REJECTED_BAD_THRESHOLD: _ClassVar[Outcome]
@@ -32,6 +33,7 @@ ACK_LEVEL_COMMITTED: AckLevel
 OUTCOME_DELIVERED: Outcome
 OUTCOME_SAMPLED_OUT_BY_COLLECTOR: Outcome
 OUTCOME_FILTERED_BY_COLLECTOR: Outcome
+OUTCOME_DISABLED_BY_COLLECTOR: Outcome
 OUTCOME_REJECTED_MALFORMED: Outcome
 OUTCOME_REJECTED_UNKNOWN_NAME: Outcome
 OUTCOME_REJECTED_BAD_THRESHOLD: Outcome
@@ -41,20 +43,22 @@ OUTCOME_LOST_OVERWRITTEN: Outcome
 OUTCOME_LOST_EVICTED: Outcome
 
 class CollectorFrame(_message.Message):
-    __slots__ = ("hello", "ring_opened", "names_added", "batch", "heartbeat", "bye")
+    __slots__ = ("hello", "ring_opened", "names_added", "batch", "heartbeat", "bye", "policy_status")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RING_OPENED_FIELD_NUMBER: _ClassVar[int]
     NAMES_ADDED_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     BYE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_STATUS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ring_opened: RingOpened
     names_added: NamesAdded
     batch: Batch
     heartbeat: Heartbeat
     bye: Bye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ring_opened: _Optional[_Union[RingOpened, _Mapping]] = ..., names_added: _Optional[_Union[NamesAdded, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ...) -> None: ...
+    policy_status: PolicyStatus
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ring_opened: _Optional[_Union[RingOpened, _Mapping]] = ..., names_added: _Optional[_Union[NamesAdded, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., policy_status: _Optional[_Union[PolicyStatus, _Mapping]] = ...) -> None: ...
 
 class HubFrame(_message.Message):
     __slots__ = ("welcome", "resume_point", "ack", "policy", "heartbeat", "error")
@@ -73,7 +77,7 @@ class HubFrame(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., resume_point: _Optional[_Union[ResumePoint, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace")
+    __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace", "policy_origin", "rejected_origin", "rejected_version")
     PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +86,9 @@ class Hello(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     protocol_min: int
     protocol_max: int
     node: str
@@ -90,7 +97,10 @@ class Hello(_message.Message):
     epoch: int
     policy_version: int
     namespace: str
-    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., node: _Optional[str] = ..., host_id: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., policy_version: _Optional[int] = ..., namespace: _Optional[str] = ...) -> None: ...
+    policy_origin: str
+    rejected_origin: str
+    rejected_version: int
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., node: _Optional[str] = ..., host_id: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., policy_version: _Optional[int] = ..., namespace: _Optional[str] = ..., policy_origin: _Optional[str] = ..., rejected_origin: _Optional[str] = ..., rejected_version: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "hub_id", "credit_bytes", "max_batch_bytes", "heartbeat_interval_ms", "ack_level")
@@ -117,7 +127,7 @@ class OutcomeTotal(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., events: _Optional[int] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("worker_id", "pool_name", "service", "pid", "created_ns", "argv0", "python")
+    __slots__ = ("worker_id", "pool_name", "service", "pid", "created_ns", "argv0", "python", "worker_index")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     POOL_NAME_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +135,7 @@ class Worker(_message.Message):
     CREATED_NS_FIELD_NUMBER: _ClassVar[int]
     ARGV0_FIELD_NUMBER: _ClassVar[int]
     PYTHON_FIELD_NUMBER: _ClassVar[int]
+    WORKER_INDEX_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     pool_name: str
     service: str
@@ -132,7 +143,8 @@ class Worker(_message.Message):
     created_ns: int
     argv0: str
     python: str
-    def __init__(self, worker_id: _Optional[str] = ..., pool_name: _Optional[str] = ..., service: _Optional[str] = ..., pid: _Optional[int] = ..., created_ns: _Optional[int] = ..., argv0: _Optional[str] = ..., python: _Optional[str] = ...) -> None: ...
+    worker_index: int
+    def __init__(self, worker_id: _Optional[str] = ..., pool_name: _Optional[str] = ..., service: _Optional[str] = ..., pid: _Optional[int] = ..., created_ns: _Optional[int] = ..., argv0: _Optional[str] = ..., python: _Optional[str] = ..., worker_index: _Optional[int] = ...) -> None: ...
 
 class RingOpened(_message.Message):
     __slots__ = ("ring", "ring_id", "worker", "settled_seq", "totals")
@@ -248,24 +260,36 @@ class Ack(_message.Message):
     def __init__(self, batch_seq: _Optional[int] = ..., level: _Optional[_Union[AckLevel, str]] = ..., credit_bytes: _Optional[int] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("version", "rules")
+    __slots__ = ("version", "rules", "origin", "sent_ns")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    SENT_NS_FIELD_NUMBER: _ClassVar[int]
     version: int
     rules: _containers.RepeatedCompositeFieldContainer[Rule]
-    def __init__(self, version: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ...) -> None: ...
+    origin: str
+    sent_ns: int
+    def __init__(self, version: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., origin: _Optional[str] = ..., sent_ns: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("worker", "toggle", "sampling", "filter")
+    __slots__ = ("worker", "toggle", "sampling", "filter", "pool", "service", "node", "expires_ns")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     TOGGLE_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
     worker: str
     toggle: Toggle
     sampling: Sampling
     filter: Filter
-    def __init__(self, worker: _Optional[str] = ..., toggle: _Optional[_Union[Toggle, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+    pool: str
+    service: str
+    node: str
+    expires_ns: int
+    def __init__(self, worker: _Optional[str] = ..., toggle: _Optional[_Union[Toggle, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., pool: _Optional[str] = ..., service: _Optional[str] = ..., node: _Optional[str] = ..., expires_ns: _Optional[int] = ...) -> None: ...
 
 class Toggle(_message.Message):
     __slots__ = ("enabled",)
@@ -288,6 +312,60 @@ class Filter(_message.Message):
     allow: _containers.RepeatedScalarFieldContainer[str]
     deny: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PolicyStatus(_message.Message):
+    __slots__ = ("origin", "version", "rejection", "in_force_origin", "in_force_version", "workers", "unlisted", "duration_ns", "local_layers")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    UNLISTED_FIELD_NUMBER: _ClassVar[int]
+    DURATION_NS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    version: int
+    rejection: PolicyRejection
+    in_force_origin: str
+    in_force_version: int
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerResult]
+    unlisted: int
+    duration_ns: int
+    local_layers: _containers.RepeatedCompositeFieldContainer[Layer]
+    def __init__(self, origin: _Optional[str] = ..., version: _Optional[int] = ..., rejection: _Optional[_Union[PolicyRejection, _Mapping]] = ..., in_force_origin: _Optional[str] = ..., in_force_version: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerResult, _Mapping]]] = ..., unlisted: _Optional[int] = ..., duration_ns: _Optional[int] = ..., local_layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ...) -> None: ...
+
+class PolicyRejection(_message.Message):
+    __slots__ = ("rule", "reason")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    rule: int
+    reason: str
+    def __init__(self, rule: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WorkerResult(_message.Message):
+    __slots__ = ("ring_id", "worker", "pool", "service", "failure")
+    RING_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ring_id: bytes
+    worker: str
+    pool: str
+    service: str
+    failure: str
+    def __init__(self, ring_id: _Optional[bytes] = ..., worker: _Optional[str] = ..., pool: _Optional[str] = ..., service: _Optional[str] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class Layer(_message.Message):
+    __slots__ = ("name", "rules", "guard")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    GUARD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    guard: bool
+    def __init__(self, name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., guard: bool = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("sent_ns", "oldest_unacked_age_ms")

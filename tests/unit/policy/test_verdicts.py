@@ -1,13 +1,21 @@
 """Every rule of precedence between rules, as a row of a table."""
 
-import math
-
 import pytest
 
 from shmtel import _ring
 from shmtel.config import threshold_of
-from shmtel.wire.frames import Action, Filter, Policy, Rule, Sampling, Toggle
-from shmtel_collector.policy import check_policy, compile_policy
+from shmtel.policy.model import (
+    FLEET,
+    Action,
+    Filter,
+    Layer,
+    Rule,
+    Sampling,
+    Selector,
+    Toggle,
+    Traits,
+)
+from shmtel.policy.verdicts import Judge, Ruling
 
 UNSET = _ring.WORD_UNSET
 DENIED = _ring.WORD_DENIED
@@ -19,8 +27,9 @@ NAMES = ("tool.call.start", "tool.call.stop", "worker.ready")
 Rules = list[tuple[str, Action | None]]
 
 
-def _policy(rules: Rules) -> Policy:
-    return Policy(1, tuple(Rule(worker, action) for worker, action in rules))
+def _ruling(rules: Rules, worker: str) -> Ruling:
+    layer = Layer(FLEET, tuple(Rule(Selector(glob), action) for glob, action in rules))
+    return Judge([layer], 0).of_worker(Traits(worker))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +113,9 @@ def test_words_follow_from_the_rules(
     rules: Rules, default: int, words: tuple[int, ...]
 ) -> None:
     """Each rule of precedence gives the words that the documentation says."""
-    compiled = compile_policy(_policy(rules), "w1", NAMES)
-    assert compiled.default == default
-    assert compiled.by_event_id == words
+    ruling = _ruling(rules, "w1")
+    assert ruling.default.word == default
+    assert tuple(ruling.of_event(name).word for name in NAMES) == words
 
 
 @pytest.mark.parametrize(
@@ -121,22 +130,10 @@ def test_words_follow_from_the_rules(
 )
 def test_last_matching_toggle_wins(rules: Rules, enabled: int) -> None:
     """A ring is on unless the last toggle for its worker says off."""
-    assert compile_policy(_policy(rules), "w1", ()).enabled == enabled
+    assert _ruling(rules, "w1").enabled.word == enabled
 
 
 def test_rate_below_the_last_threshold_is_still_a_threshold() -> None:
     """A tiny rate keeps a little, and is never read as one of the special words."""
-    words = compile_policy(_policy([("*", Sampling(1e-12))]), "w", ("a",))
-    assert words.by_event_id == (_ring.THRESHOLD_MAX,)
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan, math.inf])
-def test_impossible_rate_refuses_the_policy(rate: float) -> None:
-    """A policy with a rate that is none is refused as a whole."""
-    with pytest.raises(ValueError, match="rate"):
-        check_policy(_policy([("*", Toggle(True)), ("*", Sampling(rate))]))
-
-
-def test_good_policy_passes() -> None:
-    """A policy whose rates are shares is accepted."""
-    check_policy(_policy([("*", Sampling(0.0)), ("*", Sampling(1.0)), ("*", None)]))
+    ruling = _ruling([("*", Sampling(1e-12))], "w")
+    assert ruling.of_event("a").word == _ring.THRESHOLD_MAX
