@@ -29,14 +29,32 @@ _CURES = {
 }
 _DEFAULT_CURE = "check that it exists, is a tmpfs, and that this user may write to it"
 
+# What `use` was given; empty where the environment is asked.
+_settings: list[WorkerConfig] = []
+
+
+def use(settings: WorkerConfig) -> None:
+    """Make the rings of this process with these settings, not the environment's.
+
+    For a process that has settings of its own, such as the collector. A ring
+    that is there already stays as it is; `shmtel.enable()` is still needed.
+    """
+    _settings[:] = [settings]
+
+
+def settings_in_force() -> WorkerConfig:
+    """Return the settings that the next ring of this process is made with."""
+    from shmtel import config
+
+    return _settings[0] if _settings else config.load()
+
 
 def open_ring() -> bool:
     """Make the ring of this process; return whether it has one now."""
     from shmtel import config
 
     try:
-        settings = config.load()
-        _make_segment(settings)
+        _make_segment(settings_in_force())
     except Exception as error:  # a worker must survive whatever the host is like
         reason = getattr(error, "reason", "")
         cure = _CURES.get(reason, _DEFAULT_CURE)

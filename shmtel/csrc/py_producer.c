@@ -293,6 +293,22 @@ static PyObject *own_rings(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(igno
     return Py_BuildValue("[y#]", worker.producer.ring_id, (Py_ssize_t)16);
 }
 
+PyDoc_STRVAR(own_descriptor_doc,
+             "own_descriptor()\n--\n\n"
+             "Return the descriptor of this process's ring, or None without one.\n\n"
+             "It is borrowed, and for reading the own ring, which must not be opened\n"
+             "again: to close it, or a duplicate, drops the lock that proves the\n"
+             "process alive.");
+
+static PyObject *own_descriptor(PyObject *Py_UNUSED(module),
+                                PyObject *Py_UNUSED(ignored))
+{
+    worker_check_fork();
+    if (!ring_is_open(&worker.producer))
+        Py_RETURN_NONE;
+    return PyLong_FromLong(worker.producer.fd);
+}
+
 /* -- fork ------------------------------------------------------------------- */
 
 void worker_clear_names(void)
@@ -360,6 +376,7 @@ static PyMethodDef producer_methods[] = {
     {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS,
      adopt_doc},
     {"close", close_ring, METH_NOARGS, close_doc},
+    {"own_descriptor", own_descriptor, METH_NOARGS, own_descriptor_doc},
     {"own_rings", own_rings, METH_NOARGS, own_rings_doc},
     {NULL, NULL, 0, NULL},
 };
