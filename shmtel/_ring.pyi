@@ -1,6 +1,6 @@
 """Types of the C core. The layout of a ring is in csrc/ring_layout.h."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TypedDict, TypeVar, final, type_check_only
@@ -176,7 +176,9 @@ def lock_holder(fd: int) -> int | None:
 class Drained:
     """What one bounded pass took from a ring, judged.
 
-    delivered + the events of `counts` == seq_last - seq_before.
+    delivered + the events of `counts` == seq_last - seq_before. Nothing may have
+    been taken when it `wants_names`: it stopped at an event that set_judgement()
+    has not covered.
     """
 
     @property
@@ -191,18 +193,21 @@ class Drained:
     def position(self) -> int: ...  # after the last record taken
     @property
     def counts(self) -> list[tuple[int, int, int]]: ...  # event id, outcome, events
+    @property
+    def wants_names(self) -> bool: ...
 
 @final
 class Consumer:
     """The one consumer of a ring: holds the lock on byte 1 of `fd`.
 
-    Owns `fd` from a successful construction on. Whatever reads raises RingError
+    Owns `fd` from a successful construction on, unless told not to: then close()
+    unlocks, and leaves it open. Whatever reads raises RingError
     when the ring turns out to be damaged, and does so for good; settle() and
     the set_ methods go on working, to end the ring in order. A damaged ring may
     be settled at the cursor with a seq past the cursor's.
     """
 
-    def __init__(self, fd: int) -> None: ...
+    def __init__(self, fd: int, *, owns_fd: bool = True) -> None: ...
     @property
     def identity(self) -> Identity: ...
     @property
@@ -228,6 +233,26 @@ class Consumer:
     def set_sent_seq(self, seq: int) -> None: ...
     def set_final_tail(self, position: int) -> None: ...
     def set_heartbeat(self, epoch: int, now_ns: int) -> None: ...
+    def set_judgement(self, *, is_on: bool, words: Sequence[int], kinds: bytes) -> None:
+        """Set what drain() judges by, once the worker has judged.
+
+        Args:
+            is_on: False: every event is disabled_by_collector.
+            words: by event id; WORD_UNSET leaves the worker's decision alone.
+            kinds: by event id, EVENT_PLAIN and its like.
+
+        In front of the first event whose name is registered and whose id is not
+        among them drain() stops, and says so by `wants_names`. Without a call
+        nothing is judged.
+        """
+    def allow_thresholds(self, thresholds: Iterable[int]) -> None:
+        """Add to the thresholds that were in force, which events may claim.
+
+        Always among them are 0, the worker's initial one, and what set_word()
+        and set_default_word() have set. Past 16,384 the oldest are forgotten.
+        """
+    @property
+    def forgotten_spans(self) -> int: ...  # given up: too many were open
     def fileno(self) -> int: ...
     def close(self) -> None: ...
 
@@ -242,3 +267,7 @@ THRESHOLD_MAX: Final[int]
 RING_OFF: Final[int]
 RING_ON: Final[int]
 RING_RETIRED: Final[int]
+EVENT_PLAIN: Final[int]  # kinds of names, by the last segment
+EVENT_START: Final[int]
+EVENT_STOP: Final[int]
+EVENT_EXCEPTION: Final[int]

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "msgpack_check.h"
 
-#include <string.h>
-
 #include "ring_layout.h"
 
 enum msgpack_kind { REFUSED, CONSTANT, NUMBER, STRING, BINARY, ARRAY, MAP };
@@ -300,10 +298,12 @@ static inline bool is_span(const uint8_t *at, const uint8_t *end)
            (size == 2 + SPAN_IDS && at[0] == MSGPACK_BIN8 && at[1] == SPAN_IDS);
 }
 
-bool msgpack_check_fields(const uint8_t *array, size_t length)
+const uint8_t *msgpack_check_fields(const uint8_t *array, size_t length)
 {
     const uint8_t *end = array + length;
     const uint8_t *at = take_correlation(array + RING_ARRAY_HEAD, end);
-    return at != NULL && (at = take_measurements(at, end)) != NULL &&
-           (at = take_metadata(at, end)) != NULL && is_span(at, end);
+    if (at == NULL || (at = take_measurements(at, end)) == NULL ||
+        (at = take_metadata(at, end)) == NULL)
+        return NULL;
+    return is_span(at, end) ? at : NULL;
 }

@@ -11,10 +11,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* Whether the array of a record, of RING_ARRAY_MIN bytes at least, holds after
- * its fixed head exactly correlation id, measurements, metadata and span. */
-bool msgpack_check_fields(const uint8_t *array, size_t length);
+/* Where the span of a record's array starts, its last field. NULL unless the
+ * array, of RING_ARRAY_MIN bytes at least, holds after its fixed head exactly
+ * correlation id, measurements, metadata and span. */
+const uint8_t *msgpack_check_fields(const uint8_t *array, size_t length);
+
+/* The span's own id as the eight bytes stand there; 0 where it has none. `span`
+ * is what msgpack_check_fields() found. */
+static inline uint64_t msgpack_span_id(const uint8_t *span)
+{
+    uint64_t id = 0;
+    if (*span != 0xc0)
+        memcpy(&id, span + 2, sizeof id);
+    return id;
+}
 
 /* Whether the bytes are UTF-8 as Unicode defines it: no surrogates, no longer
  * forms than needed, nothing above U+10FFFF. */

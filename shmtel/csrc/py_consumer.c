@@ -54,10 +54,11 @@ static PyObject *consumer_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments)
 
 static int consumer_init(struct consumer *self, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"fd", NULL};
+    static char *names[] = {"fd", "owns_fd", NULL};
     struct ring_identity_page page;
-    int fd;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "i:Consumer", names, &fd))
+    int fd, owns_fd = 1;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "i|$p:Consumer", names, &fd,
+                                     &owns_fd))
         return -1;
     if (self->identity != NULL) {
         PyErr_SetString(PyExc_ValueError, "the consumer has a ring already");
@@ -73,7 +74,18 @@ static int consumer_init(struct consumer *self, PyObject *arguments, PyObject *k
         ring_release(&self->ring);
         return -1;
     }
+    self->owns_fd = owns_fd;
     return 0;
+}
+
+/* A descriptor that is not ours stays open: where it is a producer's, closing it
+ * would take away the lock that shows the producer alive. */
+static void let_go(struct consumer *self)
+{
+    if (self->owns_fd || self->ring.fd < 0)
+        ring_detach(&self->ring);
+    else
+        ring_release(&self->ring);
 }
 
 static int consumer_traverse(struct consumer *self, visitproc visit, void *arg)
@@ -93,7 +105,7 @@ static void consumer_dealloc(struct consumer *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    ring_detach(&self->ring);
+    let_go(self);
     consumer_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
@@ -101,7 +113,7 @@ static void consumer_dealloc(struct consumer *self)
 
 static PyObject *consumer_close(struct consumer *self, PyObject *Py_UNUSED(ignored))
 {
-    ring_detach(&self->ring);
+    let_go(self);
     Py_RETURN_NONE;
 }
 
@@ -249,6 +261,13 @@ static PyObject *get_totals(struct consumer *self, void *Py_UNUSED(closure))
     return binding_totals(self->ring.settled.totals);
 }
 
+static PyObject *get_forgotten_spans(struct consumer *self, void *Py_UNUSED(closure))
+{
+    if (!consumer_is_open(self))
+        return NULL;
+    return PyLong_FromUnsignedLongLong(self->ring.tables->judge.spans.forgotten);
+}
+
 /* Of the fields that are plain numbers; `closure` is where they are. */
 static PyObject *get_u64(struct consumer *self, void *closure)
 {
@@ -265,6 +284,8 @@ static PyGetSetDef consumer_attributes[] = {
      NULL},
     {"totals", (getter)get_totals, NULL,
      PyDoc_STR("Settled events by outcome; they sum to `settled_seq`."), NULL},
+    {"forgotten_spans", (getter)get_forgotten_spans, NULL,
+     PyDoc_STR("Decisions on spans given up because too many were open."), NULL},
     U64("cursor", cursor, "Position of the next record to drain."),
     U64("cursor_seq", cursor_seq, "Seq of the last record before the cursor."),
     U64("head", settled.head, "Position up to which records are released."),
@@ -299,15 +320,21 @@ static PyMethodDef consumer_methods[] = {
     KEYED(set_sent_seq, "seq", "Note the last seq handed to the stream; a hint."),
     KEYED(set_final_tail, "position", "Say where a retired ring ends."),
     KEYED(set_heartbeat, "epoch, now_ns", "Show that the collector is at work."),
+    KEYED(set_judgement, "*, is_on, words, kinds",
+          "Set what drain() judges by: the word and the kind of each event id.\n\n"
+          "In front of an event whose id is not among them drain() stops."),
+    KEYED(allow_thresholds, "thresholds",
+          "Add to the thresholds that events may claim to have survived.\n\n"
+          "Words that are set here are among them already."),
     PLAIN(fileno, "Return the descriptor."),
-    PLAIN(close, "Unlock, unmap and close; may be called again."),
+    PLAIN(close, "Unlock, unmap, and close what is ours; may be called again."),
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot consumer_slots[] = {
-    {Py_tp_doc, PyDoc_STR("Consumer(fd)\n--\n\n"
+    {Py_tp_doc, PyDoc_STR("Consumer(fd, *, owns_fd=True)\n--\n\n"
                           "The one consumer of a ring: holds the lock on byte 1 of\n"
-                          "`fd`, and owns `fd` once it is made.")},
+                          "`fd`, and owns `fd` once it is made, unless told not to.")},
     {Py_tp_new, consumer_new},
     {Py_tp_init, consumer_init},
     {Py_tp_dealloc, consumer_dealloc},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of the reading side of the binding share: py_consumer.c,
- * py_control.c, py_drained.c, py_observer.c and py_layout.c.
+ * py_control.c, py_judgement.c, py_drained.c, py_observer.c and py_layout.c.
  */
 #ifndef SHMTEL_PY_CONSUMER_H
 #define SHMTEL_PY_CONSUMER_H
@@ -11,6 +11,7 @@
 
 struct consumer {
     PyObject_HEAD PyObject *identity; /* NULL: never attached */
+    bool owns_fd;
     struct ring_consumer ring;
 };
 
@@ -24,12 +25,15 @@ bool consumer_is_open(struct consumer *self);
 /* For "O&": any int from 0 to 2**64 - 1. */
 int consumer_to_u64(PyObject *object, void *to);
 
+/* For "O&": a threshold or one of the special words, none of the reserved. */
+int consumer_to_word(PyObject *object, void *to);
+
 /* Parses a method's `arguments` and `keywords`, and sees that it is open. */
 #define CONSUMER_PARSE(format, names, ...)                                             \
     (PyArg_ParseTupleAndKeywords(arguments, keywords, format, names, __VA_ARGS__) &&   \
      consumer_is_open(self))
 
-/* The methods in py_control.c. */
+/* The methods in py_control.c and py_judgement.c. */
 #define CONSUMER_WRITERS(X)                                                            \
     X(settle)                                                                          \
     X(set_enabled)                                                                     \
@@ -37,7 +41,9 @@ int consumer_to_u64(PyObject *object, void *to);
     X(set_word)                                                                        \
     X(set_sent_seq)                                                                    \
     X(set_final_tail)                                                                  \
-    X(set_heartbeat)
+    X(set_heartbeat)                                                                   \
+    X(set_judgement)                                                                   \
+    X(allow_thresholds)
 #define X(name)                                                                        \
     PyObject *consumer_##name(struct consumer *self, PyObject *arguments,              \
                               PyObject *keywords);

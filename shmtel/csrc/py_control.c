@@ -12,20 +12,6 @@ static PyObject *none_or_raise(struct consumer *self, enum ring_status status)
     Py_RETURN_NONE;
 }
 
-/* For "O&": a threshold or one of the special words, none of the reserved. */
-static int to_word(PyObject *object, void *to)
-{
-    uint64_t value;
-    if (!consumer_to_u64(object, &value))
-        return 0;
-    if (value > UINT32_MAX || (value > RING_THRESHOLD_MAX && value < RING_WORD_UNSET)) {
-        PyErr_SetString(PyExc_ValueError, "not a threshold, nor a special word");
-        return 0;
-    }
-    *(uint32_t *)to = (uint32_t)value;
-    return 1;
-}
-
 /* Fills exactly one total per outcome. */
 static bool to_totals(PyObject *object, uint64_t totals[RING_OUTCOME_SLOTS])
 {
@@ -61,6 +47,13 @@ static PyObject *store64(struct consumer *self, _Atomic uint64_t *at, uint64_t v
     return none_or_raise(self, ring_store64(&self->ring, at, value));
 }
 
+/* What a worker is told, its events may claim. */
+static PyObject *store_word(struct consumer *self, _Atomic uint32_t *at, uint32_t word)
+{
+    ring_judge_allow(&self->ring.tables->judge, word);
+    return none_or_raise(self, ring_store32(&self->ring, at, word));
+}
+
 PyObject *consumer_set_enabled(struct consumer *self, PyObject *arguments,
                                PyObject *keywords)
 {
@@ -79,10 +72,9 @@ PyObject *consumer_set_default_word(struct consumer *self, PyObject *arguments,
 {
     static char *names[] = {"word", NULL};
     uint32_t word;
-    if (!CONSUMER_PARSE("O&:set_default_word", names, to_word, &word))
+    if (!CONSUMER_PARSE("O&:set_default_word", names, consumer_to_word, &word))
         return NULL;
-    return none_or_raise(
-        self, ring_store32(&self->ring, &self->ring.control->default_word, word));
+    return store_word(self, &self->ring.control->default_word, word);
 }
 
 PyObject *consumer_set_word(struct consumer *self, PyObject *arguments,
@@ -91,12 +83,12 @@ PyObject *consumer_set_word(struct consumer *self, PyObject *arguments,
     static char *names[] = {"event_id", "word", NULL};
     uint64_t id;
     uint32_t word;
-    if (!CONSUMER_PARSE("O&O&:set_word", names, consumer_to_u64, &id, to_word, &word))
+    if (!CONSUMER_PARSE("O&O&:set_word", names, consumer_to_u64, &id, consumer_to_word,
+                        &word))
         return NULL;
     if (id >= RING_NAMES_MAX)
         return consumer_raise(self, RING_ERROR_ARGUMENT);
-    return none_or_raise(
-        self, ring_store32(&self->ring, &self->ring.control->word[id], word));
+    return store_word(self, &self->ring.control->word[id], word);
 }
 
 PyObject *consumer_set_sent_seq(struct consumer *self, PyObject *arguments,

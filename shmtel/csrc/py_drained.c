@@ -13,6 +13,7 @@ struct drained {
     unsigned long long seq_before;
     unsigned long long seq_last;
     unsigned long long position;
+    bool wants_names;
 };
 
 static int append_count(PyObject *counts, uint32_t event_id, unsigned outcome,
@@ -28,21 +29,29 @@ static int append_count(PyObject *counts, uint32_t event_id, unsigned outcome,
     return failed;
 }
 
-static PyObject *counts_of(const struct ring_consumer *ring,
-                           const struct ring_drained *drained)
+/* Appends the counts of one outcome. */
+static int append_counts(PyObject *counts, const struct ring_consumer *ring,
+                         enum ring_outcome outcome)
+{
+    uint32_t last = RING_EVENT_UNKNOWN;
+    int failed = 0;
+    for (uint32_t id = 0; !failed && id <= last; id++) {
+        if (id == ring->name_count) /* ids that are not known have one count */
+            id = last;
+        uint32_t events = ring_count_of(ring, outcome, id);
+        if (events > 0)
+            failed = append_count(counts, id, outcome, events);
+    }
+    return failed;
+}
+
+static PyObject *counts_of(const struct ring_consumer *ring, uint32_t outcomes)
 {
     PyObject *counts = PyList_New(0);
-    uint32_t missing = drained->rejected;
-    for (unsigned kind = 0; counts != NULL && kind < RING_REJECTIONS; kind++) {
-        unsigned outcome = RING_OUTCOME_REJECTED_MALFORMED + kind;
-        for (uint32_t id = 0; missing > 0 && id <= RING_EVENT_UNKNOWN; id++) {
-            uint32_t events = ring->rejected[kind][id];
-            if (events > 0 && append_count(counts, id, outcome, events) < 0) {
-                Py_DECREF(counts);
-                return NULL;
-            }
-            missing -= events;
-        }
+    for (; counts != NULL && outcomes != 0; outcomes &= outcomes - 1) {
+        enum ring_outcome outcome = (enum ring_outcome)__builtin_ctz(outcomes);
+        if (append_counts(counts, ring, outcome) < 0)
+            Py_CLEAR(counts);
     }
     return counts;
 }
@@ -51,7 +60,7 @@ PyObject *binding_drained(struct binding_state *state, PyObject *events,
                           const struct ring_consumer *ring,
                           const struct ring_drained *drained)
 {
-    PyObject *counts = counts_of(ring, drained);
+    PyObject *counts = counts_of(ring, drained->outcomes);
     if (counts == NULL)
         return NULL;
     struct drained *self =
@@ -66,6 +75,7 @@ PyObject *binding_drained(struct binding_state *state, PyObject *events,
     self->seq_before = drained->seq_before;
     self->seq_last = drained->seq_last;
     self->position = drained->position;
+    self->wants_names = drained->wants_names;
     return (PyObject *)self;
 }
 
@@ -104,6 +114,8 @@ static PyMemberDef drained_members[] = {
     MEMBER(counts, T_OBJECT_EX,
            "What is not in `events`: (event id, outcome, events) each; an event id\n"
            "of 2**32 - 1 is not known."),
+    MEMBER(wants_names, T_BOOL,
+           "Whether it stopped at an event that set_judgement() has not covered."),
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -117,6 +117,10 @@ static const struct number constants[] = {
     {"RING_OFF", RING_OFF},
     {"RING_ON", RING_ON},
     {"RING_RETIRED", RING_RETIRED},
+    {"EVENT_PLAIN", RING_EVENT_PLAIN},
+    {"EVENT_START", RING_EVENT_START},
+    {"EVENT_STOP", RING_EVENT_STOP},
+    {"EVENT_EXCEPTION", RING_EVENT_EXCEPTION},
 };
 
 static const struct {

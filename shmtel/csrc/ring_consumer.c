@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* -- attach ------------------------------------------------------------------ */
@@ -63,6 +64,24 @@ static enum ring_status map_zones(struct ring_consumer *consumer)
                                                                    : RING_OK;
 }
 
+/* Mapped rather than part of the consumer, because a page that is never touched
+ * costs nothing then: a policy that changes no span has no table of spans. */
+static enum ring_status make_tables(struct ring_consumer *consumer,
+                                    uint32_t initial_threshold)
+{
+    uint64_t key;
+    struct ring_tables *tables =
+        mmap(NULL, sizeof *tables, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tables == MAP_FAILED)
+        return RING_ERROR_MEMORY;
+    consumer->tables = tables;
+    if (getrandom(&key, sizeof key, 0) != sizeof key)
+        return RING_ERROR_IO;
+    ring_judge_init(&tables->judge, initial_threshold, key);
+    return RING_OK;
+}
+
 /* Takes up the work of the consumer before, whose slot is judged like anything
  * else in here. Its head may be behind the slot, if it died between the two
  * stores; it cannot be ahead. */
@@ -87,6 +106,7 @@ static enum ring_status resume(struct ring_consumer *consumer)
         return RING_ERROR_SETTLEMENT;
     consumer->active_slot = slot;
     consumer->settled = control.slot[slot];
+    consumer->tables->judge.settled_seq = consumer->settled.settled_seq;
     ring_rewind(consumer);
     return ring_store64(consumer, &consumer->control->head, consumer->settled.head);
 }
@@ -98,6 +118,8 @@ static enum ring_status attach_locked(struct ring_consumer *consumer,
         ring_read_identity(consumer->fd, page, &consumer->geometry);
     if (status == RING_OK)
         status = ring_guard_install();
+    if (status == RING_OK)
+        status = make_tables(consumer, page->identity.initial_threshold);
     if (status == RING_OK)
         status = map_zones(consumer);
     return status == RING_OK ? resume(consumer) : status;
@@ -117,8 +139,11 @@ enum ring_status ring_attach(struct ring_consumer *consumer, int fd,
     return status;
 }
 
-static void unmap_zones(struct ring_consumer *consumer)
+static void unmap_all(struct ring_consumer *consumer)
 {
+    if (consumer->tables != NULL)
+        munmap(consumer->tables, sizeof *consumer->tables);
+    consumer->tables = NULL;
     unmap(&consumer->producer_region);
     unmap(&consumer->control_region);
     consumer->producer = NULL;
@@ -127,14 +152,14 @@ static void unmap_zones(struct ring_consumer *consumer)
 
 void ring_release(struct ring_consumer *consumer)
 {
-    unmap_zones(consumer);
+    unmap_all(consumer);
     set_lock(consumer->fd, F_UNLCK);
     consumer->fd = -1;
 }
 
 void ring_detach(struct ring_consumer *consumer)
 {
-    unmap_zones(consumer);
+    unmap_all(consumer);
     if (consumer->fd >= 0)
         close(consumer->fd);
     consumer->fd = -1;
@@ -221,6 +246,7 @@ enum ring_status ring_settle(struct ring_consumer *consumer, uint64_t position,
     if (status != RING_OK)
         return status;
     consumer->settled = settlement;
+    consumer->tables->judge.settled_seq = seq;
     consumer->active_slot = settling.slot;
     return RING_OK;
 }

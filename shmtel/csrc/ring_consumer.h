@@ -11,8 +11,11 @@
  * `head` later, when the hub has acknowledged; ring_rewind() goes back to it
  * when the stream broke before that.
  *
+ * What is sound is judged once more by the policy in force, see ring_judge.h.
+ *
  * RULES
- * - Nothing allocates, and nothing sees Python. The caller owns all memory.
+ * - Nothing sees Python, and nothing allocates but ring_attach(), which maps the
+ *   consumer's tables: most of their pages are never touched.
  * - Only the control zone (writable) and the producer zone (read-only) are
  *   mapped; each access to them is guarded. All else is read into a copy.
  * - Geometry and identity are fixed at attach and never looked at again.
@@ -25,19 +28,16 @@
 #define SHMTEL_RING_CONSUMER_H
 
 #include "ring_guard.h"
+#include "ring_judge.h"
 #include "ring_reader.h"
 
-/* Why a record is rejected. The outcomes of that word follow one another in
- * the same order from RING_OUTCOME_REJECTED_MALFORMED on. */
-enum ring_rejection {
-    RING_MALFORMED,
-    RING_UNKNOWN_NAME,
-    RING_BAD_THRESHOLD,
-    RING_REJECTIONS
+/* Events that are not delivered, by enum ring_outcome and event id. */
+#define RING_COUNTED_OUTCOMES (RING_OUTCOME_REJECTED_BAD_THRESHOLD + 1)
+
+struct ring_tables {
+    struct ring_judge judge;
+    uint32_t counted[RING_COUNTED_OUTCOMES][RING_NAMES_MAX + 1]; /* of the last drain */
 };
-RING_ASSERT(RING_OUTCOME_REJECTED_MALFORMED + RING_BAD_THRESHOLD ==
-            RING_OUTCOME_REJECTED_BAD_THRESHOLD);
-#define RING_EVENT_UNKNOWN RING_NAMES_MAX /* counts what has no event id */
 
 struct ring_consumer {
     int fd;                  /* -1: not attached */
@@ -54,21 +54,28 @@ struct ring_consumer {
     struct ring_settlement settled; /* in force; its head is ours */
     uint32_t active_slot;
     uint32_t name_count; /* last seen */
-    bool has_rejected;   /* whether the table below holds anything but zeros */
-    /* Of the last drain, by ring_rejection and event id. */
-    uint32_t rejected[RING_REJECTIONS][RING_NAMES_MAX + 1];
+    uint32_t counted;    /* rows of the counts that are not all zeros: bits */
+    struct ring_tables *tables;
 };
 
-/* One pass over a ring: delivered + rejected == seq_last - seq_before. */
+/* One pass over a ring: delivered + counted == seq_last - seq_before. */
 struct ring_drained {
     size_t size; /* bytes of the msgpack array in the buffer */
     uint64_t seq_before;
     uint64_t seq_last;
     uint64_t position; /* after the last record taken */
     uint32_t delivered;
-    uint32_t rejected;
+    uint32_t counted;  /* not delivered; see ring_count_of() */
+    uint32_t outcomes; /* which of them there were: bits by enum ring_outcome */
+    bool wants_names;  /* it stopped at an event that nobody has ruled on yet */
 };
-#define RING_BATCH_HEAD 5u /* bytes of the array32 head in front of the events */
+
+/* How many events of an id came to an outcome in the last drain. */
+static inline uint32_t ring_count_of(const struct ring_consumer *consumer,
+                                     enum ring_outcome outcome, uint32_t event_id)
+{
+    return consumer->tables->counted[outcome][event_id];
+}
 
 /* Locks the consumer's byte, judges the ring and maps two zones of it. `page`
  * gets the identity. On success the consumer owns `fd`; on failure the caller
@@ -123,7 +130,8 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
 
 /* Takes what ring_peek() promised. `buffer` has room for `readable` bytes. Where
  * the ring turns out to be damaged, what stands before the damage is delivered
- * first, and the next call reports. */
+ * first, and the next call reports. In front of a record whose event has a name
+ * but no ruling it stops, and may then have taken nothing. */
 enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
                             size_t readable, struct ring_drained *drained);
 

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
-#include "msgpack_check.h"
 #include "ring_consumer.h"
 
 /* -- tail -------------------------------------------------------------------- */
@@ -51,92 +48,27 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
     return status;
 }
 
-/* -- frames ------------------------------------------------------------------ */
+/* -- records ------------------------------------------------------------------- */
 
-/* Copies `size` bytes from the cursor on, in two parts where the zone ends. */
+/* Copies `size` bytes from the cursor on. */
 static enum ring_status copy_records(struct ring_consumer *consumer, uint8_t *buffer,
                                      size_t size)
 {
-    const struct ring_geometry *geometry = &consumer->geometry;
-    uint64_t offset = consumer->cursor & (geometry->capacity - 1);
-    size_t first = size;
-    if (first > geometry->capacity - offset)
-        first = (size_t)(geometry->capacity - offset);
-    enum ring_status status =
-        ring_read(consumer->fd, geometry->data_offset + offset, buffer, first);
-    if (status == RING_OK && first < size)
-        status = ring_read(consumer->fd, geometry->data_offset, buffer + first,
-                           size - first);
-    return ring_damaged(consumer, status);
+    return ring_damaged(consumer, ring_read_data(consumer->fd, &consumer->geometry,
+                                                 consumer->cursor, buffer, size));
 }
 
-/* A record in the copy, as far as its frame goes. */
-struct frame {
-    const uint8_t *array;
-    size_t size; /* header and padding included; 0: the rest is not in the copy */
-    uint32_t length;
-    uint32_t draw;
-    bool has_head; /* the fixed bytes are in their places */
-};
-
-static inline uint32_t load16_be(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static inline uint32_t load32_be(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap32(value);
-}
-
-static inline uint64_t load64_be(const uint8_t *at)
-{
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap64(value);
-}
-
-static inline bool has_head(const uint8_t *array)
-{
-    return array[0] == 0x98 && array[1] == 0xcd && array[RING_ARRAY_SEQ - 1] == 0xcf &&
-           array[RING_ARRAY_TIMESTAMP - 1] == 0xcf &&
-           array[RING_ARRAY_THRESHOLD - 1] == 0xce;
-}
-
-/* Frames the record at `at`, which is `available` bytes before the end of the
- * copy and at the consumer's cursor. A head that is not one hides the seq; the
- * record then counts as the next, and is rejected. */
+/* Frames the record at `from`, which is the one at the cursor. */
 static inline enum ring_status frame_record(const struct ring_consumer *consumer,
-                                            const uint8_t *at, size_t available,
-                                            struct frame *frame)
+                                            uint8_t *from, const uint8_t *end,
+                                            struct ring_frame *frame)
 {
-    struct ring_record header;
-    frame->size = 0;
-    if (available < sizeof header)
-        return RING_OK;
-    memcpy(&header, at, sizeof header);
-    if (header.length < RING_ARRAY_MIN || header.length > consumer->geometry.max_record)
-        return RING_ERROR_RECORD;
-    size_t size = ring_round_up(sizeof header + header.length, RING_RECORD_ALIGN);
-    if (size > consumer->geometry.max_record ||
-        size > consumer->tail - consumer->cursor)
-        return RING_ERROR_RECORD;
-    if (size > available)
-        return RING_OK;
-    frame->array = at + sizeof header;
-    frame->length = header.length;
-    frame->draw = header.draw;
-    frame->has_head = has_head(frame->array);
-    if (frame->has_head &&
-        load64_be(frame->array + RING_ARRAY_SEQ) != consumer->cursor_seq + 1)
-        return RING_ERROR_SEQUENCE;
-    frame->size = size;
-    return RING_OK;
+    return ring_frame_record(&consumer->geometry, from, (size_t)(end - from),
+                             consumer->tail - consumer->cursor,
+                             consumer->cursor_seq + 1, frame);
 }
 
-static inline void step(struct ring_consumer *consumer, const struct frame *frame)
+static inline void step(struct ring_consumer *consumer, const struct ring_frame *frame)
 {
     consumer->cursor += frame->size;
     consumer->cursor_seq++;
@@ -147,7 +79,7 @@ static inline void step(struct ring_consumer *consumer, const struct frame *fram
 /* The walk over one copy. `to` follows `from` in the same buffer: what is kept
  * loses its header, so it never overtakes what is still to be read. */
 struct walk {
-    const uint8_t *from;
+    uint8_t *from;
     const uint8_t *end;
     uint8_t *to;
     bool has_looked; /* at the count of names; once in a pass is enough */
@@ -164,55 +96,73 @@ static enum ring_status look_for_names(struct ring_consumer *consumer,
     return ring_look_for_names(consumer);
 }
 
-#define ACCEPTED RING_REJECTIONS
-
-static inline enum ring_rejection judge(const struct ring_consumer *consumer,
-                                        const struct frame *frame, uint32_t event_id)
+/* Whether somebody has to rule on the event before it can be judged. */
+static enum ring_status wants_names(struct ring_consumer *consumer, struct walk *walk,
+                                    const struct ring_frame *frame, bool *wants)
 {
-    const uint8_t *array = frame->array;
-    if (!frame->has_head)
-        return RING_MALFORMED;
-    if (event_id >= consumer->name_count)
-        return RING_UNKNOWN_NAME;
-    if (frame->draw > RING_THRESHOLD_MAX ||
-        frame->draw < load32_be(array + RING_ARRAY_THRESHOLD))
-        return RING_BAD_THRESHOLD;
-    return msgpack_check_fields(array, frame->length) ? ACCEPTED : RING_MALFORMED;
+    enum ring_status status = RING_OK;
+    if (frame->event_id >= consumer->name_count)
+        status = look_for_names(consumer, walk);
+    *wants = status == RING_OK && frame->event_id < consumer->name_count &&
+             frame->event_id >= consumer->tables->judge.count;
+    return status;
 }
 
-static void reject(struct ring_consumer *consumer, struct ring_drained *drained,
-                   enum ring_rejection rejection, uint32_t event_id)
+static void count(struct ring_consumer *consumer, struct ring_drained *drained,
+                  enum ring_outcome outcome, uint32_t event_id)
 {
     if (event_id >= consumer->name_count)
         event_id = RING_EVENT_UNKNOWN;
-    consumer->rejected[rejection][event_id]++;
-    consumer->has_rejected = true;
-    drained->rejected++;
+    consumer->tables->counted[outcome][event_id]++;
+    drained->outcomes |= 1u << outcome;
+    drained->counted++;
 }
 
-/* Takes one record; `from` stays where it is when there is no whole one. */
+/* The counts are those of one drain. */
+static void clear_counts(struct ring_consumer *consumer)
+{
+    for (uint32_t outcomes = consumer->counted; outcomes != 0;
+         outcomes &= outcomes - 1) {
+        uint32_t *row = consumer->tables->counted[__builtin_ctz(outcomes)];
+        memset(row, 0, consumer->name_count * sizeof *row);
+        row[RING_EVENT_UNKNOWN] = 0;
+    }
+    consumer->counted = 0;
+}
+
+static inline enum ring_outcome judge(struct ring_consumer *consumer,
+                                      const struct ring_frame *frame)
+{
+    const uint8_t *span;
+    enum ring_outcome outcome = ring_check_record(frame, consumer->name_count, &span);
+    return outcome == RING_OUTCOME_DELIVERED
+               ? ring_judge_record(&consumer->tables->judge, frame, span)
+               : outcome;
+}
+
+/* Takes one record; `from` stays where it is when there is no whole one, or
+ * when it may not be judged yet. */
 static inline enum ring_status take_record(struct ring_consumer *consumer,
                                            struct walk *walk,
                                            struct ring_drained *drained)
 {
-    struct frame frame;
-    uint32_t event_id = RING_EVENT_UNKNOWN;
-    enum ring_status status =
-        frame_record(consumer, walk->from, (size_t)(walk->end - walk->from), &frame);
+    struct ring_frame frame;
+    enum ring_status status = frame_record(consumer, walk->from, walk->end, &frame);
     if (status != RING_OK || frame.size == 0)
         return status;
-    if (frame.has_head)
-        event_id = load16_be(frame.array + RING_ARRAY_EVENT_ID);
-    if (event_id >= consumer->name_count && frame.has_head &&
-        (status = look_for_names(consumer, walk)) != RING_OK)
-        return status;
-    enum ring_rejection rejection = judge(consumer, &frame, event_id);
-    if (rejection == ACCEPTED) {
+    if (frame.has_head && (frame.event_id >= consumer->name_count ||
+                           frame.event_id >= consumer->tables->judge.count)) {
+        status = wants_names(consumer, walk, &frame, &drained->wants_names);
+        if (status != RING_OK || drained->wants_names)
+            return status;
+    }
+    enum ring_outcome outcome = judge(consumer, &frame);
+    if (outcome == RING_OUTCOME_DELIVERED) {
         memmove(walk->to, frame.array, frame.length);
         walk->to += frame.length;
         drained->delivered++;
     } else {
-        reject(consumer, drained, rejection, event_id);
+        count(consumer, drained, outcome, frame.event_id);
     }
     walk->from += frame.size;
     step(consumer, &frame);
@@ -232,13 +182,6 @@ static enum ring_status take_records(struct ring_consumer *consumer, struct walk
     return status;
 }
 
-static void store_batch_head(uint8_t *at, uint32_t count)
-{
-    at[0] = 0xdd; /* array32 */
-    count = __builtin_bswap32(count);
-    memcpy(at + 1, &count, sizeof count);
-}
-
 enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
                             size_t readable, struct ring_drained *drained)
 {
@@ -250,15 +193,13 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
     if (readable < sizeof(struct ring_record) ||
         readable > consumer->tail - consumer->cursor)
         return RING_ERROR_ARGUMENT;
-    if (consumer->has_rejected) {
-        memset(consumer->rejected, 0, sizeof consumer->rejected);
-        consumer->has_rejected = false;
-    }
+    clear_counts(consumer);
     enum ring_status status = copy_records(consumer, buffer, readable);
     if (status != RING_OK)
         return status;
     status = take_records(consumer, &walk, drained);
-    store_batch_head(buffer, drained->delivered);
+    consumer->counted = drained->outcomes;
+    ring_store_batch_head(buffer, drained->delivered);
     drained->size = (size_t)(walk.to - buffer);
     drained->seq_last = consumer->cursor_seq;
     drained->position = consumer->cursor;
@@ -270,13 +211,12 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
 
 /* Steps over the whole records of one copy, at most up to `seq`. */
 static enum ring_status skip_records(struct ring_consumer *consumer, uint64_t seq,
-                                     const uint8_t *from, size_t size)
+                                     uint8_t *from, size_t size)
 {
     const uint8_t *end = from + size;
-    struct frame frame;
+    struct ring_frame frame;
     while (consumer->cursor_seq < seq) {
-        enum ring_status status =
-            frame_record(consumer, from, (size_t)(end - from), &frame);
+        enum ring_status status = frame_record(consumer, from, end, &frame);
         if (status != RING_OK || frame.size == 0)
             return ring_damaged(consumer, status);
         from += frame.size;

@@ -174,6 +174,7 @@ enum ring_drop_reason {
     X(0, DELIVERED, delivered, delivered)                                              \
     X(1, SAMPLED_OUT, sampled_out_by_collector, sampled_out_by_collector)              \
     X(2, FILTERED, filtered_by_collector, filtered_by_collector)                       \
+    X(3, DISABLED, disabled_by_collector, disabled_by_collector)                       \
     X(8, REJECTED_MALFORMED, rejected, malformed)                                      \
     X(9, REJECTED_UNKNOWN_NAME, rejected, unknown_name)                                \
     X(10, REJECTED_BAD_THRESHOLD, rejected, bad_threshold)                             \

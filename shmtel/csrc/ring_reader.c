@@ -26,6 +26,19 @@ enum ring_status ring_read(int fd, uint64_t offset, void *to, size_t size)
     return RING_OK;
 }
 
+enum ring_status ring_read_data(int fd, const struct ring_geometry *geometry,
+                                uint64_t position, uint8_t *to, size_t size)
+{
+    uint64_t offset = position & (geometry->capacity - 1);
+    size_t first = size;
+    if (first > geometry->capacity - offset)
+        first = (size_t)(geometry->capacity - offset);
+    enum ring_status status = ring_read(fd, geometry->data_offset + offset, to, first);
+    if (status == RING_OK && first < size)
+        status = ring_read(fd, geometry->data_offset, to + first, size - first);
+    return status;
+}
+
 /* -- identity ---------------------------------------------------------------- */
 
 /* Magic first and alone: what is copied after it has been seen is complete,

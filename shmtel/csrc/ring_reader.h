@@ -29,6 +29,10 @@ RING_ASSERT(RING_RECORD_MIN >= sizeof(struct ring_record) + RING_ARRAY_MIN);
 /* Copies `size` bytes; RING_ERROR_TRUNCATED where the file ends before. */
 enum ring_status ring_read(int fd, uint64_t offset, void *to, size_t size);
 
+/* Copies from a position of the data zone on, in two parts where the zone ends. */
+enum ring_status ring_read_data(int fd, const struct ring_geometry *geometry,
+                                uint64_t position, uint8_t *to, size_t size);
+
 /* Copies the identity, judges it, and computes the geometry that it claims. */
 enum ring_status ring_read_identity(int fd, struct ring_identity_page *page,
                                     struct ring_geometry *geometry);

@@ -73,7 +73,7 @@ static void consume(struct ring_consumer *consumer)
         return;
     }
     CHECK(ring_drain(consumer, buffer, readable, &drained) == RING_OK);
-    CHECK(drained.rejected == 0 && drained.delivered > 0);
+    CHECK(drained.counted == 0 && drained.delivered > 0);
     const uint8_t *at = buffer + RING_BATCH_HEAD;
     for (uint64_t seq = drained.seq_before + 1; seq <= drained.seq_last; seq++)
         at = check_event(at, seq);

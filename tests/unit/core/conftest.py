@@ -1,10 +1,11 @@
-"""A ring with one event name, and a consumer of it."""
+"""A ring with one event name, or with those of a span too, and a consumer of it."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from shmtel._ring import Consumer
+from support.judgement import NAMES
 from support.ring_builder import RingBuilder
 
 
@@ -14,6 +15,14 @@ def ring() -> Iterator[RingBuilder]:
     with RingBuilder() as builder:
         builder.add_name("a.b")
         yield builder
+
+
+@pytest.fixture
+def span_ring(ring: RingBuilder) -> RingBuilder:
+    """That ring, which also knows the events of a span."""
+    for name in NAMES[1:]:
+        ring.add_name(name)
+    return ring
 
 
 @pytest.fixture

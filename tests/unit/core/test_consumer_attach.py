@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shmtel._ring import Consumer, RingError, RingLocked, observe
+from shmtel._ring import Consumer, RingError, RingLocked, lock_holder, observe
 from support.ring_builder import RingBuilder
 from support.ring_layout import (
     ControlZone,
@@ -318,3 +318,32 @@ def test_a_cycle_through_drained_is_collected(
     del drained, counts, marker
     gc.collect()
     assert watch() is None
+
+
+def test_a_descriptor_that_is_not_its_own_stays_open(ring: RingBuilder) -> None:
+    """Closing, forgetting and failing leave it open, and the ring unlocked."""
+    fd = ring.open()
+    for _ in range(2):
+        consumer = Consumer(fd, owns_fd=False)
+        with pytest.raises(RingLocked):
+            Consumer(ring.fd)
+        consumer.close()
+        consumer.close()
+    consumer = Consumer(fd, owns_fd=False)
+    del consumer
+    os.fstat(fd)
+    Consumer(fd).close()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)
+
+
+def test_the_producers_own_descriptor_keeps_its_lock(ring: RingBuilder) -> None:
+    """A process may consume its own ring without seeming to be dead."""
+    ring.hold_lock()
+    ring.append()
+    consumer = Consumer(ring.fd, owns_fd=False)
+    drained = consumer.drain(1)
+    assert drained is not None
+    assert drained.delivered == 1
+    consumer.close()
+    assert lock_holder(ring.fd) == os.getpid()

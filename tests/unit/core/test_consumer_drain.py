@@ -172,6 +172,7 @@ def test_rejections_are_counted_per_event_and_reason(
 
 def test_a_draw_at_its_threshold_is_kept(ring: RingBuilder, consumer: Consumer) -> None:
     """Kept is when the draw is not below the threshold; draws have a greatest."""
+    consumer.allow_thresholds([8, 0xFFFFFFEF])
     ring.append(threshold=8, draw=8)
     ring.append(threshold=0xFFFFFFEF, draw=0xFFFFFFEF)
     ring.append(draw=0xFFFFFFF0)
