@@ -23,6 +23,7 @@ extern struct PyModuleDef binding_module;
 /* Each part adds its types and functions to the module; 0, or -1 with an
  * exception set. */
 int binding_add_producer(PyObject *module, struct binding_state *state);
+int binding_add_stats(PyObject *module);
 int binding_add_span(PyObject *module, struct binding_state *state);
 int binding_add_consumer(PyObject *module, struct binding_state *state);
 

@@ -30,6 +30,14 @@ extern PyTypeObject *span_type; /* of the process; never freed */
 PyObject *span_enter(struct span *self, PyObject *ignored);
 PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t count);
 
+/* Gives the span its ids and its correlation ID, and makes it the current one. */
+void span_enter_context(struct span *self);
+
+/* Makes the outer span current again, but only where this one still is: the end
+ * may run in another context than the start (a generator closed by somebody
+ * else), and must not disturb that one. */
+void span_leave_context(struct span *self);
+
 /* The correlation ID that an emit would take from here; new reference. */
 PyObject *span_get_correlation(void);
 

@@ -129,6 +129,15 @@ static inline bool worker_is_off(void)
     return true;
 }
 
+/* The same, asked and not counted. */
+static inline bool worker_is_on(void)
+{
+    worker_check_fork();
+    return worker.enabled && (!ring_is_open(&worker.producer) ||
+                              atomic_load_explicit(&worker.producer.control->enabled,
+                                                   memory_order_relaxed) != RING_OFF);
+}
+
 /* Places the arguments of a vectorcall by the names of the parameters; false for
  * a call that Python would refuse. No TypeError is made of it: a wrong call is
  * counted, like every event that is none. */

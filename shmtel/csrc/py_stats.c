@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What became of the events of this process.
+ */
+#include "py_worker.h"
+
+struct totals {
+    uint64_t committed, sampled_out, filtered, disabled, high_water, used;
+    uint64_t dropped[RING_DROP_SLOTS];
+};
+
+static uint64_t relaxed(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static struct totals totals_of_ring(struct ring_producer *producer)
+{
+    struct ring_producer_zone *zone = producer->zone;
+    struct totals totals;
+    ring_refresh(producer);
+    totals.committed = relaxed(&zone->committed);
+    totals.sampled_out = relaxed(&zone->sampled_out);
+    totals.filtered = relaxed(&zone->filtered);
+    totals.disabled = relaxed(&zone->disabled);
+    totals.high_water = relaxed(&zone->high_water);
+    totals.used = ring_used(producer);
+    for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
+        totals.dropped[reason] = relaxed(&zone->dropped[reason]);
+    return totals;
+}
+
+static struct totals totals_without_ring(void)
+{
+    struct totals totals = {.disabled = worker.disabled};
+    memcpy(totals.dropped, worker.dropped, sizeof totals.dropped);
+    return totals;
+}
+
+static PyObject *dropped_dict(const struct totals *totals)
+{
+    return Py_BuildValue("{"
+#define X(UPPER, lower, text) "sK"
+                         RING_DROP_REASONS(X)
+#undef X
+                             "}"
+#define X(UPPER, lower, text) , #lower, totals->dropped[RING_DROP_##UPPER]
+                         RING_DROP_REASONS(X)
+#undef X
+    );
+}
+
+static uint64_t emitted_of(const struct totals *totals)
+{
+    uint64_t emitted =
+        totals->committed + totals->sampled_out + totals->filtered + totals->disabled;
+    for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
+        emitted += totals->dropped[reason];
+    return emitted;
+}
+
+static PyObject *ring_id_text(const struct ring_producer *producer)
+{
+    char hex[33];
+    if (!ring_is_open(producer))
+        Py_RETURN_NONE;
+    for (size_t i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", producer->ring_id[i]);
+    return PyUnicode_FromStringAndSize(hex, 32);
+}
+
+PyDoc_STRVAR(
+    stats_doc,
+    "stats()\n--\n\n"
+    "Return what became of this process's events since its ring was made.\n\n"
+    "emitted == committed + sum(dropped) + sampled_out + filtered + disabled,\n"
+    "for calls that have returned.");
+
+static PyObject *stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    bool on = worker_is_on();
+    struct ring_producer *producer = &worker.producer;
+    struct totals totals =
+        ring_is_open(producer) ? totals_of_ring(producer) : totals_without_ring();
+    uint64_t capacity = ring_is_open(producer) ? producer->geometry.capacity : 0;
+    return Py_BuildValue("{s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:K}", "enabled",
+                         PyBool_FromLong(on), "ring_id", ring_id_text(producer),
+                         "emitted", emitted_of(&totals), "committed", totals.committed,
+                         "sampled_out", totals.sampled_out, "filtered", totals.filtered,
+                         "disabled", totals.disabled, "dropped", dropped_dict(&totals),
+                         "capacity_bytes", capacity, "used_bytes", totals.used,
+                         "high_water_bytes", totals.high_water);
+}
+
+static PyMethodDef stats_methods[] = {
+    {"stats", stats, METH_NOARGS, stats_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int binding_add_stats(PyObject *module)
+{
+    return PyModule_AddFunctions(module, stats_methods);
+}
