@@ -1,11 +1,17 @@
 """Spans beside the core: the decorator, and how an exception is described.
 
 The span itself, as a context manager, is in the C core.
+
+A decorated generator is a span from its first step to its end. It is the current
+span while the generator's own code runs, and never in the code that consumes it:
+between two steps it is suspended. So interleaved generators are not each other's
+parents, and a consumer's events are not children of what it consumes.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any
 
 from shmtel import _ring
@@ -13,33 +19,175 @@ from shmtel.plain import plain_text
 
 MAX_MESSAGE_LENGTH = 1024  # characters of error_message
 
+# Exceptions that say "stop", by the module that defines them. Where the module is
+# not loaded nobody can have raised its exception; so none is imported for this.
+_CANCELLED = (
+    ("builtins", "GeneratorExit"),
+    ("asyncio.exceptions", "CancelledError"),
+    ("concurrent.futures._base", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("greenlet", "GreenletExit"),
+)
 
-def decorate(template: _ring.Span, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function so that each call is a span of its own."""
-    arguments = (template.operation, template.metadata, template.correlation_id)
-    if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(function)
-        async def run_async(*args: Any, **kwargs: Any) -> Any:
-            with _ring.span(*arguments):
-                return await function(*args, **kwargs)
+def decorate(template: _ring.Span, function: Any) -> Any:
+    """Wrap a function so that each call is a span of its own.
 
-        return run_async
+    Functions, generator functions, coroutine functions, asynchronous generator
+    functions, class and static methods, partials and callable objects.
 
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with _ring.span(*arguments):
-            return function(*args, **kwargs)
+    Raises:
+        TypeError: it can not be called.
+    """
+    if isinstance(function, classmethod | staticmethod):
+        return type(function)(decorate(template, function.__func__))
+    if not callable(function):
+        kind = type(function).__name__
+        raise TypeError(f"a span decorates what can be called, not a {kind}")
+    new_span = functools.partial(
+        _ring.span, template.operation, template.metadata, template.correlation_id
+    )
+    return functools.wraps(function)(_wrapper_for(function)(new_span, function))
 
-    return run
+
+def outcome_of(error: BaseException) -> str:
+    """Return how a span ended: `error`, `cancelled` or `exit`."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return "exit"
+    for module, name in _CANCELLED:
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type) and isinstance(error, kind):
+            return "cancelled"
+    return "error"
 
 
 def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
-    """Return the metadata of a span with the error's type and message added."""
+    """Return the metadata of a span with outcome, error's type and message added."""
     described = dict(metadata) if isinstance(metadata, Mapping) else {}
+    described["outcome"] = outcome_of(error)
     described["error_type"] = type(error).__name__
     try:
         described["error_message"] = plain_text(error)[:MAX_MESSAGE_LENGTH]
     except Exception:  # __str__ of a foreign class
         described["error_message"] = ""
     return described
+
+
+_NewSpan = Callable[[], _ring.Span]
+_Function = Callable[..., Any]
+
+
+def _wrapper_for(function: _Function) -> Callable[[_NewSpan, _Function], _Function]:
+    """Choose by what a call of the function gives; objects are asked for __call__."""
+    bare = function
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    if not inspect.isroutine(bare) and not inspect.isclass(bare):
+        bare = type(bare).__call__
+    for is_kind, wrapper in _WRAPPERS:
+        if is_kind(bare):
+            return wrapper
+    return _around_call
+
+
+def _around_call(new_span: _NewSpan, function: _Function) -> _Function:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with new_span():
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _around_coroutine(new_span: _NewSpan, function: _Function) -> _Function:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        with new_span():
+            return await function(*args, **kwargs)
+
+    return run
+
+
+def _around_generator(new_span: _NewSpan, function: _Function) -> _Function:
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return (yield from _Steps(new_span(), function(*args, **kwargs)))
+
+    return run
+
+
+class _Steps(Generator[Any, Any, Any]):
+    """Steps of a generator, each with the span as the current one.
+
+    `yield from` passes send, throw, close and the returned value through to it.
+    """
+
+    def __init__(self, span: _ring.Span, body: Generator[Any, Any, Any]) -> None:
+        self._span = span
+        self._body = body
+        span.__enter__()
+        _ring.suspend(span)
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._body.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._body.throw, *error)
+
+    def close(self) -> Any:
+        _ring.resume(self._span)
+        try:
+            value = self._body.close()
+        except BaseException as error:
+            _end(self._span, error)
+            raise
+        _end(self._span, GeneratorExit())
+        return value
+
+    def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        _ring.resume(self._span)
+        try:
+            value = step(*arguments)
+        except StopIteration:
+            self._span.__exit__(None, None, None)
+            raise
+        except BaseException as error:
+            _end(self._span, error)
+            raise
+        _ring.suspend(self._span)
+        return value
+
+
+def _end(span: _ring.Span, error: BaseException) -> None:
+    span.__exit__(type(error), error, error.__traceback__)
+
+
+def _around_async_generator(new_span: _NewSpan, function: _Function) -> _Function:
+    async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body = function(*args, **kwargs)
+        with new_span() as span:
+            step = body.asend(None)
+            while True:
+                try:
+                    value = await step
+                except StopAsyncIteration:
+                    return
+                _ring.suspend(span)
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    _ring.resume(span)
+                    await body.aclose()
+                    raise
+                except BaseException as error:
+                    _ring.resume(span)
+                    step = body.athrow(error)
+                else:
+                    _ring.resume(span)
+                    step = body.asend(sent)
+
+    return run
+
+
+_WRAPPERS: tuple[tuple[Callable[[object], bool], Any], ...] = (
+    (inspect.iscoroutinefunction, _around_coroutine),
+    (inspect.isgeneratorfunction, _around_generator),
+    (inspect.isasyncgenfunction, _around_async_generator),
+)

@@ -108,22 +108,23 @@ static enum worker_outcome record_end(struct span *self, enum span_moment moment
         .metadata = metadata,
         .sampling = self->sampling,
         .threshold = self->threshold,
+        .is_exception = moment == SPAN_EXCEPTION,
     };
     return record(self, moment, &event);
 }
 
-/* The span's metadata with error_type and error_message; asked of Python, since
- * the text of an exception is whatever its class makes of it. */
+/* The span's metadata with outcome, error_type and error_message; asked of Python,
+ * since the text of an exception is whatever its class makes of it. */
 static PyObject *describe_error(struct span *self, PyObject *error)
 {
     if (worker.describe_error == NULL)
-        return Py_NewRef(self->metadata);
+        return Py_NewRef(span_metadata(self));
     PyObject *metadata = PyObject_CallFunctionObjArgs(worker.describe_error,
-                                                      self->metadata, error, NULL);
+                                                      span_metadata(self), error, NULL);
     if (metadata != NULL || !PyErr_ExceptionMatches(PyExc_Exception))
         return metadata;
     PyErr_Clear();
-    return Py_NewRef(self->metadata);
+    return Py_NewRef(span_metadata(self));
 }
 
 static enum worker_outcome record_exception(struct span *self, PyObject *error)
@@ -143,6 +144,7 @@ PyObject *span_enter(struct span *self, PyObject *Py_UNUSED(ignored))
         return Py_NewRef(self);
     }
     self->is_silent = worker_is_off();
+    Py_CLEAR(self->added);
     if (self->is_silent)
         return Py_NewRef(self);
     span_enter_context(self);
@@ -172,9 +174,61 @@ PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t co
     }
     PyObject *error = count > 1 ? arguments[1] : Py_None;
     enum worker_outcome outcome = error == Py_None
-                                      ? record_end(self, SPAN_STOP, self->metadata)
+                                      ? record_end(self, SPAN_STOP, span_metadata(self))
                                       : record_exception(self, error);
     if (outcome == WORKER_ERROR)
         return NULL;
+    Py_RETURN_NONE;
+}
+
+/* -- set() ------------------------------------------------------------------ */
+
+/* A dict of the span's own that starts as a copy of the caller's metadata; NULL,
+ * with an exception set, for metadata that is no mapping. */
+static PyObject *copy_metadata(const struct span *self)
+{
+    PyObject *metadata = self->metadata;
+    if (PyDict_CheckExact(metadata))
+        return PyDict_Copy(metadata);
+    PyObject *copy = PyDict_New();
+    if (copy != NULL && metadata != Py_None && PyDict_Update(copy, metadata) < 0)
+        Py_CLEAR(copy);
+    return copy;
+}
+
+/* Adds to a dict that nobody else writes. Code of the caller's may run (of his
+ * mapping, of his key's hash), and may even call set() of this span. */
+static bool add(struct span *self, PyObject *key, PyObject *value)
+{
+    PyObject *metadata = self->added != NULL ? Py_NewRef(self->added) : NULL;
+    if (metadata == NULL && (metadata = copy_metadata(self)) == NULL)
+        return false;
+    bool is_added = PyDict_SetItem(metadata, key, value) == 0;
+    if (is_added && self->added != metadata)
+        Py_XSETREF(self->added, Py_NewRef(metadata));
+    Py_DECREF(metadata);
+    return is_added;
+}
+
+static const char *const set_parameters[] = {"key", "value"};
+#define SET_PARAMETERS 2
+
+PyObject *span_set(struct span *self, PyObject *const *arguments, Py_ssize_t count,
+                   PyObject *names)
+{
+    PyObject *values[SET_PARAMETERS] = {NULL, NULL};
+    worker_check_fork();
+    if (self->entered == 1 && self->is_silent)
+        Py_RETURN_NONE;
+    if (self->entered == 1 &&
+        worker_place_arguments(values, set_parameters, SET_PARAMETERS, arguments, count,
+                               names) &&
+        values[1] != NULL && PyUnicode_Check(values[0]) &&
+        add(self, values[0], values[1]))
+        Py_RETURN_NONE;
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+    PyErr_Clear();
+    worker_count_dropped(RING_DROP_INVALID, -1, 1);
     Py_RETURN_NONE;
 }

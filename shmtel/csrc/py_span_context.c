@@ -107,7 +107,7 @@ static void leave_chain(PyObject *current, struct span *self)
 void span_leave_context(struct span *self)
 {
     PyObject *current = get_variable(worker.span_variable);
-    if (current == (PyObject *)self)
+    if (WORKER_LIKELY(current == (PyObject *)self))
         set_variable(worker.span_variable, self->outer);
     else
         leave_chain(current, self);
@@ -121,4 +121,34 @@ PyObject *span_get_correlation(void)
     PyObject *correlation_id = correlation_inside(current);
     Py_DECREF(current);
     return correlation_id;
+}
+
+void span_suspend(struct span *self)
+{
+    if (self->entered != 1 || self->outer == NULL)
+        return;
+    Py_XSETREF(self->left_correlation, get_variable(worker.correlation_variable));
+    span_leave_context(self);
+}
+
+void span_resume(struct span *self)
+{
+    if (self->entered != 1 || self->is_silent || self->outer != NULL)
+        return;
+    /* What has been set meanwhile was set by others, for themselves. */
+    PyObject *value = get_variable(worker.correlation_variable);
+    if (value != self->left_correlation)
+        Py_XSETREF(self->seen_correlation, Py_NewRef(value));
+    Py_DECREF(value);
+    self->outer = get_variable(worker.span_variable);
+    set_variable(worker.span_variable, (PyObject *)self);
+}
+
+struct span *span_current(void)
+{
+    PyObject *current = get_variable(worker.span_variable);
+    if (is_span(current))
+        return (struct span *)current;
+    Py_DECREF(current);
+    return NULL;
 }

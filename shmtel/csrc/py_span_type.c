@@ -74,6 +74,8 @@ static int span_traverse(struct span *self, visitproc visit, void *arg)
     Py_VISIT(self->given_correlation_id);
     Py_VISIT(self->correlation_id);
     Py_VISIT(self->seen_correlation);
+    Py_VISIT(self->left_correlation);
+    Py_VISIT(self->added);
     Py_VISIT(self->outer);
     return 0;
 }
@@ -84,6 +86,8 @@ static int span_clear(struct span *self)
 {
     Py_CLEAR(self->correlation_id);
     Py_CLEAR(self->seen_correlation);
+    Py_CLEAR(self->left_correlation);
+    Py_CLEAR(self->added);
     Py_CLEAR(self->outer);
     return 0;
 }
@@ -126,7 +130,21 @@ static PyObject *get_correlation_id(struct span *self, void *Py_UNUSED(closure))
                                                   : self->given_correlation_id);
 }
 
+static PyObject *get_metadata(struct span *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(span_metadata(self));
+}
+
+PyDoc_STRVAR(set_doc,
+             "set(key, value)\n--\n\n"
+             "Add to the metadata of the span's end, while the span is open.\n\n"
+             "A later value of a key replaces an earlier one. Never raises: a call\n"
+             "before the start or after the end, or with a key that is no text, is\n"
+             "counted as dropped, reason invalid.");
+
 static PyMethodDef span_methods[] = {
+    {"set", (PyCFunction)(void (*)(void))span_set, METH_FASTCALL | METH_KEYWORDS,
+     set_doc},
     {"__enter__", (PyCFunction)span_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))span_exit, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
@@ -134,11 +152,12 @@ static PyMethodDef span_methods[] = {
 
 static PyMemberDef span_members[] = {
     {"operation", T_OBJECT, offsetof(struct span, operation), READONLY, NULL},
-    {"metadata", T_OBJECT, offsetof(struct span, metadata), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef span_properties[] = {
+    {"metadata", (getter)get_metadata, NULL, "As given, and what set() has added.",
+     NULL},
     {"span_id", (getter)get_span_id, NULL, "16 hex digits; zeros before the start.",
      NULL},
     {"parent_id", (getter)get_parent_id, NULL, "16 hex digits; zeros for a root.",
@@ -169,17 +188,103 @@ static PyType_Spec span_spec = {
 };
 
 static PyObject *get_correlation(PyObject *Py_UNUSED(module),
-                                 PyObject *Py_UNUSED(ignored))
+                                 PyObject *const *arguments, Py_ssize_t count,
+                                 PyObject *names)
 {
-    return span_get_correlation();
+    static const char *const parameters[] = {"default"};
+    PyObject *fallback = NULL;
+    bool has_arguments = count > 0 || (names != NULL && PyTuple_GET_SIZE(names) > 0);
+    if (has_arguments &&
+        !worker_place_arguments(&fallback, parameters, 1, arguments, count, names)) {
+        PyErr_SetString(PyExc_TypeError, "get_correlation_id() takes one default");
+        return NULL;
+    }
+    PyObject *correlation_id = span_get_correlation();
+    if (correlation_id != Py_None || fallback == NULL)
+        return correlation_id;
+    Py_DECREF(correlation_id);
+    return Py_NewRef(fallback);
+}
+
+static PyObject *suspend(PyObject *Py_UNUSED(module), PyObject *span)
+{
+    worker_check_fork();
+    if (Py_IS_TYPE(span, span_type))
+        span_suspend((struct span *)span);
+    Py_RETURN_NONE;
+}
+
+static PyObject *resume(PyObject *Py_UNUSED(module), PyObject *span)
+{
+    worker_check_fork();
+    if (Py_IS_TYPE(span, span_type))
+        span_resume((struct span *)span);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(anchor_doc, "anchor(span_id, is_sampled)\n--\n\n"
+                         "Return a span that stands for one of another process.\n\n"
+                         "As the current span it is the parent of what follows; it\n"
+                         "has no events of its own.");
+
+static PyObject *anchor(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    unsigned long long id;
+    int is_sampled;
+    if (!PyArg_ParseTuple(arguments, "Kp:anchor", &id, &is_sampled))
+        return NULL;
+    struct span *self = new_span(NULL, NULL, NULL);
+    if (self == NULL)
+        return NULL;
+    self->id = self->root_id = id;
+    self->is_anchor = true;
+    self->sampling = is_sampled ? WORKER_KEPT : WORKER_LEFT_OUT;
+    worker.has_spans = true;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+static PyObject *current_parent(PyObject *Py_UNUSED(module),
+                                PyObject *Py_UNUSED(ignored))
+{
+    struct span *current = span_current();
+    if (current == NULL)
+        Py_RETURN_NONE;
+    PyObject *parent =
+        Py_BuildValue("NN", hex_of(current->id),
+                      PyBool_FromLong(current->sampling != WORKER_LEFT_OUT));
+    Py_DECREF(current);
+    return parent;
+}
+
+static PyObject *current_span(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    struct span *current = span_current();
+    if (current != NULL && !current->is_anchor)
+        return (PyObject *)current;
+    Py_XDECREF(current);
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef span_functions[] = {
-    {"get_correlation_id", get_correlation, METH_NOARGS,
-     "get_correlation_id()\n--\n\n"
-     "Return the correlation ID that an emit would take from here, or None."},
+    {"anchor", anchor, METH_VARARGS, anchor_doc},
+    {"current_parent", current_parent, METH_NOARGS,
+     "current_parent()\n--\n\n"
+     "Return the id of the current span, and whether it was kept; None without."},
+    {"current_span", current_span, METH_NOARGS,
+     "current_span()\n--\n\n"
+     "Return the span that is open here, or None."},
+    {"get_correlation_id", (PyCFunction)(void (*)(void))get_correlation,
+     METH_FASTCALL | METH_KEYWORDS,
+     "get_correlation_id(default=None)\n--\n\n"
+     "Return the correlation ID that an emit would take from here, or the default."},
+    {"resume", resume, METH_O,
+     "resume(span, /)\n--\n\nMake a suspended span the current one again."},
     {"span", (PyCFunction)(void (*)(void))span, METH_FASTCALL | METH_KEYWORDS,
      span_doc},
+    {"suspend", suspend, METH_O,
+     "suspend(span, /)\n--\n\n"
+     "Make the outer span the current one while this one stays open."},
     {NULL, NULL, 0, NULL},
 };
 

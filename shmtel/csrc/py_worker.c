@@ -76,6 +76,19 @@ static inline enum step find_name(PyObject *name, int *event_id)
     return STEP_DONE;
 }
 
+/* Applies the decision of the span's start to its end. There is one exception: a
+ * policy that says in so many words that all of a name's exceptions are kept. It
+ * gets them all, each of weight 1, whatever became of the starts. */
+static bool follows_start(struct worker_event *event, uint32_t event_id)
+{
+    if (event->is_exception &&
+        ring_word_of_policy(&worker.producer, event_id) == RING_WORD_KEEP_ALL) {
+        event->threshold = RING_WORD_KEEP_ALL;
+        return true;
+    }
+    return event->sampling == WORKER_KEPT;
+}
+
 /* Applies the word of the event, or the decision of its span's start. Returns
  * true if the event is to be recorded. */
 static inline bool is_kept(struct attempt *attempt, const struct text *correlation)
@@ -92,11 +105,13 @@ static inline bool is_kept(struct attempt *attempt, const struct text *correlati
         return false;
     }
     event->is_decided = true;
-    if (event->sampling == WORKER_BY_WORD)
+    if (WORKER_LIKELY(event->sampling == WORKER_BY_WORD)) {
         event->threshold = word;
-    if (WORKER_LIKELY(event->sampling == WORKER_KEPT ||
-                      (event->sampling == WORKER_BY_WORD && event->draw >= word)))
+        if (WORKER_LIKELY(event->draw >= word))
+            return true;
+    } else if (follows_start(event, (uint32_t)attempt->event_id)) {
         return true;
+    }
     attempt->outcome = WORKER_SAMPLED_OUT;
     return false;
 }

@@ -85,6 +85,7 @@ struct worker_event {
     bool has_context;      /* the context has been read, or must not be */
     uint64_t timestamp_ns; /* 0: now */
     enum worker_sampling sampling;
+    bool is_exception; /* the bad end of a span */
     bool has_draw;
     uint32_t draw;      /* in: if has_draw */
     uint32_t threshold; /* in: of the span's start; out: the one survived */

@@ -139,7 +139,13 @@
 #define RING_NAME_LENGTH_MAX 255u
 
 /* Words. A word is a sampling threshold: an event is kept when its draw is not
- * below it. The values from RING_WORD_UNSET up are not thresholds. */
+ * below it. The values from RING_WORD_UNSET up are not thresholds.
+ *
+ * The end of a span follows its start: it takes over draw and threshold, and of
+ * its own word only RING_WORD_DENIED acts. There is one exception: where the word
+ * of a span's exception is RING_WORD_KEEP_ALL in the control zone, by its own
+ * word or by the default word, the exception is recorded with threshold 0, also
+ * where its start was sampled out. The worker's initial word has no such say. */
 #define RING_THRESHOLD_MAX 0xFFFFFFEFu /* draws are clamped to it too */
 #define RING_WORD_KEEP_ALL 0u
 #define RING_WORD_UNSET 0xFFFFFFFDu     /* ask the next word in the look-up */

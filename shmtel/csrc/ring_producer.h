@@ -113,15 +113,23 @@ static inline uint64_t ring_used(const struct ring_producer *producer)
     return producer->tail - producer->head;
 }
 
-/* The word in force for an event: its own, else the default, else the worker's. */
-static inline uint32_t ring_word(const struct ring_producer *producer,
-                                 uint32_t event_id)
+/* What the collector says about an event: its own word, else the default. */
+static inline uint32_t ring_word_of_policy(const struct ring_producer *producer,
+                                           uint32_t event_id)
 {
     const struct ring_control_zone *control = producer->control;
     uint32_t word =
         atomic_load_explicit(&control->word[event_id], memory_order_relaxed);
     if (word == RING_WORD_UNSET)
         word = atomic_load_explicit(&control->default_word, memory_order_relaxed);
+    return word;
+}
+
+/* The word in force for an event: the collector's, else the worker's own. */
+static inline uint32_t ring_word(const struct ring_producer *producer,
+                                 uint32_t event_id)
+{
+    uint32_t word = ring_word_of_policy(producer, event_id);
     return word == RING_WORD_UNSET ? producer->initial_word[event_id] : word;
 }
 

@@ -1,6 +1,7 @@
 """Spans: their events, their ids, and what they do to the context."""
 
 import asyncio
+import concurrent.futures
 import gc
 import time
 import weakref
@@ -29,9 +30,20 @@ def test_span_emits_start_and_stop(ring: OwnRing) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError, KeyboardInterrupt, asyncio.CancelledError]
+    ("error", "outcome"),
+    [
+        (ValueError, "error"),
+        (TimeoutError, "error"),
+        (asyncio.CancelledError, "cancelled"),
+        (concurrent.futures.CancelledError, "cancelled"),
+        (GeneratorExit, "cancelled"),
+        (KeyboardInterrupt, "exit"),
+        (SystemExit, "exit"),
+    ],
 )
-def test_span_emits_exception(ring: OwnRing, error: type[BaseException]) -> None:
+def test_span_emits_exception(
+    ring: OwnRing, error: type[BaseException], outcome: str
+) -> None:
     """A span that ends badly says how, for every kind of exception, and lets it go."""
     with pytest.raises(error), shmtel.span("job", {"kind": "test"}):
         raise error("why")
@@ -39,6 +51,7 @@ def test_span_emits_exception(ring: OwnRing, error: type[BaseException]) -> None
     assert (start.name, end.name) == ("job.start", "job.exception")
     assert end.metadata == {
         "kind": "test",
+        "outcome": outcome,
         "error_type": error.__name__,
         "error_message": "why",
     }
@@ -54,7 +67,11 @@ def test_unprintable_exception_is_described(ring: OwnRing) -> None:
 
     with pytest.raises(Mute), shmtel.span("job"):
         raise Mute
-    assert ring.events()[1].metadata == {"error_type": "Mute", "error_message": ""}
+    assert ring.events()[1].metadata == {
+        "outcome": "error",
+        "error_type": "Mute",
+        "error_message": "",
+    }
 
 
 def test_long_error_message_is_cut(ring: OwnRing) -> None:

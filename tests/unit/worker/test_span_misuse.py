@@ -48,8 +48,8 @@ def test_span_goes_on_when_its_outer_one_has_ended(ring: OwnRing) -> None:
     assert events["inner.stop"].parent_id == events["outer.start"].span_id
 
 
-def test_spans_of_each_other_have_an_end(ring: OwnRing) -> None:
-    """Two spans that were each entered inside the other can both be left."""
+def enter_each_other() -> None:
+    """Enter two spans inside each other, and leave them."""
     first, second, third = (shmtel.span(name) for name in ("first", "second", "third"))
     first.__enter__()
     second.__enter__()
@@ -58,6 +58,11 @@ def test_spans_of_each_other_have_an_end(ring: OwnRing) -> None:
     contextvars.Context().run(third.__enter__)
     for span in (third, second, first):
         span.__exit__(None, None, None)
+
+
+def test_spans_of_each_other_have_an_end(ring: OwnRing) -> None:
+    """Two spans that were each entered inside the other can both be left."""
+    contextvars.Context().run(enter_each_other)
     assert len(ring.events()) == 8
 
 
