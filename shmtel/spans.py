@@ -75,9 +75,10 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
 
 _NewSpan = Callable[[], _ring.Span]
 _Function = Callable[..., Any]
+_Wrapper = Callable[[_NewSpan, _Function], _Function]
 
 
-def _wrapper_for(function: _Function) -> Callable[[_NewSpan, _Function], _Function]:
+def _wrapper_for(function: _Function) -> _Wrapper:
     """Choose by what a call of the function gives; objects are asked for __call__."""
     bare = function
     while isinstance(bare, functools.partial):
@@ -119,7 +120,7 @@ class _Steps(Generator[Any, Any, Any]):
     `yield from` passes send, throw, close and the returned value through to it.
     """
 
-    def __init__(self, span: _ring.Span, body: Generator[Any, Any, Any]) -> None:
+    def __init__(self, span: _ring.Span, body: Any) -> None:
         self._span = span
         self._body = body
         span.__enter__()
@@ -186,7 +187,7 @@ def _around_async_generator(new_span: _NewSpan, function: _Function) -> _Functio
     return run
 
 
-_WRAPPERS: tuple[tuple[Callable[[object], bool], Any], ...] = (
+_WRAPPERS: tuple[tuple[Callable[[Any], bool], _Wrapper], ...] = (
     (inspect.iscoroutinefunction, _around_coroutine),
     (inspect.isgeneratorfunction, _around_generator),
     (inspect.isasyncgenfunction, _around_async_generator),

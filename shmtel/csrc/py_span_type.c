@@ -136,7 +136,7 @@ static PyObject *get_metadata(struct span *self, void *Py_UNUSED(closure))
 }
 
 PyDoc_STRVAR(set_doc,
-             "set(key, value)\n--\n\n"
+             "set($self, key, value)\n--\n\n"
              "Add to the metadata of the span's end, while the span is open.\n\n"
              "A later value of a key replaces an earlier one. Never raises: a call\n"
              "before the start or after the end, or with a key that is no text, is\n"
