@@ -26,6 +26,13 @@ class SetRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRules:
+    """Add or replace several rules at once, in this order."""
+
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveRule:
     """Remove the rules that are the same as one."""
 
@@ -39,7 +46,7 @@ class ReplaceRules:
     rules: tuple[Rule, ...] = ()
 
 
-Change = SetRule | RemoveRule | ReplaceRules
+Change = SetRule | SetRules | RemoveRule | ReplaceRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,17 @@ class ChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """One host's answer to a policy; `status` None: there is none (yet)."""
+    """One host's answer to a policy.
+
+    Attributes:
+        status: None: there is no answer (yet).
+        missing: why there is none.
+    """
 
     node: str
     host_id: str
     status: PolicyStatus | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

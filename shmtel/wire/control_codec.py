@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.message import EncodeError, Message
 
+from shmtel.policy.model import Rule
 from shmtel.policy.verdicts import Verdict
 from shmtel.wire.codec import (
     parsed,
@@ -30,6 +31,7 @@ from shmtel.wire.control import (
     RemoveRule,
     ReplaceRules,
     SetRule,
+    SetRules,
     WorkerStatus,
 )
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
@@ -65,8 +67,10 @@ def encode_change_request(request: ChangeRequest) -> bytes:
                 put_rule(message.remove, rule)
             case ReplaceRules(rules):
                 message.replace.SetInParent()
-                for rule in rules:
-                    put_rule(message.replace.rules.add(), rule)
+                _put_rules(message.replace, rules)
+            case SetRules(rules):
+                message.set_all.SetInParent()
+                _put_rules(message.set_all, rules)
 
     return _encoded(message, fill)
 
@@ -79,6 +83,11 @@ def decode_change_request(data: bytes) -> ChangeRequest:
     )
 
 
+def _put_rules(message: pb.RuleList, rules: Iterable[Rule]) -> None:
+    for rule in rules:
+        put_rule(message.rules.add(), rule)
+
+
 def _take_change(message: pb.ChangePolicyRequest) -> Change:
     match message.WhichOneof("change"):
         case "set":
@@ -87,6 +96,8 @@ def _take_change(message: pb.ChangePolicyRequest) -> Change:
             return RemoveRule(take_rule(message.remove))
         case "replace":
             return ReplaceRules(tuple(map(take_rule, message.replace.rules)))
+        case "set_all":
+            return SetRules(tuple(map(take_rule, message.set_all.rules)))
     raise RemoteProtocolError("a request without a change that is known here")
 
 
@@ -133,7 +144,7 @@ def decode_policy_report(data: bytes) -> PolicyReport:
 
 def _put_hosts(repeated: Any, hosts: Iterable[HostReport]) -> None:
     for host in hosts:
-        entry = repeated.add(node=host.node, host_id=host.host_id)
+        entry = repeated.add(node=host.node, host_id=host.host_id, missing=host.missing)
         if host.status is not None:
             entry.status.SetInParent()
             put_status(entry.status, host.status)
@@ -145,6 +156,7 @@ def _take_hosts(repeated: Iterable[Any]) -> tuple[HostReport, ...]:
             entry.node,
             entry.host_id,
             take_status(entry.status) if entry.HasField("status") else None,
+            entry.missing,
         )
         for entry in repeated
     )

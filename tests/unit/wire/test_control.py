@@ -23,13 +23,17 @@ RULE = Rule(Selector("w-*", "p", "s", "n"), Sampling(0.5, ("a.*",)), 7)
 STATUS = PolicyStatus(
     "o", 3, Rejection(2, "why"), "o", 2, (WorkerResult(b"r", Traits("w")),), 1, 5
 )
-HOSTS = (control.HostReport("n", "h", STATUS), control.HostReport("m", "i"))
+HOSTS = (
+    control.HostReport("n", "h", STATUS),
+    control.HostReport("m", "i", None, "gone"),
+)
 
 
 @pytest.mark.parametrize(
     "change",
     [
         control.SetRule(RULE),
+        control.SetRules((RULE, Rule(Selector(), Toggle(False)))),
         control.RemoveRule(RULE),
         control.ReplaceRules(),
         control.ReplaceRules((RULE, Rule(Selector(), Toggle(False)))),

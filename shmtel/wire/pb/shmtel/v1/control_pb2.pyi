@@ -7,20 +7,22 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ChangePolicyRequest(_message.Message):
-    __slots__ = ("set", "remove", "replace", "wait_ms", "lifetime_ms", "overlay")
+    __slots__ = ("set", "remove", "replace", "set_all", "wait_ms", "lifetime_ms", "overlay")
     SET_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
+    SET_ALL_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_MS_FIELD_NUMBER: _ClassVar[int]
     OVERLAY_FIELD_NUMBER: _ClassVar[int]
     set: _uplink_pb2.Rule
     remove: _uplink_pb2.Rule
     replace: RuleList
+    set_all: RuleList
     wait_ms: int
     lifetime_ms: int
     overlay: str
-    def __init__(self, set: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., remove: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., replace: _Optional[_Union[RuleList, _Mapping]] = ..., wait_ms: _Optional[int] = ..., lifetime_ms: _Optional[int] = ..., overlay: _Optional[str] = ...) -> None: ...
+    def __init__(self, set: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., remove: _Optional[_Union[_uplink_pb2.Rule, _Mapping]] = ..., replace: _Optional[_Union[RuleList, _Mapping]] = ..., set_all: _Optional[_Union[RuleList, _Mapping]] = ..., wait_ms: _Optional[int] = ..., lifetime_ms: _Optional[int] = ..., overlay: _Optional[str] = ...) -> None: ...
 
 class RuleList(_message.Message):
     __slots__ = ("rules",)
@@ -41,14 +43,16 @@ class ChangePolicyResponse(_message.Message):
     def __init__(self, origin: _Optional[str] = ..., version: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostReport, _Mapping]]] = ..., duration_ns: _Optional[int] = ...) -> None: ...
 
 class HostReport(_message.Message):
-    __slots__ = ("node", "host_id", "status")
+    __slots__ = ("node", "host_id", "status", "missing")
     NODE_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     node: str
     host_id: str
     status: _uplink_pb2.PolicyStatus
-    def __init__(self, node: _Optional[str] = ..., host_id: _Optional[str] = ..., status: _Optional[_Union[_uplink_pb2.PolicyStatus, _Mapping]] = ...) -> None: ...
+    missing: str
+    def __init__(self, node: _Optional[str] = ..., host_id: _Optional[str] = ..., status: _Optional[_Union[_uplink_pb2.PolicyStatus, _Mapping]] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
     __slots__ = ()
