@@ -4,7 +4,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmtel.hub.records import Record, decode_segment
-from shmtel.policy.model import Filter, Policy, Rule, Sampling, Toggle
+from shmtel.policy.model import (
+    Filter,
+    Layer,
+    Policy,
+    PolicyStatus,
+    Rejection,
+    Rule,
+    Sampling,
+    Selector,
+    Toggle,
+    Traits,
+    WorkerResult,
+)
 from shmtel.wire import codec, control_codec
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import (
@@ -41,7 +53,7 @@ def many(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.lists(strategy, max_size=3).map(tuple)
 
 
-workers = st.builds(Worker, text, text, text, u32, u64, text, text)
+workers = st.builds(Worker, text, text, text, u32, u64, text, text, st.none() | u32)
 counters = st.builds(
     WorkerCounters, u64, u64, u64, u64, st.dictionaries(text, u64, max_size=3)
 )
@@ -56,9 +68,19 @@ actions = st.one_of(
     st.builds(Filter, texts, texts),
     st.none(),
 )
+globs = text.filter(bool)  # an empty one is read as *
+rules = many(
+    st.builds(Rule, st.builds(Selector, globs, globs, globs, globs), actions, u64)
+)
+statuses = st.builds(
+    PolicyStatus,
+    *(text, u64, st.none() | st.builds(Rejection, u32, text), text, u64),
+    many(st.builds(WorkerResult, ring_id, st.builds(Traits, text, text, text), text)),
+    *(u32, u64, many(st.builds(Layer, text, rules, st.booleans()))),
+)
 heartbeats = st.builds(Heartbeat, u64, u64)
 collector_frames = st.one_of(
-    st.builds(Hello, u32, u32, text, text, ring_id, u64, u64, text),
+    st.builds(Hello, *(u32, u32, text, text, ring_id, u64, u64, text), text, text, u64),
     st.builds(RingOpened, u32, ring_id, workers, u64, totals),
     st.builds(NamesAdded, u32, u32, texts),
     st.builds(
@@ -66,13 +88,14 @@ collector_frames = st.one_of(
         *(u64, many(segments), many(st.builds(RingClosed, u32, u64, text, counters))),
     ),
     heartbeats,
+    statuses,
     st.builds(Bye, text),
 )
 hub_frames = st.one_of(
     st.builds(Welcome, u32, text, u64, u64, u32, outcome),
     st.builds(ResumePoint, u32, u64, totals),
     st.builds(Ack, u64, outcome, u64),
-    st.builds(Policy, u64, many(st.builds(Rule, text, actions))),
+    st.builds(Policy, u64, rules, text, u64),
     heartbeats,
     st.builds(Error, outcome, text),
 )
