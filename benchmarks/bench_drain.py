@@ -5,6 +5,12 @@ it and goes back to its head, which costs nothing. The passes differ in their
 budget: the largest is what a batch holds. Beside them stand what a settlement
 costs, and a look whether anything is new.
 
+Two more rings are drained under a policy. One holds 256 names in turn, each with
+a threshold of its own, so that about half of the events are left out and nearly
+all others patched; the other holds nothing but spans of one name, of whose
+starts half are left out and half patched, so that every decision is remembered.
+Each is drained without the policy too, for the difference.
+
 The rounds are interleaved, and the best of each counts: CPU time has no waiting
 in it, and what another process does to the caches is not the consumer's.
 """
@@ -26,38 +32,79 @@ from measure import (
 
 RING_SIZE = 1 << 20
 ROUNDS = 200
+NAMES = 256
 CALLS = 1000
 BUDGETS = {"16KiB": 16 << 10, "64KiB": 64 << 10, "120KiB": 120 << 10}
 
 
-def _fill() -> tuple[str, int]:
-    """Fill the ring of this process; return its segment and the events in it."""
+def _fill_standard(number: int) -> None:
     import shmtel
+
+    shmtel.emit(EVENT, MEASUREMENTS, METADATA, CORRELATION_ID)
+
+
+def _fill_many_names(number: int) -> None:
+    import shmtel
+
+    name = f"{EVENT[:-4]}{number % NAMES:04}"
+    shmtel.emit(name, MEASUREMENTS, METADATA, f"{number:016x}")
+
+
+def _fill_spans(number: int) -> None:
+    import shmtel
+
+    with shmtel.span("tool.execution", METADATA):
+        pass
+
+
+def _fill(namespace: str, event: Callable[[int], None]) -> str:
+    """Fill the ring of a child that ends; return the name of its segment."""
     from shmtel import segments
 
-    while not shmtel.stats()["dropped"]["ring_full"]:
-        shmtel.emit(EVENT, MEASUREMENTS, METADATA, CORRELATION_ID)
-    [name] = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-    return name, shmtel.stats()["committed"]
+    known = set(segments.scan(namespace))
+    child = os.fork()
+    if child == 0:
+        import shmtel
+
+        for number in range(RING_SIZE):
+            event(number)
+            if shmtel.stats()["dropped"]["ring_full"]:
+                break
+        os._exit(0)
+    os.waitpid(child, 0)
+    [name] = set(segments.scan(namespace)) - known
+    return name
 
 
 class Drain:
     """The scenarios on one full ring; each returns how often it did its work."""
 
-    def __init__(self, name: str, events: int) -> None:
+    def __init__(self, name: str) -> None:
         from shmtel import _ring, segments
 
         self.consumer = _ring.Consumer(segments.open_segment(name, writable=True))
-        self.events = events
+        self.events = self.drain(1 << 20)
 
     def drain(self, budget: int) -> int:
         """Drain the whole ring, and go back."""
-        delivered = 0
+        self.delivered = 0
         while (drained := self.consumer.drain(budget)) is not None:
-            delivered += drained.delivered
-        assert delivered == self.events, delivered
+            self.delivered += drained.delivered
+        taken = self.consumer.cursor_seq
         self.consumer.rewind()
-        return delivered
+        return taken
+
+    def judged(self, is_judged: bool, words: list[int], kinds: bytes) -> int:
+        """Drain the whole ring under a policy, or under none."""
+        from shmtel import _ring
+
+        unset = [_ring.WORD_UNSET] * len(words)
+        self.consumer.set_judgement(
+            is_on=True, words=words if is_judged else unset, kinds=kinds
+        )
+        taken = self.drain(BUDGETS["120KiB"])
+        assert 0.4 < self.delivered / taken < 0.6 or not is_judged
+        return taken
 
     def settle(self) -> int:
         """Write what is settled already, again and again."""
@@ -73,12 +120,29 @@ class Drain:
         return CALLS
 
 
-def _measure(drain: Drain) -> dict[str, list[float]]:
-    scenarios: dict[str, Callable[[], int]] = {
-        f"drain, budget {text}": partial(drain.drain, budget)
-        for text, budget in BUDGETS.items()
+def _scenarios(
+    standard: Drain, many_names: Drain, spans: Drain
+) -> dict[str, Callable[[], int]]:
+    from shmtel import _ring
+
+    step = _ring.THRESHOLD_MAX // NAMES
+    policy = [step * number for number in range(NAMES)], bytes(NAMES)
+    of_span = [1 << 31, 0, 0], bytes((_ring.EVENT_START, _ring.EVENT_STOP, 0))
+    return {
+        **{
+            f"drain, budget {text}": partial(standard.drain, budget)
+            for text, budget in BUDGETS.items()
+        },
+        "256 names, no policy": partial(many_names.judged, False, *policy),
+        "256 names, a policy": partial(many_names.judged, True, *policy),
+        "spans, no policy": partial(spans.judged, False, *of_span),
+        "spans, a policy": partial(spans.judged, True, *of_span),
+        "settle": standard.settle,
+        "look": standard.look,
     }
-    scenarios |= {"settle": drain.settle, "look": drain.look}
+
+
+def _measure(scenarios: dict[str, Callable[[], int]]) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in scenarios}
     for _ in range(ROUNDS):
         for name, scenario in scenarios.items():
@@ -94,13 +158,17 @@ def main() -> None:
     os.environ.update(
         SHMTEL_ENABLED="1", SHMTEL_NAMESPACE=namespace, SHMTEL_RING_SIZE=str(RING_SIZE)
     )
-    name, events = _fill()
-    try:
-        times = _measure(Drain(name, events))
-    finally:
-        from shmtel import segments
+    from shmtel import segments
 
-        segments.unlink(name)
+    try:
+        rings = [
+            Drain(_fill(namespace, event))
+            for event in (_fill_standard, _fill_many_names, _fill_spans)
+        ]
+        times = _measure(_scenarios(*rings))
+    finally:
+        for name in segments.scan(namespace):
+            segments.unlink(name)
     best = {scenario: min(values) for scenario, values in times.items()}
     report(
         [
@@ -108,10 +176,14 @@ def main() -> None:
                 "ns CPU/event"),
             row("drain, in passes of a batch", best["drain, budget 120KiB"], 100,
                 "ns CPU/event"),
+            row("drain, 256 names under a policy", best["256 names, a policy"], 100,
+                "ns CPU/event"),
+            row("drain, spans under a policy", best["spans, a policy"], 100,
+                "ns CPU/event"),
         ],
         {
             "ring_size": RING_SIZE,
-            "events_in_ring": events,
+            "events_in_ring": rings[0].events,
             "rounds": ROUNDS,
             **{scenario: summary(values) for scenario, values in times.items()},
         },
