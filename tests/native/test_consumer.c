@@ -100,6 +100,20 @@ static void test_truncated_and_changed_events(void)
     }
 }
 
+static void judge_at_random(struct ring_consumer *consumer)
+{
+    static uint64_t random = 4;
+    uint32_t words[RING_NAMES_MAX];
+    uint8_t kinds[RING_NAMES_MAX];
+    uint32_t count = next_random(&random) % 3;
+    for (uint32_t id = 0; id < count; id++) {
+        words[id] = next_random(&random) << 1;
+        kinds[id] = (uint8_t)(next_random(&random) % RING_EVENT_KINDS);
+    }
+    ring_judge_set(&consumer->tables->judge, next_random(&random) % 8 != 0, count,
+                   words, kinds);
+}
+
 /* All that a collector does to a ring, whatever it says. */
 static void use_ring(int fd)
 {
@@ -116,6 +130,11 @@ static void use_ring(int fd)
         return;
     }
     while (drain_once(&consumer, 1, &drained) == RING_OK && drained.size > 0)
+        ;
+    ring_rewind(&consumer);
+    judge_at_random(&consumer);
+    while (drain_once(&consumer, 1, &drained) == RING_OK && drained.size > 0 &&
+           !drained.wants_names)
         ;
     uint64_t end = consumer.cursor_seq;
     ring_rewind(&consumer);

@@ -55,6 +55,13 @@ def test_the_consumer_is_clean_under_asan_and_ubsan(tmp_path: Path) -> None:
     assert run.stdout == "ok\n"
 
 
+def test_the_judge_is_clean_under_asan_and_ubsan(tmp_path: Path) -> None:
+    """The table of spans and the set of thresholds, at their bounds and past them."""
+    run = _run(_compile("test_judge", "address,undefined", tmp_path))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "ok\n"
+
+
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_both_sides_at_once(tmp_path: Path, sanitizer: str) -> None:
     """A producer, a consumer and an observer on one small ring agree."""
