@@ -18,6 +18,7 @@ from shmtel.errors import SegmentError
 from shmtel.policy.model import FLEET, Layer, Policy, Traits
 from shmtel.policy.verdicts import Judge
 from shmtel_collector.discovery import Discovery
+from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifeline import Lifeline
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.policy import words_of
@@ -133,6 +134,7 @@ class Fleet:
     def _attach(self, name: str, consumer: _ring.Consumer) -> Ring:
         ring = Ring(name, consumer)
         self.rings[ring.ring_id] = ring
+        ring.left_out = LeftOut(self._database.left_out(ring.ring_id))
         ring.read_names()
         self.apply_policy(ring)
         self._lifelines[ring.ring_id] = Lifeline(ring, self._host)
@@ -156,6 +158,17 @@ class Fleet:
                 self.apply_policy(ring)
             self._probe(self._lifelines[ring_id], now_ns)
             self.note_damage(ring)
+        self._note_left_out()
+
+    def _note_left_out(self) -> None:
+        """Write down which names were left out; the next round has what fails."""
+        news = {ring.ring_id: ring.left_out.news() for ring in self.rings.values()}
+        try:
+            self._database.note_left_out(
+                {ring_id: text for ring_id, text in news.items() if text is not None}
+            )
+        except StateError as error:
+            self._log.warning("left out", "counts by event are not kept: %s", error)
 
     def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
         lifeline.probe(now_ns)

@@ -1,12 +1,4 @@
-"""The two laws of accounting, computed for a namespace.
-
-    emitted   = committed + dropped + sampled_out + filtered + disabled
-    committed = delivered + rejected + sampled_out_by_collector
-                + filtered_by_collector + lost + spooled + in_flight + in_ring
-
-The first is what a worker says of its calls. The second follows each committed
-event to where it is now; what it cannot place is `unaccounted`: 0 unless
-something is wrong.
+"""The laws of accounting (see accounts.py), computed for a namespace.
 
 Sources: the rings, read-only and without a lock, and the state database with
 the rings that are gone. No collector is needed. A ring that is in both (it is
@@ -19,68 +11,32 @@ which equals the last seq in the records, or lags by one after a kill.
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
+from shmtel_collector.accounts import (
+    Account,
+    EventAccount,
+    account_of_event,
+    account_of_totals,
+    remainder,
+    sum_of,
+)
 from shmtel_collector.config import state_path
-from shmtel_collector.finished import Claims, FinishedRing, FoldedRings, add_counts
+from shmtel_collector.finished import Claims, EventTable, FinishedRing, FoldedRings
+from shmtel_collector.left_out import event_table, parse
 from shmtel_collector.lifeline import CLOSED, VANISHED
-from shmtel_collector.state import read_finished
+from shmtel_collector.state import read_finished, read_left_out
 from shmtel_collector.worker import worker_of
 
 _ATTEMPTS = 5  # at a consistent look at a ring that moves
 LIVE = "live"
 FOLDED = "folded"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where the events of one or more rings are."""
-
-    committed: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    sampled_out: int = 0
-    filtered: int = 0
-    disabled: int = 0
-    delivered: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    sampled_out_by_collector: int = 0
-    filtered_by_collector: int = 0
-    lost: Mapping[str, int] = field(default_factory=dict)
-    spooled: int = 0
-    in_flight: int = 0
-    in_ring: int = 0
-
-    @property
-    def emitted(self) -> int:
-        """Return the calls that have returned."""
-        refused = sum(self.dropped.values())
-        left_out = self.sampled_out + self.filtered + self.disabled
-        return self.committed + refused + left_out
-
-    @property
-    def unaccounted(self) -> int:
-        """Return the committed events that are nowhere; 0 is the promise."""
-        settled = self.delivered + sum(self.rejected.values()) + sum(self.lost.values())
-        left_out = self.sampled_out_by_collector + self.filtered_by_collector
-        on_the_way = self.spooled + self.in_flight + self.in_ring
-        return self.committed - settled - left_out - on_the_way
-
-    def plus(self, other: "Account") -> "Account":
-        """Return the sum of both."""
-        ours, theirs = asdict(self), asdict(other)
-        return Account(**{name: _add(ours[name], theirs[name]) for name in ours})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data, in the order of the laws."""
-        return {
-            "emitted": self.emitted,
-            **asdict(self),
-            "unaccounted": self.unaccounted,
-        }
+NAMELESS = ""  # stands for events whose name is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +49,24 @@ class RingAccount:
     pid: int
     state: str  # live, closed, vanished, retired, quarantined, folded
     account: Account
+    events: Mapping[str, EventAccount] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+    def by_event(self, glob: str = "*") -> dict[str, EventAccount]:
+        """Return the accounts of its events by name.
+
+        Those whose name is not known are the last, if all names are wanted.
+        """
+        if glob != "*":
+            return {k: v for k, v in self.events.items() if fnmatchcase(k, glob)}
+        nameless = remainder(self.account, self.events.values())
+        return {**self.events, NAMELESS: nameless}
+
+    def to_json(self, event: str = "*") -> dict[str, Any]:
+        """Return it as plain data, with the events of some names."""
         names = ("ring_id", "worker_id", "pool_name", "pid", "state")
         identity = {name: getattr(self, name) for name in names}
-        return identity | self.account.to_json()
+        events = {k: account.to_json() for k, account in self.by_event(event).items()}
+        return identity | self.account.to_json() | {"events": events}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +80,31 @@ class Ledger:
     @property
     def total(self) -> Account:
         """Return the sum over all rings."""
-        result = Account()
-        for ring in self.rings:
-            result = result.plus(ring.account)
-        return result
+        return sum_of(ring.account for ring in self.rings)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+    def by_event(self, glob: str = "*") -> dict[str, EventAccount]:
+        """Return the sums by event name, in the order of names."""
+        result: dict[str, EventAccount] = {}
+        for ring in self.rings:
+            for name, account in ring.by_event(glob).items():
+                result[name] = result.get(name, EventAccount()).plus(account)
+        return dict(sorted(result.items(), key=lambda item: (not item[0], item[0])))
+
+    def of_workers(self, glob: str) -> "Ledger":
+        """Return the part of it that speaks of some workers."""
+        rings = [ring for ring in self.rings if fnmatchcase(ring.worker_id, glob)]
+        return replace(self, rings=tuple(rings))
+
+    def to_json(self, event: str = "*") -> dict[str, Any]:
+        """Return it as plain data, of the events of some names."""
         return {
             "namespace": self.namespace,
             "total": self.total.to_json(),
-            "rings": [ring.to_json() for ring in self.rings],
+            "events": {
+                name: account.to_json()
+                for name, account in self.by_event(event).items()
+            },
+            "rings": [ring.to_json(event) for ring in self.rings],
             "refused": dict(self.refused),
         }
 
@@ -134,27 +116,16 @@ def read_ledger(namespace: str, state_dir: Path | None = None) -> Ledger:
         StateError: the state database cannot be read.
     """
     refused: dict[str, str] = {}
-    live = dict(_live_rings(namespace, refused))
+    path = state_path(namespace, state_dir)
+    live = dict(_live_rings(namespace, refused, read_left_out(path)))
     # After the rings: one that is removed in between is in the database by then.
-    finished, folded = read_finished(state_path(namespace, state_dir))
+    finished, folded = read_finished(path)
     for ring in finished:
         live.pop(ring.ring_id.hex(), None)
         refused.pop(segments.segment_name(namespace, ring.ring_id), None)
     rings = [_folded_account(folded)] if folded.rings else []
     rings += [_finished_account(ring) for ring in finished]
     return Ledger(namespace, (*rings, *live.values()), refused)
-
-
-def account_of_totals(totals: Mapping[int, int], **counts: Any) -> Account:
-    """Return an account with the events of `totals` under their words."""
-    words: dict[str, Any] = {"rejected": {}, "lost": {}}
-    for outcome, events in totals.items():
-        word, reason = _ring.OUTCOMES.get(outcome, ("lost", "unknown_outcome"))
-        if word in ("rejected", "lost"):
-            words[word][reason] = words[word].get(reason, 0) + events
-        else:
-            words[word] = words.get(word, 0) + events
-    return Account(**words, **counts)
 
 
 def account_of_ring(observation: "_ring.Observation") -> Account:
@@ -165,9 +136,8 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
     committed = max(counters["committed"], settled)
     sent = min(max(control["sent_seq"], settled), committed)
     is_empty = observation["tail"] == control["head"]
-    totals = {outcome: n for outcome, n in enumerate(control["totals"]) if n}
     return account_of_totals(
-        totals,
+        _totals(control),
         committed=committed,
         dropped=counters["dropped"],
         sampled_out=counters["sampled_out"],
@@ -179,8 +149,16 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
     )
 
 
+def _totals(control: "_ring.Control") -> dict[int, int]:
+    return {outcome: n for outcome, n in enumerate(control["totals"]) if n}
+
+
+def _accounts(events: EventTable) -> dict[str, EventAccount]:
+    return {name: account_of_event(counts) for name, counts in events.items()}
+
+
 def _live_rings(
-    namespace: str, refused: dict[str, str]
+    namespace: str, refused: dict[str, str], left_out: Mapping[bytes, str]
 ) -> Iterable[tuple[str, RingAccount]]:
     for name in sorted(segments.scan(namespace)):
         ring_id = name.rpartition(".")[2]
@@ -191,7 +169,8 @@ def _live_rings(
         except SegmentError:
             refused[name] = "not_readable"
         else:
-            yield ring_id, _live_account(ring_id, observation)
+            text = left_out.get(observation["identity"]["ring_id"])
+            yield ring_id, _live_account(ring_id, observation, text)
 
 
 def _observe(name: str) -> "_ring.Observation":
@@ -211,8 +190,11 @@ def _observe(name: str) -> "_ring.Observation":
         os.close(fd)
 
 
-def _live_account(ring_id: str, observation: "_ring.Observation") -> RingAccount:
+def _live_account(
+    ring_id: str, observation: "_ring.Observation", left_out: str | None
+) -> RingAccount:
     worker = worker_of(observation["identity"])
+    totals = _totals(observation["control"])
     return RingAccount(
         ring_id,
         worker.worker_id,
@@ -220,6 +202,7 @@ def _live_account(ring_id: str, observation: "_ring.Observation") -> RingAccount
         worker.pid,
         LIVE,
         account_of_ring(observation),
+        _accounts(event_table(observation["events"], parse(left_out), totals)),
     )
 
 
@@ -235,12 +218,14 @@ def _finished_account(ring: FinishedRing) -> RingAccount:
         ring.pid,
         ring.reason,
         _account_of_end(committed, ring.totals, ring.claims),
+        _accounts(ring.events),
     )
 
 
 def _folded_account(folded: FoldedRings) -> RingAccount:
     account = _account_of_end(folded.last_seq, folded.totals, folded.claims)
-    return RingAccount("", f"{folded.rings} rings", "", 0, FOLDED, account)
+    events = _accounts(folded.events)
+    return RingAccount("", f"{folded.rings} rings", "", 0, FOLDED, account, events)
 
 
 def _account_of_end(
@@ -254,9 +239,3 @@ def _account_of_end(
         filtered=claims.filtered,
         disabled=claims.disabled,
     )
-
-
-def _add(ours: Any, theirs: Any) -> Any:
-    if isinstance(ours, int):
-        return ours + theirs
-    return add_counts(ours, theirs)

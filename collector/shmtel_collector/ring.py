@@ -36,6 +36,7 @@ from shmtel.wire.frames import (
 from shmtel_collector import settlement
 from shmtel_collector.control import ControlZone
 from shmtel_collector.finished import Claims, FinishedRing
+from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.source import Source
 from shmtel_collector.worker import worker_of
 
@@ -81,6 +82,7 @@ class Ring:
         self._positions: dict[int, int] = {}  # in flight: last seq -> position
         self._claimed_seq: int | None = None  # what to count up to; None: not now
         self._last_tail = self.source.tail()
+        self.left_out = LeftOut()
 
     # -- the stream ----------------------------------------------------------
 
@@ -124,6 +126,7 @@ class Ring:
         """Settle a segment that the hub has accepted."""
         position = self._positions.pop(segment.seq_last)
         self._accepted = settlement.after(self._accepted, segment)
+        self.left_out.add(segment)
         self._accepted_seq = segment.seq_last
         if self._accepted_seq >= self.source.settled_seq:
             self.source.settle(position, self._accepted_seq, self._accepted)
@@ -183,6 +186,7 @@ class Ring:
 
     def finished(self, closed_ns: int) -> FinishedRing:
         """Return what stays of the ring."""
+        totals = settlement.to_table(self._accepted)
         return FinishedRing(
             ring_id=self.ring_id,
             worker_id=self.worker.worker_id,
@@ -191,8 +195,9 @@ class Ring:
             closed_ns=closed_ns,
             reason=self._reason(),
             last_seq=self._accepted_seq,
-            totals=settlement.to_table(self._accepted),
+            totals=totals,
             claims=self._claims(),
+            events=event_table(self.source.events(), self.left_out.counts(), totals),
         )
 
     # -- inside --------------------------------------------------------------

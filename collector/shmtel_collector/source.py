@@ -111,6 +111,11 @@ class Source:
             counters["dropped"],
         )
 
+    def events(self) -> "list[_ring.EventCounters]":
+        """Return the worker's own counters by event; none if unreadable."""
+        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        return [] if observed is None else observed["events"]
+
     def is_marked_closed(self) -> bool:
         """Say whether the worker left the ring in good order; False if unreadable."""
         counters = self._counters()

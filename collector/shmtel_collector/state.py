@@ -3,7 +3,8 @@
 It holds the stable id of this host (per namespace), the epoch of the last
 start, and one row per finished ring, so that the ledger still balances when the
 ring itself is gone. Beyond MAX_ROWS the oldest rows are folded into one sum, in
-the transaction that adds the new row; what was counted stays counted.
+the transaction that adds the new row; what was counted stays counted. Of a ring
+that is not finished it holds what was left out of it, by event.
 
 Rules:
 - a database that cannot be used is set aside, never deleted, and never keeps
@@ -16,6 +17,7 @@ Rules:
 import contextlib
 import sqlite3
 import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from shmtel.errors import ShmtelError
@@ -28,7 +30,7 @@ from shmtel_collector.finished import (
     ring_to_json,
 )
 
-MAX_ROWS = 10_000
+MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 0.5  # a reader never holds it for long
 _SCHEMA = """
@@ -43,9 +45,16 @@ CREATE TABLE IF NOT EXISTS folded (
     id INTEGER PRIMARY KEY CHECK (id = 0),
     rings TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS left_out (
+    ring_id BLOB PRIMARY KEY,
+    counts TEXT NOT NULL
+) WITHOUT ROWID;
 """
 _UPSERT = "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)"
 _UPSERT_FOLDED = "INSERT OR REPLACE INTO folded VALUES (0, ?)"
+_NOTE_LEFT_OUT = "INSERT OR REPLACE INTO left_out VALUES (?, ?)"
+_FORGET_LEFT_OUT = "DELETE FROM left_out WHERE ring_id = ?"
+_LEFT_OUT = "SELECT ring_id, counts FROM left_out"
 _FINISHED = "SELECT ring_id, closed_ns, ring FROM finished ORDER BY closed_ns, ring_id"
 # Of the file itself; all else speaks of the directory, the disk or a neighbour.
 _DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -98,7 +107,34 @@ class State:
             with self._database as database:
                 row = (ring.ring_id, ring.closed_ns, ring_to_json(ring))
                 database.execute(_UPSERT, row)
+                database.execute(_FORGET_LEFT_OUT, (ring.ring_id,))
                 self._fold(database)
+        except sqlite3.Error as error:
+            raise StateError(f"cannot write {self.path}: {error}") from error
+
+    def left_out(self, ring_id: bytes) -> str | None:
+        """Return what is known by event of a ring that is not finished.
+
+        Without it all still counts, only not by name; so no error is raised.
+        """
+        query = f"{_LEFT_OUT} WHERE ring_id = ?"
+        try:
+            row = self._database.execute(query, (ring_id,)).fetchone()
+        except sqlite3.Error:
+            return None
+        return None if row is None else str(row[1])
+
+    def note_left_out(self, texts: Mapping[bytes, str]) -> None:
+        """Write down what is known by event, of some rings.
+
+        Raises:
+            StateError: it is not written; nothing has changed.
+        """
+        if not texts:
+            return
+        try:
+            with self._database as database:
+                database.executemany(_NOTE_LEFT_OUT, texts.items())
         except sqlite3.Error as error:
             raise StateError(f"cannot write {self.path}: {error}") from error
 
@@ -148,12 +184,31 @@ def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
     """
     if not path.exists():
         return [], FoldedRings()
+    with _reading(path) as database:
+        rows = database.execute(_FINISHED).fetchall()
+        return [ring_from_json(*row) for row in rows], _read_folded(database)
+
+
+def read_left_out(path: Path) -> dict[bytes, str]:
+    """Read what is known by event of the rings that are not finished.
+
+    Raises:
+        StateError: there is a database, and it cannot be read.
+    """
+    if not path.exists():
+        return {}
+    with _reading(path) as database:
+        rows = database.execute(_LEFT_OUT).fetchall()
+        return {bytes(ring_id): str(counts) for ring_id, counts in rows}
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with contextlib.closing(_connect(uri)) as database, database:
-            database.execute("BEGIN")  # both reads see the same moment
-            rows = database.execute(_FINISHED).fetchall()
-            return [ring_from_json(*row) for row in rows], _read_folded(database)
+            database.execute("BEGIN")  # all reads see the same moment
+            yield database
     except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
         raise StateError(f"cannot read {path}: {error}") from error
 
@@ -170,8 +225,8 @@ def _open(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(f"made by another version ({version})")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(_SCHEMA)  # an older one may lack a table
         if version == 0:
-            database.executescript(_SCHEMA)
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
     except BaseException:

@@ -83,13 +83,15 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Align columns: the first to the left, numbers and all others to the right."""
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1
+) -> list[str]:
+    """Align columns: the first `texts` to the left, all others to the right."""
     lines = [[plain(str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
+            cell.ljust(width) if index < texts else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines

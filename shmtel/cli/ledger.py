@@ -1,8 +1,13 @@
 """`shmtel ledger`: where every event of a namespace is.
 
 Reads the rings and the collector's state database, and needs no collector.
+
+Rows are groups of rings and events. As long as nothing is asked by event, a row
+is the account of whole rings, which holds more than what is known by name.
 """
 
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +17,21 @@ from shmtel.cli import common
 from shmtel.cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from shmtel_collector.ledger import Account, Ledger
+    from shmtel_collector.accounts import Account, EventAccount
+    from shmtel_collector.ledger import Ledger, RingAccount
 
 SCHEMA = "shmtel/ledger/v1"
+BY = ("worker", "event", "reason")
 _UNFINISHED = "no_magic"  # its maker never came to emit
-_HEADER = ("WORKER", "PID", "STATE", "EMITTED", "COMMITTED", "DELIVERED", "UNACCOUNTED")
+_NO_NAME = "(no name)"
+_RING_HEADER = ("WORKER", "PID", "STATE")
+_RING_WORDS = ("emitted", "committed", "delivered", "unaccounted")
+_EVENT_WORDS = (
+    *("emitted", "committed", "dropped", "sampled_out", "filtered", "disabled"),
+    *("rejected", "sampled_out_by_collector", "filtered_by_collector"),
+    *("disabled_by_collector", "lost", "forwarded"),
+)
+_SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
 
 
 @click.command()
@@ -24,28 +39,59 @@ _HEADER = ("WORKER", "PID", "STATE", "EMITTED", "COMMITTED", "DELIVERED", "UNACC
 @common.state_dir_option
 @common.json_option
 @click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(BY),
+    default=("worker",),
+    show_default="worker",
+    help="What makes a row; may be repeated.",
+)
+@click.option(
+    "--worker",
+    default="*",
+    metavar="GLOB",
+    help="Show only workers whose ids match; `*` crosses dots.",
+)
+@click.option(
+    "--event", metavar="GLOB", help="Show only events whose names match; by name."
+)
+@click.option(
     "--assert",
     "is_asserted",
     is_flag=True,
-    help="Exit with 8 when something is unaccounted, or a ring cannot be read.",
+    help="Exit with 8 when anything is unaccounted, shown or not, or a ring cannot"
+    " be read.",
 )
 def command(
-    namespace: str, state_dir: Path | None, as_json: bool, is_asserted: bool
+    namespace: str,
+    state_dir: Path | None,
+    as_json: bool,
+    by: tuple[str, ...],
+    worker: str,
+    event: str | None,
+    is_asserted: bool,
 ) -> int:
     """Account for every event: emitted, delivered, or left out, and why."""
     from shmtel_collector.ledger import read_ledger
 
-    ledger = read_ledger(namespace, state_dir)
+    whole = read_ledger(namespace, state_dir)
+    _talk(whole, worker)
+    shown = whole.of_workers(worker)
+    if as_json:
+        common.print_json({"schema": SCHEMA, **shown.to_json(event or "*")})
+    else:
+        _print(shown, [key for key in BY if key in by], event)
+    return ExitCode.CHECK_FAILED if is_asserted and not _holds(whole) else ExitCode.OK
+
+
+def _talk(ledger: "Ledger", worker: str) -> None:
     for segment, reason in ledger.refused.items():
         common.talk(f"{segment} is not read: {reason}")
     if not ledger.rings and not ledger.refused:
-        common.talk(f"nothing is known of the namespace {namespace!r}")
-    if as_json:
-        common.print_json({"schema": SCHEMA, **ledger.to_json()})
-    else:
-        for line in format_ledger(ledger):
-            click.echo(line)
-    return ExitCode.CHECK_FAILED if is_asserted and not _holds(ledger) else ExitCode.OK
+        common.talk(f"nothing is known of the namespace {ledger.namespace!r}")
+    folded = [ring.worker_id for ring in ledger.rings if ring.state == "folded"]
+    if folded and worker != "*":
+        common.talk(f"{folded[0]} are too long gone to be told apart by worker")
 
 
 def _holds(ledger: "Ledger") -> bool:
@@ -54,20 +100,115 @@ def _holds(ledger: "Ledger") -> bool:
     return ledger.total.unaccounted == 0 and not unseen
 
 
+def _print(ledger: "Ledger", by: Sequence[str], event: str | None) -> None:
+    if by == ["worker"] and event is None:
+        lines = format_ledger(ledger)
+    elif "reason" in by:
+        lines = _format_reasons(ledger, by, event)
+    else:
+        lines = _format_groups(ledger, by, event)
+    for line in lines:
+        click.echo(line)
+
+
 def format_ledger(ledger: "Ledger") -> list[str]:
     """Put a line per ring, then both laws over all of them."""
     rows = [
-        (
-            *(ring.worker_id, ring.pid or "", ring.state, ring.account.emitted),
-            *(ring.account.committed, ring.account.delivered, ring.account.unaccounted),
-        )
-        for ring in ledger.rings
+        (*_ring_key(ring), *_values(ring.account, _RING_WORDS)) for ring in ledger.rings
     ]
+    header = (*_RING_HEADER, *map(_title, _RING_WORDS))
     return [
-        *common.format_table(_HEADER, rows),
+        *common.format_table(header, rows),
         "",
         *(f"{word:<30}{events:>12}{why}" for word, events, why in _laws(ledger.total)),
     ]
+
+
+def _format_groups(ledger: "Ledger", by: Sequence[str], event: str | None) -> list[str]:
+    """Put a line per group, with the words as columns."""
+    rows = [
+        (*key, *_values(account, _EVENT_WORDS))
+        for key, account in _groups(ledger, by, event)
+    ]
+    keys = _keys(by)
+    return common.format_table((*keys, *map(_title, _EVENT_WORDS)), rows, len(keys))
+
+
+def _format_reasons(
+    ledger: "Ledger", by: Sequence[str], event: str | None
+) -> list[str]:
+    """Put a line per group, word and reason that has any events."""
+    rows = [
+        (*key, word, reason, events)
+        for key, account in _groups(ledger, by, event)
+        for word, reason, events in _facts(account)
+        if events
+    ]
+    texts = (*_keys(by), "WORD", "REASON")
+    return common.format_table((*texts, "EVENTS"), rows, len(texts))
+
+
+def _groups(
+    ledger: "Ledger", by: Sequence[str], event: str | None
+) -> Iterator[tuple[tuple[object, ...], "Account | EventAccount"]]:
+    is_by_name = "event" in by or event is not None
+    if "worker" not in by:
+        if is_by_name:
+            yield from _named(ledger.by_event(event or "*"), by)
+        else:
+            yield (), ledger.total
+        return
+    for ring in ledger.rings:
+        if not is_by_name:
+            yield _ring_key(ring), ring.account
+            continue
+        for key, account in _named(ring.by_event(event or "*"), by):
+            yield (*_ring_key(ring), *key), account
+
+
+def _named(
+    events: "dict[str, EventAccount]", by: Sequence[str]
+) -> Iterator[tuple[tuple[object, ...], "EventAccount"]]:
+    if "event" in by:
+        for name, account in events.items():
+            if name or account.emitted:
+                yield (name or _NO_NAME,), account
+        return
+    if events:
+        yield (), reduce(lambda one, other: one.plus(other), events.values())
+
+
+def _ring_key(ring: "RingAccount") -> tuple[object, ...]:
+    return ring.worker_id, ring.pid or "", ring.state
+
+
+def _keys(by: Sequence[str]) -> tuple[str, ...]:
+    return (
+        *(_RING_HEADER if "worker" in by else ()),
+        *(("EVENT",) if "event" in by else ()),
+    )
+
+
+def _title(word: str) -> str:
+    return word.upper()
+
+
+def _values(account: "Account | EventAccount", words: Sequence[str]) -> list[int]:
+    document = account.to_json()
+    return [_count(document[word]) for word in words]
+
+
+def _count(value: int | dict[str, int]) -> int:
+    return sum(value.values()) if isinstance(value, dict) else value
+
+
+def _facts(account: "Account | EventAccount") -> Iterator[tuple[str, str, int]]:
+    """Take an account apart into words, reasons and events."""
+    for word, value in account.to_json().items():
+        if isinstance(value, dict):
+            yield from ((word, reason, events) for reason, events in value.items())
+        elif word not in _SUMS or word == "unaccounted":
+            yield word, "", value
 
 
 def _laws(total: "Account") -> list[tuple[str, int, str]]:
@@ -94,6 +235,7 @@ _LAW = {
     "rejected": "    ",
     "sampled_out_by_collector": "    ",
     "filtered_by_collector": "    ",
+    "disabled_by_collector": "    ",
     "lost": "    ",
     "spooled": "    ",
     "in_flight": "    ",

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shmtel import segments
+from shmtel_collector.accounts import Account, account_of_totals
 from shmtel_collector.finished import Claims, FinishedRing
-from shmtel_collector.ledger import Account, account_of_totals, read_ledger
+from shmtel_collector.ledger import read_ledger
 from shmtel_collector.state import State
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine
