@@ -10,29 +10,73 @@ from shmtel._ring import (
     disable,
     emit,
     enable,
+    get_correlation_id,
     is_enabled,
     span,
     stats,
 )
-from shmtel.correlation import (
-    get_correlation_id,
-    reset_correlation_id,
-    set_correlation_id,
-)
 from shmtel.ring import start as _start
 
+TYPE_CHECKING = False  # importing typing would take longer than all the rest
+if TYPE_CHECKING:
+    from shmtel.context import ContextExecutor, wrap
+    from shmtel.correlations import (
+        CORRELATION_HEADER,
+        correlation,
+        new_correlation_id,
+        outgoing_metadata,
+        reset_correlation_id,
+        set_correlation_id,
+        trace_id_of,
+    )
+
 __all__ = [
+    "CORRELATION_HEADER",
+    "ContextExecutor",
     "Span",
+    "correlation",
     "current_span",
     "disable",
     "emit",
     "enable",
     "get_correlation_id",
     "is_enabled",
+    "new_correlation_id",
+    "outgoing_metadata",
     "reset_correlation_id",
     "set_correlation_id",
     "span",
     "stats",
+    "trace_id_of",
+    "wrap",
 ]
+
+# What not every worker uses is imported when it is first asked for.
+_LATER = {
+    "CORRELATION_HEADER": "correlations",
+    "ContextExecutor": "context",
+    "correlation": "correlations",
+    "new_correlation_id": "correlations",
+    "outgoing_metadata": "correlations",
+    "reset_correlation_id": "correlations",
+    "set_correlation_id": "correlations",
+    "trace_id_of": "correlations",
+    "wrap": "context",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _start()

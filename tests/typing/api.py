@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_type
+from typing import Any, assert_type
 
 import shmtel
 
@@ -22,6 +22,9 @@ def a_span_is_a_context_manager() -> None:
     with shmtel.span("a.b", {"k": "v"}, "correlation") as span:
         assert_type(span, shmtel.Span)
         assert_type(span.span_id, str)
+        assert_type(span.set("rows", 5), None)
+        span.set(5, 5)  # type: ignore[arg-type]
+    assert_type(shmtel.current_span(), shmtel.Span | None)
 
 
 def a_span_decorates_and_keeps_the_signature() -> None:
@@ -47,3 +50,28 @@ def the_switch_and_the_counts() -> None:
     assert_type(shmtel.is_enabled(), bool)
     assert_type(shmtel.stats()["committed"], int)
     assert_type(shmtel.stats()["dropped"], dict[str, int])
+
+
+def correlation_ids_are_text() -> None:
+    """A block gives the ID that is in force in it."""
+    with shmtel.correlation("id", headers={"traceparent": "00"}) as correlation_id:
+        assert_type(correlation_id, str)
+    shmtel.correlation(headers=[(b"k", b"v")])
+    assert_type(shmtel.get_correlation_id(), str | None)
+    assert_type(shmtel.get_correlation_id("-"), str)
+    assert_type(shmtel.new_correlation_id(), str)
+    shmtel.reset_correlation_id(shmtel.set_correlation_id("id"))
+    assert_type(shmtel.outgoing_metadata(), list[tuple[str, Any]])
+    assert_type(shmtel.trace_id_of("id"), str | None)
+
+
+def pools_keep_the_types_of_calls() -> None:
+    """What goes in and comes out is that of the function."""
+
+    def double(number: int) -> int:
+        return 2 * number
+
+    assert_type(shmtel.wrap(double)(1), int)
+    with shmtel.ContextExecutor() as pool:
+        assert_type(pool.submit(double, 1).result(), int)
+        pool.submit(double, "1")  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Connections to what an application already uses: one file each."""
