@@ -107,6 +107,7 @@ class Explanation:
     Attributes:
         other: of names that are not registered yet.
         events: by name, in the order of their ids.
+        note: why something else may be in force; empty: nothing is.
     """
 
     node: str
@@ -115,6 +116,7 @@ class Explanation:
     enabled: Verdict
     other: Verdict
     events: Mapping[str, Verdict]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

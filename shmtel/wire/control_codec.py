@@ -188,7 +188,9 @@ def encode_explanations(explanations: Iterable[Explanation]) -> bytes:
     """Encode the answer to ExplainPolicy."""
     message = pb.ExplainPolicyResponse()
     for explanation in explanations:
-        entry = message.workers.add(node=explanation.node, ring_id=explanation.ring_id)
+        entry = message.workers.add(
+            node=explanation.node, ring_id=explanation.ring_id, note=explanation.note
+        )
         put_plain(entry.worker, explanation.worker)
         _put_verdict(entry.enabled, explanation.enabled)
         _put_verdict(entry.other, explanation.other)
@@ -207,6 +209,7 @@ def decode_explanations(data: bytes) -> list[Explanation]:
             enabled=_take_verdict(entry.enabled),
             other=_take_verdict(entry.other),
             events={item.event: _take_verdict(item.verdict) for item in entry.events},
+            note=entry.note,
         )
         for entry in parsed(pb.ExplainPolicyResponse(), data).workers
     ]

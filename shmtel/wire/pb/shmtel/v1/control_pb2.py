@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from shmtel.wire.pb.shmtel.v1 import uplink_pb2 as shmtel_dot_v1_dot_uplink__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17shmtel/v1/control.proto\x12\tshmtel.v1\x1a\x16shmtel/v1/uplink.proto\"\xe9\x01\n\x13\x43hangePolicyRequest\x12\x1e\n\x03set\x18\x01 \x01(\x0b\x32\x0f.shmtel.v1.RuleH\x00\x12!\n\x06remove\x18\x02 \x01(\x0b\x32\x0f.shmtel.v1.RuleH\x00\x12&\n\x07replace\x18\x03 \x01(\x0b\x32\x13.shmtel.v1.RuleListH\x00\x12&\n\x07set_all\x18\x07 \x01(\x0b\x32\x13.shmtel.v1.RuleListH\x00\x12\x0f\n\x07wait_ms\x18\x04 \x01(\r\x12\x13\n\x0blifetime_ms\x18\x05 \x01(\x04\x12\x0f\n\x07overlay\x18\x06 \x01(\tB\x08\n\x06\x63hange\"*\n\x08RuleList\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.shmtel.v1.Rule\"r\n\x14\x43hangePolicyResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12$\n\x05hosts\x18\x03 \x03(\x0b\x32\x15.shmtel.v1.HostReport\x12\x13\n\x0b\x64uration_ns\x18\x04 \x01(\x04\"e\n\nHostReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0b\x32\x17.shmtel.v1.PolicyStatus\x12\x0f\n\x07missing\x18\x04 \x01(\t\"\x12\n\x10GetPolicyRequest\"|\n\x11GetPolicyResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12 \n\x06layers\x18\x03 \x03(\x0b\x32\x10.shmtel.v1.Layer\x12$\n\x05hosts\x18\x04 \x03(\x0b\x32\x15.shmtel.v1.HostReport\"&\n\x14\x45xplainPolicyRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"F\n\x15\x45xplainPolicyResponse\x12-\n\x07workers\x18\x01 \x03(\x0b\x32\x1c.shmtel.v1.WorkerExplanation\"\xc6\x01\n\x11WorkerExplanation\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x06worker\x18\x02 \x01(\x0b\x32\x11.shmtel.v1.Worker\x12\x0f\n\x07ring_id\x18\x03 \x01(\x0c\x12#\n\x07\x65nabled\x18\x04 \x01(\x0b\x32\x12.shmtel.v1.Verdict\x12!\n\x05other\x18\x05 \x01(\x0b\x32\x12.shmtel.v1.Verdict\x12\'\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x17.shmtel.v1.EventVerdict\"B\n\x0c\x45ventVerdict\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12#\n\x07verdict\x18\x02 \x01(\x0b\x32\x12.shmtel.v1.Verdict\"E\n\x07Verdict\x12\x0c\n\x04word\x18\x01 \x01(\r\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x1d\n\x04rule\x18\x03 \x01(\x0b\x32\x0f.shmtel.v1.Rule\"\x14\n\x12ListWorkersRequest\"?\n\x13ListWorkersResponse\x12(\n\x07workers\x18\x01 \x03(\x0b\x32\x17.shmtel.v1.WorkerStatus\"\x9b\x01\n\x0cWorkerStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x06worker\x18\x02 \x01(\x0b\x32\x11.shmtel.v1.Worker\x12\x0f\n\x07ring_id\x18\x03 \x01(\x0c\x12\x10\n\x08last_seq\x18\x04 \x01(\x04\x12\'\n\x06totals\x18\x05 \x03(\x0b\x32\x17.shmtel.v1.OutcomeTotal\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08\x32\xc4\x02\n\x07\x43ontrol\x12O\n\x0c\x43hangePolicy\x12\x1e.shmtel.v1.ChangePolicyRequest\x1a\x1f.shmtel.v1.ChangePolicyResponse\x12\x46\n\tGetPolicy\x12\x1b.shmtel.v1.GetPolicyRequest\x1a\x1c.shmtel.v1.GetPolicyResponse\x12R\n\rExplainPolicy\x12\x1f.shmtel.v1.ExplainPolicyRequest\x1a .shmtel.v1.ExplainPolicyResponse\x12L\n\x0bListWorkers\x12\x1d.shmtel.v1.ListWorkersRequest\x1a\x1e.shmtel.v1.ListWorkersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17shmtel/v1/control.proto\x12\tshmtel.v1\x1a\x16shmtel/v1/uplink.proto\"\xe9\x01\n\x13\x43hangePolicyRequest\x12\x1e\n\x03set\x18\x01 \x01(\x0b\x32\x0f.shmtel.v1.RuleH\x00\x12!\n\x06remove\x18\x02 \x01(\x0b\x32\x0f.shmtel.v1.RuleH\x00\x12&\n\x07replace\x18\x03 \x01(\x0b\x32\x13.shmtel.v1.RuleListH\x00\x12&\n\x07set_all\x18\x07 \x01(\x0b\x32\x13.shmtel.v1.RuleListH\x00\x12\x0f\n\x07wait_ms\x18\x04 \x01(\r\x12\x13\n\x0blifetime_ms\x18\x05 \x01(\x04\x12\x0f\n\x07overlay\x18\x06 \x01(\tB\x08\n\x06\x63hange\"*\n\x08RuleList\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.shmtel.v1.Rule\"r\n\x14\x43hangePolicyResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12$\n\x05hosts\x18\x03 \x03(\x0b\x32\x15.shmtel.v1.HostReport\x12\x13\n\x0b\x64uration_ns\x18\x04 \x01(\x04\"e\n\nHostReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0b\x32\x17.shmtel.v1.PolicyStatus\x12\x0f\n\x07missing\x18\x04 \x01(\t\"\x12\n\x10GetPolicyRequest\"|\n\x11GetPolicyResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12 \n\x06layers\x18\x03 \x03(\x0b\x32\x10.shmtel.v1.Layer\x12$\n\x05hosts\x18\x04 \x03(\x0b\x32\x15.shmtel.v1.HostReport\"&\n\x14\x45xplainPolicyRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"F\n\x15\x45xplainPolicyResponse\x12-\n\x07workers\x18\x01 \x03(\x0b\x32\x1c.shmtel.v1.WorkerExplanation\"\xd4\x01\n\x11WorkerExplanation\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x06worker\x18\x02 \x01(\x0b\x32\x11.shmtel.v1.Worker\x12\x0f\n\x07ring_id\x18\x03 \x01(\x0c\x12#\n\x07\x65nabled\x18\x04 \x01(\x0b\x32\x12.shmtel.v1.Verdict\x12!\n\x05other\x18\x05 \x01(\x0b\x32\x12.shmtel.v1.Verdict\x12\'\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x17.shmtel.v1.EventVerdict\x12\x0c\n\x04note\x18\x07 \x01(\t\"B\n\x0c\x45ventVerdict\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12#\n\x07verdict\x18\x02 \x01(\x0b\x32\x12.shmtel.v1.Verdict\"E\n\x07Verdict\x12\x0c\n\x04word\x18\x01 \x01(\r\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x1d\n\x04rule\x18\x03 \x01(\x0b\x32\x0f.shmtel.v1.Rule\"\x14\n\x12ListWorkersRequest\"?\n\x13ListWorkersResponse\x12(\n\x07workers\x18\x01 \x03(\x0b\x32\x17.shmtel.v1.WorkerStatus\"\x9b\x01\n\x0cWorkerStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x06worker\x18\x02 \x01(\x0b\x32\x11.shmtel.v1.Worker\x12\x0f\n\x07ring_id\x18\x03 \x01(\x0c\x12\x10\n\x08last_seq\x18\x04 \x01(\x04\x12\'\n\x06totals\x18\x05 \x03(\x0b\x32\x17.shmtel.v1.OutcomeTotal\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08\x32\xc4\x02\n\x07\x43ontrol\x12O\n\x0c\x43hangePolicy\x12\x1e.shmtel.v1.ChangePolicyRequest\x1a\x1f.shmtel.v1.ChangePolicyResponse\x12\x46\n\tGetPolicy\x12\x1b.shmtel.v1.GetPolicyRequest\x1a\x1c.shmtel.v1.GetPolicyResponse\x12R\n\rExplainPolicy\x12\x1f.shmtel.v1.ExplainPolicyRequest\x1a .shmtel.v1.ExplainPolicyResponse\x12L\n\x0bListWorkers\x12\x1d.shmtel.v1.ListWorkersRequest\x1a\x1e.shmtel.v1.ListWorkersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,17 +49,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINPOLICYRESPONSE']._serialized_start=747
   _globals['_EXPLAINPOLICYRESPONSE']._serialized_end=817
   _globals['_WORKEREXPLANATION']._serialized_start=820
-  _globals['_WORKEREXPLANATION']._serialized_end=1018
-  _globals['_EVENTVERDICT']._serialized_start=1020
-  _globals['_EVENTVERDICT']._serialized_end=1086
-  _globals['_VERDICT']._serialized_start=1088
-  _globals['_VERDICT']._serialized_end=1157
-  _globals['_LISTWORKERSREQUEST']._serialized_start=1159
-  _globals['_LISTWORKERSREQUEST']._serialized_end=1179
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=1181
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=1244
-  _globals['_WORKERSTATUS']._serialized_start=1247
-  _globals['_WORKERSTATUS']._serialized_end=1402
-  _globals['_CONTROL']._serialized_start=1405
-  _globals['_CONTROL']._serialized_end=1729
+  _globals['_WORKEREXPLANATION']._serialized_end=1032
+  _globals['_EVENTVERDICT']._serialized_start=1034
+  _globals['_EVENTVERDICT']._serialized_end=1100
+  _globals['_VERDICT']._serialized_start=1102
+  _globals['_VERDICT']._serialized_end=1171
+  _globals['_LISTWORKERSREQUEST']._serialized_start=1173
+  _globals['_LISTWORKERSREQUEST']._serialized_end=1193
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=1195
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=1258
+  _globals['_WORKERSTATUS']._serialized_start=1261
+  _globals['_WORKERSTATUS']._serialized_end=1416
+  _globals['_CONTROL']._serialized_start=1419
+  _globals['_CONTROL']._serialized_end=1743
 # @@protoc_insertion_point(module_scope)

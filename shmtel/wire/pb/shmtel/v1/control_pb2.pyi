@@ -83,20 +83,22 @@ class ExplainPolicyResponse(_message.Message):
     def __init__(self, workers: _Optional[_Iterable[_Union[WorkerExplanation, _Mapping]]] = ...) -> None: ...
 
 class WorkerExplanation(_message.Message):
-    __slots__ = ("node", "worker", "ring_id", "enabled", "other", "events")
+    __slots__ = ("node", "worker", "ring_id", "enabled", "other", "events", "note")
     NODE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     RING_ID_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
     OTHER_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     node: str
     worker: _uplink_pb2.Worker
     ring_id: bytes
     enabled: Verdict
     other: Verdict
     events: _containers.RepeatedCompositeFieldContainer[EventVerdict]
-    def __init__(self, node: _Optional[str] = ..., worker: _Optional[_Union[_uplink_pb2.Worker, _Mapping]] = ..., ring_id: _Optional[bytes] = ..., enabled: _Optional[_Union[Verdict, _Mapping]] = ..., other: _Optional[_Union[Verdict, _Mapping]] = ..., events: _Optional[_Iterable[_Union[EventVerdict, _Mapping]]] = ...) -> None: ...
+    note: str
+    def __init__(self, node: _Optional[str] = ..., worker: _Optional[_Union[_uplink_pb2.Worker, _Mapping]] = ..., ring_id: _Optional[bytes] = ..., enabled: _Optional[_Union[Verdict, _Mapping]] = ..., other: _Optional[_Union[Verdict, _Mapping]] = ..., events: _Optional[_Iterable[_Union[EventVerdict, _Mapping]]] = ..., note: _Optional[str] = ...) -> None: ...
 
 class EventVerdict(_message.Message):
     __slots__ = ("event", "verdict")
