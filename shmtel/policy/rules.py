@@ -21,6 +21,10 @@ from shmtel.policy.model import Action, Filter, Policy, Rule, Sampling, Toggle
 RULES_MAX = 1_024
 PATTERNS_MAX = 64  # of one rule
 PATTERN_LENGTH_MAX = 255  # characters, as an event name
+# Of all patterns of a policy together. It travels in one message of at most 4 MiB,
+# and one that no collector could receive would cut off all of them.
+TEXT_MAX = 512 << 10
+EXPIRES_MAX_NS = 2**63 - 1
 
 Slot = tuple[object, ...]
 
@@ -49,8 +53,10 @@ def with_rule(policy: Policy, rule: Rule, now_ns: int) -> Policy:
     """Return the next version, with a rule added, or replaced by it.
 
     Raises:
-        PolicyError: the rule is wrong, or one too many.
+        PolicyError: the rule is wrong, has expired already, or is one too many.
     """
+    if not is_live(rule, now_ns):
+        raise PolicyError(1, "it has expired already")
     kept = [old for old in policy.rules if not _is_replaced(old, rule)]
     return with_rules(policy, (*kept, rule), now_ns)
 
@@ -96,7 +102,7 @@ def by_own_clock(policy: Policy, now_ns: int) -> Policy:
         return policy
     shift = now_ns - policy.sent_ns
     rules = tuple(
-        replace(rule, expires_ns=max(rule.expires_ns + shift, 1))
+        replace(rule, expires_ns=min(max(rule.expires_ns + shift, 1), EXPIRES_MAX_NS))
         if rule.expires_ns
         else rule
         for rule in policy.rules
@@ -110,13 +116,16 @@ def judge(rules: Iterable[Rule]) -> None:
     Raises:
         PolicyError: one of them is wrong, or there are too many.
     """
-    number = 0
+    size = 0
     for number, rule in enumerate(rules, 1):
         if number > RULES_MAX:
             raise PolicyError(0, f"a policy holds at most {RULES_MAX} rules")
         flaw = _flaw(rule)
         if flaw is not None:
             raise PolicyError(number, flaw)
+        size += sum(len(text) for globs in _globs_of(rule).values() for text in globs)
+        if size > TEXT_MAX:
+            raise PolicyError(0, f"its patterns hold more than {TEXT_MAX} characters")
 
 
 def _is_replaced(old: Rule, new: Rule) -> bool:
@@ -127,17 +136,11 @@ def _is_replaced(old: Rule, new: Rule) -> bool:
 
 
 def _flaw(rule: Rule) -> str | None:
+    if rule.expires_ns > EXPIRES_MAX_NS:
+        return "it expires later than any clock can tell"
     if rule.action is None:
         return "neither toggle nor sampling nor filter, nor anything known here"
-    selector = rule.selector
-    globs = {
-        "worker": (selector.worker,),
-        "pool": (selector.pool,),
-        "service": (selector.service,),
-        "node": (selector.node,),
-        **_patterns_of(rule.action),
-    }
-    for name, patterns in globs.items():
+    for name, patterns in _globs_of(rule).items():
         flaw = _pattern_flaw(name, patterns)
         if flaw is not None:
             return flaw
@@ -146,13 +149,24 @@ def _flaw(rule: Rule) -> str | None:
     return None
 
 
-def _patterns_of(action: Action) -> dict[str, tuple[str, ...]]:
+def _globs_of(rule: Rule) -> dict[str, tuple[str, ...]]:
+    selector = rule.selector
+    return {
+        "worker": (selector.worker,),
+        "pool": (selector.pool,),
+        "service": (selector.service,),
+        "node": (selector.node,),
+        **_patterns_of(rule.action),
+    }
+
+
+def _patterns_of(action: Action | None) -> dict[str, tuple[str, ...]]:
     match action:
         case Sampling():
             return {"patterns": action.patterns}
         case Filter():
             return {"allow": action.allow, "deny": action.deny}
-        case Toggle():
+        case _:
             return {}
 
 

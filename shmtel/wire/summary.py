@@ -14,10 +14,10 @@ Rules:
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from shmtel.policy.text import printable
 from shmtel.wire.control import ChangeReport, HostReport
 
 LINES_MAX = 20
-_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +81,19 @@ def _first_line(report: ChangeReport, applied: int, workers: int, without: int) 
 
 
 def _lines(host: HostReport) -> Iterator[str]:
-    node = _printable(host.node or host.host_id)
+    node = printable(host.node or host.host_id)
     if host.status is None:
-        yield f"{node}: no answer ({_printable(host.missing) or 'none in time'})"
+        yield f"{node}: no answer ({printable(host.missing) or 'none in time'})"
         return
     rejection = host.status.rejection
     if rejection is not None:
         what = f"rule {rejection.rule}" if rejection.rule else "the policy"
-        yield f"{node}: {what} was rejected: {_printable(rejection.reason)}"
+        yield f"{node}: {what} was rejected: {printable(rejection.reason)}"
         return
     for result in host.status.workers:
         if result.failure:
-            worker = _printable(result.traits.worker)
-            yield f"worker '{worker}' on {node}: {_printable(result.failure)}"
+            worker = printable(result.traits.worker)
+            yield f"worker '{worker}' on {node}: {printable(result.failure)}"
     if host.status.unlisted:
         count = _count(host.status.unlisted, "more worker")
         yield f"{node}: {count} not listed one by one"
@@ -108,8 +108,3 @@ def _bounded(lines: list[str]) -> tuple[str, ...]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _printable(text: str) -> str:
-    short = text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}..."
-    return short if short.isprintable() else repr(short)[1:-1]
