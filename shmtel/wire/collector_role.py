@@ -50,6 +50,7 @@ from shmtel.wire.frames import (
     Welcome,
     Worker,
 )
+from shmtel.wire.limits import fitted
 from shmtel.wire.protocol import (
     SILENT_INTERVALS,
     batch_flaw,
@@ -172,7 +173,7 @@ class CollectorProtocol:
     def answer_policy(self, status: PolicyStatus) -> None:
         """Tell the hub what became of a policy."""
         self._require_open()
-        self._control.append(status)
+        self._control.append(fitted(status))
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""

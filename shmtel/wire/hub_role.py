@@ -22,7 +22,7 @@ Rules:
 """
 
 from collections import deque
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from shmtel.policy.model import Policy, PolicyStatus
@@ -44,6 +44,7 @@ from shmtel.wire.frames import (
     Welcome,
     Worker,
 )
+from shmtel.wire.limits import hello_flaw, status_flaw, worker_flaw
 from shmtel.wire.protocol import (
     NAMES_MAX,
     PROTOCOL_MAX,
@@ -59,7 +60,6 @@ from shmtel.wire.protocol import (
 
 RINGS_MAX = 65_536  # open on one stream at the same time
 NAME_LENGTH_MAX = 255  # bytes, as in a ring
-WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
 
 
 class RingState(Protocol):
@@ -122,7 +122,10 @@ class HubProtocol:
                 return self._on_names_added(frame)
             case Batch():
                 return self._on_batch(frame, now_ns)
-            case Bye() | PolicyStatus():
+            case PolicyStatus():
+                _require(status_flaw(frame))
+                return frame
+            case Bye():
                 return frame
         return None
 
@@ -135,6 +138,7 @@ class HubProtocol:
             theirs = f"{frame.protocol_min} to {frame.protocol_max}"
             ours = f"{PROTOCOL_MIN} to {PROTOCOL_MAX}"
             raise VersionMismatch(f"protocol {theirs} is offered, {ours} is spoken")
+        _require(hello_flaw(frame))
         self._has_hello = True
         self._terms = replace(self._terms, protocol=highest)
         return frame
@@ -147,7 +151,7 @@ class HubProtocol:
         if len(self._rings) == RINGS_MAX:
             raise RemoteProtocolError(f"more than {RINGS_MAX} open rings")
         _require(totals_flaw(frame.settled_seq, frame.totals))
-        _require(_worker_flaw(frame.worker))
+        _require(worker_flaw(frame.worker))
         self._last_ring = frame.ring
         self._ring_ids.add(frame.ring_id)
         self._rings[frame.ring] = _Ring(frame.ring_id)
@@ -285,12 +289,6 @@ def _ends(part: Segment | RingClosed) -> tuple[int, int]:
     if isinstance(part, Segment):
         return part.seq_before, part.seq_last
     return part.last_seq, part.last_seq
-
-
-def _worker_flaw(worker: Worker) -> str | None:
-    texts = (getattr(worker, field.name) for field in fields(worker))
-    size = sum(len(text) for text in texts if isinstance(text, str))
-    return None if size <= WORKER_TEXT_MAX else f"{size} characters about a worker"
 
 
 def _require(flaw: str | None) -> None:
