@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from shmtel.errors import ConfigurationError
-from shmtel.policy.model import Action, Filter, Policy, Rule, Sampling, Toggle
+from shmtel.policy.model import Action, Filter, Policy, Rule, Sampling
 
 RULES_MAX = 1_024
 PATTERNS_MAX = 64  # of one rule

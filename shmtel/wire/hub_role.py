@@ -42,7 +42,6 @@ from shmtel.wire.frames import (
     RingOpened,
     Segment,
     Welcome,
-    Worker,
 )
 from shmtel.wire.limits import hello_flaw, status_flaw, worker_flaw
 from shmtel.wire.protocol import (

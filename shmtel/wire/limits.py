@@ -1,8 +1,9 @@
 """How much a collector may say of itself, and how a status is cut to that.
 
-A PolicyStatus lists every worker of a host with names that the workers chose, and travels in
-one message. One that is too large would end the stream, and so would the same
-one on the next stream: the collector cuts it, and the hub refuses what is not.
+A PolicyStatus lists every worker of a host, with names that the workers chose, and
+travels in one message. One that is too large would end the stream, and so would
+the same one on the next stream: the collector cuts it, and the hub refuses what
+is not cut.
 
 Rules:
 - pure functions; what is cut shows: workers are counted as unlisted, and a layer
