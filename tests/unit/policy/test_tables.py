@@ -41,7 +41,7 @@ def test_a_whole_number_is_a_rate() -> None:
             {"rate": 0.1, "pattern": ["a"]},
             "unknown key 'pattern'; did you mean 'patter",
         ),
-        ({"rate": 0.1, "wrker": "a"}, "did you mean 'worker'"),
+        ({"rate": 0.1, "workers": "a"}, "did you mean 'worker'"),
         ({"rate": 0.1, "zzz": "a"}, "known: worker, pool"),
         ({}, "either `toggle`"),
         ({"worker": "w"}, "either `toggle`"),
