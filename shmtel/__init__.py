@@ -29,10 +29,12 @@ if TYPE_CHECKING:
         set_correlation_id,
         trace_id_of,
     )
+    from shmtel.identities import Identity, identity
 
 __all__ = [
     "CORRELATION_HEADER",
     "ContextExecutor",
+    "Identity",
     "Span",
     "correlation",
     "current_span",
@@ -40,6 +42,7 @@ __all__ = [
     "emit",
     "enable",
     "get_correlation_id",
+    "identity",
     "is_enabled",
     "new_correlation_id",
     "outgoing_metadata",
@@ -55,7 +58,9 @@ __all__ = [
 _LATER = {
     "CORRELATION_HEADER": "correlations",
     "ContextExecutor": "context",
+    "Identity": "identities",
     "correlation": "correlations",
+    "identity": "identities",
     "new_correlation_id": "correlations",
     "outgoing_metadata": "correlations",
     "reset_correlation_id": "correlations",

@@ -13,6 +13,8 @@ from typing import (
     type_check_only,
 )
 
+from shmtel import identities
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # -- worker side (py_producer.c, py_span.c) ---------------------------------
@@ -60,6 +62,7 @@ class WorkerStats(TypedDict):
     """Counts of this process since its ring was made; bytes where named so."""
 
     enabled: bool
+    identity: identities.Identity | None
     ring_id: str | None
     emitted: int
     committed: int
@@ -106,6 +109,8 @@ def adopt(
     initial_threshold: int = 0,
 ) -> bool: ...
 def close() -> None: ...
+def identity() -> object: ...
+def remember(identity: object, /) -> None: ...
 def own_descriptor() -> int | None: ...
 def own_rings() -> list[bytes]: ...
 

@@ -7,15 +7,12 @@ namespace, start time), and the msgpack blob that names the worker.
 import os
 import sys
 import uuid
-from typing import TYPE_CHECKING
 
 import msgpack
 
-if TYPE_CHECKING:
-    from shmtel.config import WorkerConfig
+from shmtel.identities import Identity, program
 
 MAX_BLOB_BYTES = 3840  # RING_RESOURCE_MAX in ring_layout.h
-_MAX_PROGRAM_BYTES = 1024
 
 
 def boot_id() -> bytes:
@@ -36,28 +33,12 @@ def start_time() -> int:
         return int(file.read().rpartition(b")")[2].split()[19])
 
 
-def worker_id_of(settings: "WorkerConfig") -> str:
-    """Return the id as set, `{pid}` filled in; without one, pool name and pid."""
-    template = settings.worker_id or f"{settings.pool_name}-{{pid}}"
-    return template.replace("{pid}", str(os.getpid()))
-
-
-def _cut(text: str) -> str:
-    """Return what UTF-8 can carry of a text, and the blob has room for."""
-    return text.encode("utf-8", "replace")[:_MAX_PROGRAM_BYTES].decode(
-        "utf-8", "ignore"
-    )
-
-
-def describe(settings: "WorkerConfig", parent_ring: bytes | None) -> bytes:
-    """Return the resource blob of a ring: a msgpack map of text and bytes."""
-    program = _cut(str(sys.argv[0]) if sys.argv else "")
+def describe(identity: Identity, parent_ring: bytes | None) -> bytes:
+    """Return the resource blob of a ring: a msgpack map."""
     blob: bytes = msgpack.packb(
         {
-            "service": settings.service or os.path.basename(program) or "python",
-            "worker_id": worker_id_of(settings),
-            "pool_name": settings.pool_name,
-            "argv0": program,
+            **identity._asdict(),
+            "argv0": program(),
             "python": sys.version.split()[0],
             "parent_ring_id": parent_ring,
         }

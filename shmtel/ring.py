@@ -40,6 +40,7 @@ def use(settings: WorkerConfig) -> None:
     that is there already stays as it is; `shmtel.enable()` is still needed.
     """
     _settings[:] = [settings]
+    _ring.remember(None)
 
 
 def settings_in_force() -> WorkerConfig:
@@ -93,13 +94,13 @@ def _close_at_exit() -> None:
 
 
 def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> None:
-    from shmtel import config, resource
+    from shmtel import config, identities, resource
 
     _install(config.initial_words(settings))
     if _ring.adopt(
         fd,
         capacity=settings.ring_size_bytes,
-        resource=resource.describe(settings, _parent_ring()),
+        resource=resource.describe(identities.claim_identity(settings), _parent_ring()),
         ring_id=ring_id,
         boot_id=resource.boot_id(),
         pid_namespace=resource.pid_namespace(),

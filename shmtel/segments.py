@@ -42,10 +42,10 @@ def create(name: str, mode: int = 0o600) -> int:
     except (posix_ipc.Error, OSError) as error:
         raise SegmentError(f"cannot create {DIRECTORY}/{name}: {error}") from error
     os.fchmod(segment.fd, mode)  # the umask has already cut the mode of creation
-    return _above_standard_streams(segment.fd)
+    return above_standard_streams(segment.fd)
 
 
-def _above_standard_streams(fd: int) -> int:
+def above_standard_streams(fd: int) -> int:
     """Move a descriptor up if it is one of the first three.
 
     A daemon may have closed those; it will open them anew, and until then any

@@ -194,6 +194,22 @@ static PyObject *own_rings(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(igno
     return Py_BuildValue("[y#]", worker.producer.ring_id, (Py_ssize_t)16);
 }
 
+PyDoc_STRVAR(remember_doc, "remember(identity, /)\n--\n\n"
+                           "Keep who this process is; a forked child forgets it.");
+
+static PyObject *remember(PyObject *Py_UNUSED(module), PyObject *identity)
+{
+    worker_check_fork();
+    Py_XSETREF(worker.identity, identity == Py_None ? NULL : Py_NewRef(identity));
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_identity(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    worker_check_fork();
+    return Py_NewRef(worker.identity != NULL ? worker.identity : Py_None);
+}
+
 PyDoc_STRVAR(own_descriptor_doc,
              "own_descriptor()\n--\n\n"
              "Return the descriptor of this process's ring, or None without one.\n\n"
@@ -231,6 +247,7 @@ void worker_after_fork(void)
     if (getrandom(&worker.random, sizeof worker.random, 0) != sizeof worker.random)
         worker.random ^= worker_clock_ns(CLOCK_MONOTONIC);
     worker_clear_names();
+    Py_CLEAR(worker.identity);
 }
 
 /* Runs in every child of fork(), whoever called it; what needs the interpreter
@@ -276,6 +293,9 @@ static PyMethodDef producer_methods[] = {
     {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS,
      adopt_doc},
     {"close", close_ring, METH_NOARGS, close_doc},
+    {"identity", get_identity, METH_NOARGS,
+     "identity()\n--\n\nReturn what remember() was given, or None."},
+    {"remember", remember, METH_O, remember_doc},
     {"own_descriptor", own_descriptor, METH_NOARGS, own_descriptor_doc},
     {"own_rings", own_rings, METH_NOARGS, own_rings_doc},
     {NULL, NULL, 0, NULL},

@@ -83,11 +83,13 @@ static PyObject *stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)
     struct totals totals =
         ring_is_open(producer) ? totals_of_ring(producer) : totals_without_ring();
     uint64_t capacity = ring_is_open(producer) ? producer->geometry.capacity : 0;
-    return Py_BuildValue("{s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:K}", "enabled",
-                         PyBool_FromLong(on), "ring_id", ring_id_text(producer),
-                         "emitted", emitted_of(&totals), "committed", totals.committed,
-                         "sampled_out", totals.sampled_out, "filtered", totals.filtered,
-                         "disabled", totals.disabled, "dropped", dropped_dict(&totals),
+    return Py_BuildValue("{s:N,s:O,s:N,s:K,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:K}", "enabled",
+                         PyBool_FromLong(on), "identity",
+                         worker.identity != NULL ? worker.identity : Py_None, "ring_id",
+                         ring_id_text(producer), "emitted", emitted_of(&totals),
+                         "committed", totals.committed, "sampled_out",
+                         totals.sampled_out, "filtered", totals.filtered, "disabled",
+                         totals.disabled, "dropped", dropped_dict(&totals),
                          "capacity_bytes", capacity, "used_bytes", totals.used,
                          "high_water_bytes", totals.high_water);
 }

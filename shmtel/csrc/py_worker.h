@@ -45,7 +45,8 @@ struct worker {
     uint64_t random;     /* state of the span ids */
     uint64_t disabled;   /* counts without a ring; the next ring takes them over */
     uint64_t dropped[RING_DROP_SLOTS];
-    PyObject *names; /* dict: name -> id in this ring */
+    PyObject *names;    /* dict: name -> id in this ring */
+    PyObject *identity; /* what remember() was given in this process, or NULL */
     PyObject *open_ring;
     PyObject *make_plain;
     PyObject *decorate;

@@ -220,7 +220,8 @@ struct ring_identity {
     uint8_t boot_id[16];
     uint8_t reserved[128];
 };
-/* A msgpack map: service, worker_id, pool_name, argv0, python, parent_ring_id. */
+/* A msgpack map: worker_id, pool_name, service, worker_index (or nil), argv0,
+ * python, parent_ring_id (or nil). */
 #define RING_RESOURCE_OFFSET 256u
 #define RING_RESOURCE_MAX (RING_PAGE_MIN - RING_RESOURCE_OFFSET)
 

@@ -1,0 +1,93 @@
+"""The index of a worker in its pool: small, stable, taken over by the next one.
+
+A worker takes the lowest number that no living worker of its pool has, when it
+makes its ring. It holds a POSIX record lock on one byte of a file for life:
+
+    file   /dev/shm/shmtel-index.<uid>, empty, one for each user, never removed
+    byte   (32-bit hash of namespace and pool) * 65536 + index
+
+The kernel frees the byte when the process dies, however it dies, and so the next
+worker takes the number over. No other process is asked, and none waits.
+
+Rules:
+- not flock, and no lock of an open file description: a forked child would hold
+  its parent's for as long as it lives;
+- the file is opened once in a process and kept open: closing any descriptor of
+  it drops the locks;
+- where anything fails the index is unknown, and the worker runs on without.
+"""
+
+import fcntl
+import os
+import stat
+from binascii import crc32
+
+from shmtel import segments
+
+MAX_INDEX = 0xFFFF
+
+# This process's descriptor of the file, by pid: in a forked child, its parent's.
+_files: dict[int, int] = {}
+_claimed: dict[tuple[int, int], int] = {}  # by pid and first byte
+
+
+def claim(namespace: str, pool_name: str) -> int | None:
+    """Return this process's index in a pool; the same one each time."""
+    first_byte = crc32(f"{namespace}\0{pool_name}".encode()) * (MAX_INDEX + 1)
+    try:
+        file = _open_file()
+        known = _claimed.get((os.getpid(), first_byte))
+        index = _lock_lowest(file, first_byte, known)
+    except OSError:
+        return None
+    if index is not None:
+        _claimed[os.getpid(), first_byte] = index
+    return index
+
+
+def path() -> str:
+    """Return the path of the file of this user."""
+    return f"{segments.DIRECTORY}/shmtel-index.{os.geteuid()}"
+
+
+def _open_file() -> int:
+    file = _files.get(os.getpid())
+    if file is not None and _is_ours(file):
+        return file
+    for inherited in _files.values():
+        if _is_ours(inherited):
+            os.close(inherited)
+    _files.clear()
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    file = segments.above_standard_streams(os.open(path(), flags, 0o600))
+    if not _is_ours(file):
+        os.close(file)
+        raise PermissionError("the file belongs to somebody else, or is none")
+    _files[os.getpid()] = file
+    return file
+
+
+def _is_ours(file: int) -> bool:
+    """Say whether a descriptor is that of the file: a daemon closes what it has
+    inherited, and the number may be another file's by now."""
+    try:
+        found, expected = os.fstat(file), os.lstat(path())
+    except OSError:
+        return False
+    is_file = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+    return is_file and os.path.samestat(found, expected)
+
+
+def _lock_lowest(file: int, first_byte: int, known: int | None) -> int | None:
+    if known is not None and _lock(file, first_byte + known):
+        return known
+    free = (n for n in range(MAX_INDEX + 1) if _lock(file, first_byte + n))
+    return next(free, None)
+
+
+def _lock(file: int, byte: int) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
