@@ -192,6 +192,43 @@ class Observation(TypedDict):
     events: list[EventCounters]
     tail: int
 
+@final
+class Taken:
+    """What one bounded pass of a Follower copied, judged.
+
+    count + rejected == seq_last - seq_before; what was missed lies in front.
+    """
+
+    @property
+    def events(self) -> bytes: ...  # one msgpack array32 of the events' arrays
+    @property
+    def count(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...  # malformed, of an unknown name, of a bad draw
+    @property
+    def seq_before(self) -> int: ...
+    @property
+    def seq_last(self) -> int: ...
+    @property
+    def missed(self) -> int: ...
+
+@final
+class Follower:
+    """An observer that reads the records of a ring as they come.
+
+    Takes no lock, maps and writes nothing, and never closes `fd`, which has to
+    stay open. Starts at the oldest record that is not released, or behind the
+    newest. Beside a collector it may be overtaken: then it goes on at the oldest
+    record that is not released, and counts what it has missed. Raises RingError
+    when the ring turns out to be damaged.
+    """
+
+    def __init__(self, fd: int, *, at_end: bool = False) -> None: ...
+    @property
+    def identity(self) -> Identity: ...
+    def take(self, budget_bytes: int) -> Taken | None: ...  # 120 KiB at most
+    def names(self, first_event_id: int) -> list[str]: ...
+
 def observe(fd: int) -> Observation: ...
 def lock_holder(fd: int) -> int | None:
     """Say who holds the producer's lock: a pid (0: not visible), None if free."""

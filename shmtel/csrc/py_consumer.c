@@ -362,7 +362,9 @@ int binding_add_consumer(PyObject *module, struct binding_state *state)
 {
     return binding_add_type(module, &consumer_spec, &state->consumer_type) < 0 ||
                    binding_add_drained(module, state) < 0 ||
-                   binding_add_observer(module) < 0 || binding_add_layout(module) < 0
+                   binding_add_observer(module) < 0 ||
+                   binding_add_follower(module, state) < 0 ||
+                   binding_add_layout(module) < 0
                ? -1
                : 0;
 }

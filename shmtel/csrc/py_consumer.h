@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of the reading side of the binding share: py_consumer.c,
- * py_control.c, py_judgement.c, py_drained.c, py_observer.c and py_layout.c.
+ * py_control.c, py_judgement.c, py_drained.c, py_observer.c, py_follower.c and
+ * py_layout.c.
  */
 #ifndef SHMTEL_PY_CONSUMER_H
 #define SHMTEL_PY_CONSUMER_H
@@ -69,6 +70,7 @@ PyObject *binding_drained(struct binding_state *state, PyObject *events,
 /* Each adds its part to the module; 0, or -1 with an exception set. */
 int binding_add_drained(PyObject *module, struct binding_state *state);
 int binding_add_observer(PyObject *module);
+int binding_add_follower(PyObject *module, struct binding_state *state);
 int binding_add_layout(PyObject *module);
 
 /* Adds a heap type to the module and keeps a reference in `*kept`. */

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "msgpack_check.h"
+#include "ring_follower.h"
 #include "ring_observer.h"
 
 #define CAPACITY (UINT64_C(64) << 10)
@@ -114,6 +115,31 @@ static void judge_at_random(struct ring_consumer *consumer)
                    words, kinds);
 }
 
+/* Follows to the end or the damage, in buffers of exactly the promised size. */
+static void follow(int fd, bool at_end)
+{
+    struct ring_identity_page page;
+    struct ring_follower follower;
+    struct ring_followed followed;
+    size_t readable;
+    uint64_t passes = 0;
+    if (ring_follow(&follower, fd, at_end, &page) != RING_OK)
+        return;
+    while (ring_follow_peek(&follower, 1, RING_PASS_MAX, &readable) == RING_OK &&
+           (readable > 0 || follower.missed > 0)) {
+        uint8_t *buffer =
+            malloc(readable > RING_BATCH_HEAD ? readable : RING_BATCH_HEAD);
+        CHECK(buffer != NULL && passes++ <= CAPACITY / RING_RECORD_MIN);
+        enum ring_status status =
+            ring_follow_on(&follower, buffer, readable, &followed);
+        CHECK(status != RING_OK || followed.events + followed.rejected ==
+                                       followed.seq_last - followed.seq_before);
+        free(buffer);
+        if (status != RING_OK)
+            break;
+    }
+}
+
 /* All that a collector does to a ring, whatever it says. */
 static void use_ring(int fd)
 {
@@ -125,6 +151,8 @@ static void use_ring(int fd)
     struct ring_drained drained;
     bool found;
     ring_observe(fd, &observation);
+    follow(fd, false);
+    follow(fd, true);
     if (ring_attach(&consumer, fd, &page) != RING_OK) {
         close(fd);
         return;

@@ -1,5 +1,6 @@
 """Any bytes in a ring: taken, rejected or refused, never a crash."""
 
+import ctypes
 import os
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shmtel._ring import STATUSES, Consumer, RingError, observe
+from shmtel._ring import STATUSES, Consumer, Follower, RingError, observe
 from support.ring_builder import CAPACITY, RingBuilder, encode_fields, encode_head
 from support.ring_layout import ControlZone, ProducerZone
 
@@ -40,21 +41,52 @@ def _framed(array: bytes) -> bytes:
     return (header + array).ljust(-(-(len(array) + 8) // 8) * 8, b"\xaa")
 
 
+def _write(ring: RingBuilder, start: int, data: bytes) -> None:
+    """Let a ring hold some bytes from a position on, and know one name."""
+    ring.add_name("a.b")
+    ring.poke_slot(0, head=start, head_seq=_START_SEQ)
+    ring.poke(ControlZone, head=start)
+    ring.write_data(start, data)
+    ring.poke(ProducerZone, tail=start + len(data))
+
+
 def _exhaust(consumer: Consumer) -> tuple[int, int, str | None]:
     """Drain until the end or the damage; return delivered, counted, reason."""
     delivered = counted = 0
     try:
         while (drained := consumer.drain(1)) is not None:
-            events = msgpack.unpackb(drained.events, strict_map_key=False)
-            assert len(events) == drained.delivered
-            assert [len(event) for event in events] == [8] * len(events)
+            _check_events(drained.events, drained.delivered)
             delivered += drained.delivered
             counted += sum(count[2] for count in drained.counts)
             assert drained.seq_last == consumer.cursor_seq
             assert drained.seq_last == _START_SEQ + delivered + counted
+            if drained.wants_names:
+                return delivered, counted, "wants_names"
     except RingError as error:
         return delivered, counted, error.reason
     return delivered, counted, None
+
+
+def _check_events(data: bytes, count: int) -> None:
+    events = msgpack.unpackb(data, strict_map_key=False)
+    assert len(events) == count
+    assert [len(event) for event in events] == [8] * count
+
+
+def _follow(fd: int, *, at_end: bool = False) -> tuple[int, int, str | None]:
+    """Follow until the end or the damage; return events, rejected, reason."""
+    events = rejected = 0
+    try:
+        follower = Follower(fd, at_end=at_end)
+        for _ in range(2 * CAPACITY // 40):
+            if (taken := follower.take(1)) is None:
+                return events, rejected, None
+            _check_events(taken.events, taken.count)
+            events, rejected = events + taken.count, rejected + taken.rejected
+            assert taken.count + taken.rejected == taken.seq_last - taken.seq_before
+    except RingError as error:
+        return events, rejected, error.reason
+    raise AssertionError("it goes on for ever")
 
 
 @given(
@@ -67,20 +99,47 @@ def test_any_bytes_in_the_data_zone(pieces: list[Any], start: int) -> None:
     data = _records(pieces)
     start = CAPACITY + start * 8
     with RingBuilder() as ring:
-        ring.add_name("a.b")
-        ring.poke_slot(0, head=start, head_seq=_START_SEQ)
-        ring.poke(ControlZone, head=start)
-        ring.write_data(start, data)
-        ring.poke(ProducerZone, tail=start + len(data))
+        _write(ring, start, data)
         consumer = Consumer(ring.open())
         delivered, counted, reason = _exhaust(consumer)
         taken = consumer.cursor - start
         assert reason in (None, "record", "sequence")
         assert (reason is None) == (taken == len(data))
         assert 40 * (delivered + counted) <= taken
+        assert _follow(ring.fd) == (delivered, counted, reason)
         consumer.rewind()
         if reason is None:
             assert consumer.skip_to(_START_SEQ + delivered + counted)
+        consumer.close()
+
+
+@given(
+    st.lists(_ARRAYS | _NOISE, max_size=12),
+    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=2),
+    st.integers(0, 3),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_any_bytes_under_any_policy(
+    pieces: list[Any], words: list[int], kind: int, is_on: bool
+) -> None:
+    """The judgement counts what it leaves out, and the frames stay as they are."""
+    data = _records(pieces)
+    with RingBuilder() as ring:
+        _write(ring, CAPACITY, data)
+        words = [word for word in words if not 0xFFFFFFEF < word < 0xFFFFFFFD]
+        consumer = Consumer(ring.open())
+        before = _exhaust(consumer)
+        consumer.close()
+        consumer = Consumer(ring.open())
+        consumer.set_judgement(
+            is_on=is_on, words=words, kinds=bytes([kind]) * len(words)
+        )
+        after = _exhaust(consumer)
+        assert after[0] <= before[0]
+        if after[2] != "wants_names":
+            assert sum(before[:2]) == sum(after[:2])
+            assert before[2] == after[2]
         consumer.close()
 
 
@@ -116,9 +175,58 @@ def test_any_bytes_in_the_other_zones(
             lambda: consumer.set_word(0, 1),
             consumer.rewind,
             lambda: consumer.skip_to(consumer.cursor_seq + 1),
+            lambda: _follow(ring.fd),
+            lambda: _follow(ring.fd, at_end=True),
+            lambda: Follower(ring.fd).names(0),
         ):
             _answers(call)
         consumer.close()
+
+
+@given(
+    st.lists(_ARRAYS | _NOISE, min_size=1, max_size=8),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["head", "tail", "slot", "data", "take"]),
+            st.integers(0, 2**64 - 1) | st.integers(0, 4 * CAPACITY),
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_a_ring_that_changes_under_a_follower(
+    pieces: list[Any], changes: list[tuple[str, int]], at_end: bool
+) -> None:
+    """Positions that jump, settlements that lie: an answer or a known reason."""
+    data = _records(pieces)
+    with RingBuilder() as ring:
+        ring.add_name("a.b")
+        ring.write_data(0, data)
+        ring.poke(ProducerZone, tail=len(data))
+        follower = Follower(ring.fd, at_end=at_end)
+        for change, value in [*changes, ("take", 0)]:
+            match change:
+                case "head":
+                    ring.poke(ControlZone, head=value)
+                case "tail":
+                    ring.poke(ProducerZone, tail=value - value % 8)
+                case "slot":
+                    head = value - value % 8
+                    totals = (value % 100, *[0] * 31)
+                    ring.poke_slot(
+                        0,
+                        head=head,
+                        head_seq=totals[0],
+                        settled_seq=totals[0],
+                        totals=(ctypes.c_uint64 * 32)(*totals),
+                    )
+                case "data":
+                    ring.write_data(value % CAPACITY, data)
+                case "take":
+                    taken = _answers(lambda: follower.take(1))
+                    if taken is not None:
+                        _check_events(taken.events, taken.count)
 
 
 def _answers(call: Any) -> Any:
