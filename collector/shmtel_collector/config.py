@@ -5,6 +5,7 @@ here reads flags. The state directory follows the habits of the host: systemd's
 STATE_DIRECTORY first, then the XDG base directory of the user.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,39 @@ def default_state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     user = environment.get("XDG_STATE_HOME", "")
     base = Path(user) if user else Path.home() / ".local" / "state"
     return base / "shmtel"
+
+
+def control_path(namespace: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where a collector listens for this host's operators."""
+    return _control_directories(environment)[0] / f"{namespace}.sock"
+
+
+def find_control_socket(
+    namespace: str, environment: Mapping[str, str] = os.environ
+) -> Path:
+    """Return where a collector listens, also one of the system; else where it would.
+
+    A socket in a directory of another user's making is passed over, unless that
+    is the superuser: it would learn what we ask, and answer what it likes.
+    """
+    places = [*_control_directories(environment), Path("/run/shmtel")]
+    for directory in places:
+        path = directory / f"{namespace}.sock"
+        with contextlib.suppress(OSError):
+            if directory.stat().st_uid in (0, os.getuid()) and path.is_socket():
+                return path
+    return control_path(namespace, environment)
+
+
+def _control_directories(environment: Mapping[str, str]) -> list[Path]:
+    """Return the directories of this user, the one to use first."""
+    service = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    user = environment.get("XDG_RUNTIME_DIR", "")
+    return [
+        *([Path(service)] if service else []),
+        *([Path(user) / "shmtel"] if user else []),
+        Path(f"/tmp/shmtel-{os.getuid()}"),
+    ]
 
 
 def state_path(namespace: str, state_dir: Path | None) -> Path:

@@ -1,11 +1,19 @@
 """Settings of a collector, and where it keeps its state."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from shmtel.errors import ConfigurationError
-from shmtel_collector.config import CollectorConfig, default_state_dir, state_path
+from shmtel_collector.config import (
+    CollectorConfig,
+    control_path,
+    default_state_dir,
+    find_control_socket,
+    state_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +51,29 @@ def test_empty_hub_is_refused() -> None:
     """An address must be one."""
     with pytest.raises(ConfigurationError, match="HOST:PORT"):
         CollectorConfig(hub="")
+
+
+def test_the_control_socket_follows_the_host() -> None:
+    """systemd's directory first, then the user's, then one in /tmp by user id."""
+    service = {"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/run/u"}
+    assert control_path("n", service) == Path("/run/a/n.sock")
+    assert control_path("n", {"XDG_RUNTIME_DIR": "/run/u"}) == Path(
+        "/run/u/shmtel/n.sock"
+    )
+    assert control_path("n", {}) == Path(f"/tmp/shmtel-{os.getuid()}/n.sock")
+
+
+def test_a_socket_that_is_there_is_found(tmp_path: Path) -> None:
+    """Only a socket counts; without any the place where it would be is named."""
+    environment = {"RUNTIME_DIRECTORY": str(tmp_path / "a"), "XDG_RUNTIME_DIR": "/none"}
+    path = tmp_path / "a" / "n.sock"
+    path.parent.mkdir()
+    path.write_text("")
+    assert find_control_socket("n", environment) == path
+    environment["RUNTIME_DIRECTORY"] = "/none"
+    environment["XDG_RUNTIME_DIR"] = str(tmp_path)
+    assert find_control_socket("n", environment) == Path("/none/n.sock")
+    (tmp_path / "shmtel").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "shmtel" / "n.sock"))
+        assert find_control_socket("n", environment) == tmp_path / "shmtel" / "n.sock"
