@@ -155,18 +155,23 @@ enum ring_status ring_follow(struct ring_follower *follower, int fd, bool at_end
 
 /* -- records ----------------------------------------------------------------------- */
 
+/* How many bytes there are to read; none where the ring has ended before. */
+static uint64_t committed(const struct ring_follower *follower)
+{
+    return follower->position < follower->end ? follower->end - follower->position : 0;
+}
+
 enum ring_status ring_follow_peek(struct ring_follower *follower, uint64_t budget,
                                   uint64_t most, size_t *readable)
 {
-    uint64_t safe, there = 0, largest = follower->geometry.max_record;
+    uint64_t safe, there, largest = follower->geometry.max_record;
     *readable = 0;
     enum ring_status status = look(follower, &safe);
     if (status == RING_OK && follower->position < safe)
         status = catch_up(follower);
     if (status != RING_OK)
         return status;
-    if (follower->position < follower->end)
-        there = follower->end - follower->position;
+    there = committed(follower);
     if (budget > most)
         budget = most;
     if (budget < largest)
@@ -185,9 +190,8 @@ static enum ring_status frame_record(struct ring_follower *follower, uint8_t *fr
         if (ring_has_head(array))
             follower->seq = ring_load64_be(array + RING_ARRAY_SEQ) - 1;
     }
-    return ring_frame_record(&follower->geometry, from, available,
-                             follower->end - follower->position, follower->seq + 1,
-                             frame);
+    return ring_frame_record(&follower->geometry, from, available, committed(follower),
+                             follower->seq + 1, frame);
 }
 
 /* A name is published before its first record is committed, so a count that is
@@ -243,6 +247,8 @@ enum ring_status ring_follow_on(struct ring_follower *follower, uint8_t *buffer,
         status = catch_up(follower); /* what was copied cannot be trusted */
         readable = 0;
     }
+    if (readable > committed(follower)) /* the ring was retired meanwhile */
+        readable = (size_t)committed(follower);
     if (status == RING_OK)
         status = look_for_names(follower);
     if (status == RING_OK)

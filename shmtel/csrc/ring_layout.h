@@ -80,7 +80,9 @@
  * the copy, and never reads a shared word twice. The producer trusts `head`
  * only when tail - capacity <= head <= tail, and words only as what they are:
  * any 32-bit value is safe to act on. Counters are for people; the records
- * are the truth, and the last seq in them is the number of committed events.
+ * are the truth, and the last seq in them is the number of committed events. A
+ * threshold is believed if it is 0, the identity's initial one, or one that the
+ * collector has stored as a word; observers cannot know that, and do not ask.
  *
  * CRASH STORY
  * Producer killed ...

@@ -217,6 +217,16 @@ def test_the_identity_is_shown(ring: RingBuilder, follower: Follower) -> None:
     assert follower.identity["ring_id"] == ring.ring_id
 
 
+def test_a_follower_that_cannot_begin_again_follows_nothing(
+    follower: Follower,
+) -> None:
+    """Not even what it has followed before."""
+    with pytest.raises(RingError):
+        follower.__init__(-1)  # type: ignore[misc]
+    with pytest.raises(ValueError, match="no ring"):
+        follower.take(1)
+
+
 # -- damage ---------------------------------------------------------------------
 
 
