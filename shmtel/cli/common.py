@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,15 @@ def judge_namespace(
         raise click.BadParameter(
             f"{value!r} is not 1 to 64 letters, digits, '_' and '-'."
         )
+    return value
+
+
+def judge_number(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse `nan`, which click takes for a number in any range; a callback."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number.")
     return value
 
 

@@ -4,6 +4,7 @@ Both serve the same methods; a target differs in its address, in what it is
 called, and in the cure when nobody answers there.
 
 Rules:
+- imported when a verb runs, because it needs what an extra brings;
 - whatever grpc says is translated here into a CommandError;
 - a call waits no longer than it was told to, and an answer is bounded.
 """
@@ -13,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import grpc
 
 from shmtel.cli.errors import CommandError, ExitCode
-
-if TYPE_CHECKING:
-    from shmtel.wire import control
+from shmtel.errors import ShmtelError
+from shmtel.wire import control, control_codec
+from shmtel_collector.config import find_control_socket
 
 CALL_S = 5.0  # for the way there and back
 _ANSWER_BYTES = 64 << 20  # an explanation of a thousand workers
@@ -55,8 +58,6 @@ def host_target(namespace: str, socket: Path | None) -> Target:
     Raises:
         CommandError: it has no socket there, or it is not ours to use.
     """
-    from shmtel_collector.config import find_control_socket
-
     path = socket or find_control_socket(namespace)
     target = Target(
         f"unix:{path.absolute()}",
@@ -79,8 +80,6 @@ class ControlClient:
     """A channel to a target, for the length of a verb."""
 
     def __init__(self, target: Target) -> None:
-        import grpc
-
         self._target = target
         self._channel = grpc.insecure_channel(target.address, options=_OPTIONS)
 
@@ -95,11 +94,8 @@ class ControlClient:
     ) -> None:
         self._channel.close()
 
-    def change(self, request: "control.ChangeRequest") -> "control.ChangeReport":
+    def change(self, request: control.ChangeRequest) -> control.ChangeReport:
         """Change the policy, and wait as long as the request says."""
-        from shmtel.errors import ShmtelError
-        from shmtel.wire import control, control_codec
-
         try:
             data = control_codec.encode_change_request(request)
         except ShmtelError as error:
@@ -108,28 +104,22 @@ class ControlClient:
         answer = control_codec.decode_change_report
         return self._call(control.CHANGE_POLICY, data, answer, wait_s)
 
-    def policy(self) -> "control.PolicyReport":
+    def policy(self) -> control.PolicyReport:
         """Return the rules, by layer."""
-        from shmtel.wire import control, control_codec
-
         request = control_codec.encode_policy_request()
         return self._call(
             control.GET_POLICY, request, control_codec.decode_policy_report
         )
 
-    def explain(self, worker: str) -> "list[control.Explanation]":
+    def explain(self, worker: str) -> list[control.Explanation]:
         """Return what is in force for workers."""
-        from shmtel.wire import control, control_codec
-
         request = control_codec.encode_explain_request(worker)
         return self._call(
             control.EXPLAIN_POLICY, request, control_codec.decode_explanations
         )
 
-    def workers(self) -> "list[control.WorkerStatus]":
+    def workers(self) -> list[control.WorkerStatus]:
         """Return the workers that the target knows."""
-        from shmtel.wire import control, control_codec
-
         request = control_codec.encode_list_workers_request()
         return self._call(
             control.LIST_WORKERS, request, control_codec.decode_list_workers_response
@@ -142,11 +132,7 @@ class ControlClient:
         decode: Callable[[bytes], _Answer],
         wait_s: float = 0.0,
     ) -> _Answer:
-        import grpc
-
-        from shmtel.wire.control import method_path
-
-        call: Any = self._channel.unary_unary(method_path(method))
+        call: Any = self._channel.unary_unary(control.method_path(method))
         try:
             return decode(call(request, timeout=CALL_S + wait_s))
         except grpc.RpcError as error:
@@ -154,8 +140,6 @@ class ControlClient:
 
     def _translate(self, error: Any) -> CommandError:
         """Say what the target said, or that it said nothing."""
-        import grpc
-
         code: grpc.StatusCode = error.code()
         if code is grpc.StatusCode.UNAVAILABLE:
             return _unreachable(self._target)

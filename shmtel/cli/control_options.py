@@ -3,7 +3,7 @@
 A verb gets them as one object, so that its own arguments are all it names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from shmtel.cli import common
-from shmtel.cli.durations import DurationType
+from shmtel.cli.durations import judge_duration
 
 if TYPE_CHECKING:
     from shmtel.cli.control_client import Target
@@ -107,7 +107,7 @@ def changing(
     return decorate
 
 
-def _decorated(verb: Verb, options: list[Callable[[Verb], Verb]]) -> Verb:
+def _decorated(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
     for option in reversed(options):
         verb = option(verb)
     return verb
@@ -143,7 +143,7 @@ _SELECTOR_OPTIONS = [
 _FOR_OPTION = click.option(
     "--for",
     "lifetime_ms",
-    type=DurationType(),
+    callback=judge_duration,
     metavar="DURATION",
     help="Revert by itself after this long: 90s, 10m, 2h, 1d.",
 )
@@ -153,6 +153,7 @@ _CHANGE_OPTIONS = [
         is_flag=False,
         flag_value=_WAIT_S,
         type=click.FloatRange(0, _WAIT_MAX_S, min_open=True),
+        callback=common.judge_number,
         metavar="[SECONDS]",
         help=f"Wait until it is applied, at most so long.  [{_WAIT_S:g} if not said]",
     ),

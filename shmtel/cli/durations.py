@@ -28,7 +28,7 @@ def parse_duration(text: str) -> int:
 def format_duration(milliseconds: float) -> str:
     """Write a span of time with its two largest units, rounded down."""
     left = int(max(milliseconds, 0))
-    parts = []
+    parts: list[tuple[int, str]] = []
     for unit in _SHOWN:
         number, left = divmod(left, _UNITS[unit])
         if number or parts:
@@ -37,21 +37,13 @@ def format_duration(milliseconds: float) -> str:
     return " ".join(shown) or "less than 1s"
 
 
-class DurationType(click.ParamType):
-    """A click type; its values are milliseconds."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Return milliseconds, or refuse the text with how to write it."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}.", param, ctx)
+def judge_duration(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | None:
+    """Return milliseconds, or refuse the text with how to write it; a callback."""
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}.") from error

@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     NO_PERMISSION = 4
     NOT_REACHABLE = 5
     INVALID_CONFIGURATION = 6
+    NO_ANSWER = 7
     CHECK_FAILED = 8
     NOT_EXECUTABLE = 126
     NO_SUCH_PROGRAM = 127
@@ -29,7 +30,7 @@ class CommandError(Exception):
 # Which extra brings what a verb needs. `all` where it takes both.
 EXTRAS = {
     "collector": "collector",
-    "ctl": "hub",
+    "ctl": "collector",
     "demo": "all",
     "hub": "hub",
     "ledger": "collector",

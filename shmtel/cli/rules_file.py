@@ -22,14 +22,14 @@ def read_rules(path: Path) -> "tuple[Rule, ...]":
     from shmtel.policy.tables import refuse_unknown, rule_of_table
 
     document = _load(path)
-    number = 0
-    rules = []
+    rules: list[Rule] = []
+    where = str(path)
     try:
         refuse_unknown(document, ("rules",))
-        for number, table in enumerate(_tables(document), 1):
+        for table in _tables(document):
+            where = f"{path}: rule {len(rules) + 1}"
             rules.append(rule_of_table(table))
     except ConfigurationError as error:
-        where = f"{path}: rule {number}" if number else str(path)
         raise CommandError(f"{where}: {error}", ExitCode.USAGE) from error
     return tuple(rules)
 
