@@ -201,6 +201,20 @@ def test_a_span_that_has_ended_goes_before_an_older_one(
     assert _drain_all(consumer) == {(STOP, SAMPLED_OUT): 2}
 
 
+def test_a_span_id_may_be_used_again(
+    span_ring: RingBuilder, consumer: Consumer
+) -> None:
+    """The end of the span before does not end the one that has its id now."""
+    judge(consumer, 0, WORD_KEEP_NONE)
+    _start(span_ring, consumer, [1])
+    append(span_ring, STOP, 5, span_of(1))
+    _drain_all(consumer)
+    _start(span_ring, consumer, [1, 2])
+    _start(span_ring, consumer, range(3, 600))
+    append(span_ring, STOP, 5, span_of(1))
+    assert _drain_all(consumer) == {(STOP, SAMPLED_OUT): 1}
+
+
 # -- calls --------------------------------------------------------------------------
 
 
