@@ -19,6 +19,14 @@ from shmtel.ring import start as _start
 
 TYPE_CHECKING = False  # importing typing would take longer than all the rest
 if TYPE_CHECKING:
+    from shmtel.backends import (
+        Backend,
+        MemoryBackend,
+        RingBackend,
+        StderrBackend,
+        get_backend,
+        set_backend,
+    )
     from shmtel.context import ContextExecutor, wrap
     from shmtel.correlations import (
         CORRELATION_HEADER,
@@ -33,20 +41,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORRELATION_HEADER",
+    "Backend",
     "ContextExecutor",
     "Identity",
+    "MemoryBackend",
+    "RingBackend",
     "Span",
+    "StderrBackend",
     "correlation",
     "current_span",
     "disable",
     "emit",
     "enable",
+    "get_backend",
     "get_correlation_id",
     "identity",
     "is_enabled",
     "new_correlation_id",
     "outgoing_metadata",
     "reset_correlation_id",
+    "set_backend",
     "set_correlation_id",
     "span",
     "stats",
@@ -56,14 +70,20 @@ __all__ = [
 
 # What not every worker uses is imported when it is first asked for.
 _LATER = {
+    "Backend": "backends",
     "CORRELATION_HEADER": "correlations",
     "ContextExecutor": "context",
     "Identity": "identities",
+    "MemoryBackend": "backends",
+    "RingBackend": "backends",
+    "StderrBackend": "backends",
     "correlation": "correlations",
+    "get_backend": "backends",
     "identity": "identities",
     "new_correlation_id": "correlations",
     "outgoing_metadata": "correlations",
     "reset_correlation_id": "correlations",
+    "set_backend": "backends",
     "set_correlation_id": "correlations",
     "trace_id_of": "correlations",
     "wrap": "context",

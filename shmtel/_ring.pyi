@@ -58,8 +58,16 @@ class Span:
     def __call__(self, function: _F, /) -> _F: ...
 
 @type_check_only
+class BackendStats(TypedDict):
+    """Counts of this process's events that went to another backend than the ring."""
+
+    delivered: int
+    failed: int
+    dropped: dict[str, int]
+
+@type_check_only
 class WorkerStats(TypedDict):
-    """Counts of this process since its ring was made; bytes where named so."""
+    """Counts of this process since its ring was made, unless they say otherwise."""
 
     enabled: bool
     identity: identities.Identity | None
@@ -70,9 +78,15 @@ class WorkerStats(TypedDict):
     filtered: int
     disabled: int
     dropped: dict[str, int]
+    dropped_by_process: int  # also in the rings that it had before
+    first_drop_ns: int | None
+    last_drop_ns: int | None
+    committed_bytes: int
     capacity_bytes: int
     used_bytes: int
     high_water_bytes: int
+    names: int
+    other_backend: BackendStats
 
 def anchor(span_id: int, is_sampled: bool) -> Span: ...
 def current_parent() -> tuple[str, bool] | None: ...
@@ -85,9 +99,17 @@ def get_correlation_id() -> str | None: ...
 def get_correlation_id(default: str) -> str: ...
 @overload
 def get_correlation_id(default: None) -> str | None: ...
+def divert(deliver: Callable[[str, bytes], bool] | None, /) -> None: ...
+def emit_to_ring(
+    event: str,
+    measurements: Mapping[str, float],
+    metadata: Mapping[str, object] | None = None,
+    correlation_id: str | None = None,
+) -> None: ...
 def enable() -> None: ...
 def disable() -> None: ...
 def is_enabled() -> bool: ...
+def is_switched_on() -> bool: ...
 def stats() -> WorkerStats: ...
 def install(
     *,

@@ -17,7 +17,7 @@ static bool clear_own_error(void)
     return true;
 }
 
-static enum step fail_or_drop(struct attempt *attempt, enum ring_drop_reason reason)
+enum step attempt_fail(struct attempt *attempt, enum ring_drop_reason reason)
 {
     if (PyErr_Occurred() && !clear_own_error())
         return attempt_finish(attempt, WORKER_ERROR);
@@ -26,6 +26,9 @@ static enum step fail_or_drop(struct attempt *attempt, enum ring_drop_reason rea
 
 static void leave_retired_ring(void)
 {
+    for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
+        worker.past_dropped += atomic_load_explicit(
+            &worker.producer.zone->dropped[reason], memory_order_relaxed);
     uint64_t unread = ring_leave(&worker.producer);
     worker.dropped[RING_DROP_NO_RING] += unread;
     worker.generation++;
@@ -53,7 +56,7 @@ static enum step make_ring(struct attempt *attempt)
         return STEP_AGAIN;
     /* An interrupt says nothing about the host: the next emit tries again. */
     worker.gave_up = !PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception);
-    return fail_or_drop(attempt, RING_DROP_NO_RING);
+    return attempt_fail(attempt, RING_DROP_NO_RING);
 }
 
 /* Asks the worker's own configuration for the initial word of a name. */
@@ -98,12 +101,12 @@ static enum step make_name(struct attempt *attempt)
     if (!ring_has_name_room(&worker.producer, (size_t)length))
         return attempt_drop(attempt, RING_DROP_NAME_TABLE_FULL);
     if (!ask_initial_word(name, &word))
-        return fail_or_drop(attempt, RING_DROP_INVALID);
+        return attempt_fail(attempt, RING_DROP_INVALID);
     worker_check_fork();
     if (worker.generation != generation || PyDict_Contains(worker.names, name) == 1)
         return STEP_AGAIN; /* another ring by now, or another thread was faster */
     if (!add_name(name, (size_t)length, word))
-        return fail_or_drop(attempt, RING_DROP_NAME_TABLE_FULL);
+        return attempt_fail(attempt, RING_DROP_NAME_TABLE_FULL);
     return STEP_AGAIN;
 }
 
@@ -123,7 +126,7 @@ static enum step make_plain(struct attempt *attempt)
         attempt->event_id = -1; /* an id of a ring that is gone */
     if (event->plain == NULL || !PyTuple_CheckExact(event->plain) ||
         PyTuple_GET_SIZE(event->plain) != 4)
-        return fail_or_drop(attempt, RING_DROP_INVALID);
+        return attempt_fail(attempt, RING_DROP_INVALID);
     event->name = PyTuple_GET_ITEM(event->plain, 0);
     if (event->measurements != NULL)
         event->measurements = PyTuple_GET_ITEM(event->plain, 1);
@@ -135,7 +138,9 @@ static enum step make_plain(struct attempt *attempt)
 enum step attempt_make_missing(struct attempt *attempt, enum step missing)
 {
     enum step step = missing;
-    if (missing == STEP_NEED_RING)
+    if (missing == STEP_DIVERT)
+        step = attempt_divert(attempt);
+    else if (missing == STEP_NEED_RING)
         step = make_ring(attempt);
     else if (missing == STEP_NEED_NAME)
         step = make_name(attempt);

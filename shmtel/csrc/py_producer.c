@@ -27,16 +27,17 @@ PyDoc_STRVAR(emit_doc,
              "Never raises and never blocks: an event that cannot be recorded is\n"
              "counted by reason, see stats().");
 
-static PyObject *emit(PyObject *Py_UNUSED(module), PyObject *const *arguments,
-                      Py_ssize_t count, PyObject *names)
+static inline PyObject *emit_event(PyObject *const *arguments, Py_ssize_t count,
+                                   PyObject *names, bool is_for_ring)
 {
-    if (worker_is_off())
-        Py_RETURN_NONE;
     PyObject *values[EMIT_PARAMETERS] = {NULL, NULL, NULL, NULL};
     if (!worker_place_arguments(values, emit_parameters, EMIT_PARAMETERS, arguments,
                                 count, names) ||
         values[1] == NULL) {
-        worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        if (is_for_ring)
+            worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        else
+            worker_count_invalid();
         Py_RETURN_NONE;
     }
     struct worker_event event = {
@@ -44,10 +45,26 @@ static PyObject *emit(PyObject *Py_UNUSED(module), PyObject *const *arguments,
         .measurements = values[1],
         .metadata = values[2] != NULL ? values[2] : Py_None,
         .correlation_id = values[3] != NULL ? values[3] : Py_None,
+        .is_for_ring = is_for_ring,
     };
     if (worker_record(&event) == WORKER_ERROR)
         return NULL;
     Py_RETURN_NONE;
+}
+
+static PyObject *emit(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                      Py_ssize_t count, PyObject *names)
+{
+    if (worker_is_off())
+        Py_RETURN_NONE;
+    return emit_event(arguments, count, names, false);
+}
+
+static PyObject *emit_to_ring(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                              Py_ssize_t count, PyObject *names)
+{
+    worker_check_fork();
+    return emit_event(arguments, count, names, true);
 }
 
 /* -- the switch ------------------------------------------------------------- */
@@ -56,18 +73,40 @@ static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored
 {
     worker.enabled = true;
     worker.gave_up = false;
+    worker_choose_route();
     Py_RETURN_NONE;
 }
 
 static PyObject *disable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     worker.enabled = false;
+    worker_choose_route();
     Py_RETURN_NONE;
 }
 
 static PyObject *is_enabled(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyBool_FromLong(worker_is_on());
+}
+
+PyDoc_STRVAR(divert_doc, "divert(deliver, /)\n--\n\n"
+                         "Hand events over as bytes instead of recording them.\n\n"
+                         "`deliver` takes name and array, and returns whether it has;\n"
+                         "None ends the diversion.");
+
+static PyObject *divert(PyObject *Py_UNUSED(module), PyObject *deliver)
+{
+    worker_check_fork();
+    Py_XSETREF(worker.diversion.deliver,
+               deliver == Py_None ? NULL : Py_NewRef(deliver));
+    worker_choose_route();
+    Py_RETURN_NONE;
+}
+
+static PyObject *is_switched_on(PyObject *Py_UNUSED(module),
+                                PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(worker.enabled);
 }
 
 /* -- making a ring ---------------------------------------------------------- */
@@ -107,6 +146,14 @@ static bool copy_id(uint8_t *to, const Py_buffer *from, const char *name)
     return false;
 }
 
+/* Of the time without a ring. */
+static void forget_counts(void)
+{
+    worker.disabled = 0;
+    memset(worker.dropped, 0, sizeof worker.dropped);
+    worker.first_drop_ns = worker.last_drop_ns = 0;
+}
+
 /* Makes the ring and takes over the counts of the time without one. */
 static PyObject *adopt_described(PyObject *module, int fd,
                                  struct ring_description *description)
@@ -121,6 +168,8 @@ static PyObject *adopt_described(PyObject *module, int fd,
     }
     description->disabled = worker.disabled;
     memcpy(description->dropped, worker.dropped, sizeof worker.dropped);
+    description->first_drop_ns = worker.first_drop_ns;
+    description->last_drop_ns = worker.last_drop_ns;
     enum ring_status status = ring_create(&worker.producer, fd, description);
     if (status != RING_OK) {
         Py_DECREF(names);
@@ -128,8 +177,7 @@ static PyObject *adopt_described(PyObject *module, int fd,
     }
     worker_clear_names();
     worker.names = names;
-    worker.disabled = 0;
-    memset(worker.dropped, 0, sizeof worker.dropped);
+    forget_counts();
     worker.generation++;
     Py_RETURN_TRUE;
 }
@@ -241,8 +289,9 @@ void worker_after_fork(void)
     worker_fork_page->alive = 1;
     worker_fork_page->busy = 0;
     worker.gave_up = false;
-    worker.disabled = 0;
-    memset(worker.dropped, 0, sizeof worker.dropped);
+    forget_counts();
+    worker.past_dropped = 0;
+    worker.diversion = (struct worker_diversion){.deliver = worker.diversion.deliver};
     worker.generation++;
     if (getrandom(&worker.random, sizeof worker.random, 0) != sizeof worker.random)
         worker.random ^= worker_clock_ns(CLOCK_MONOTONIC);
@@ -281,6 +330,11 @@ static int prepare_process(void)
 static PyMethodDef producer_methods[] = {
     {"emit", (PyCFunction)(void (*)(void))emit, METH_FASTCALL | METH_KEYWORDS,
      emit_doc},
+    {"emit_to_ring", (PyCFunction)(void (*)(void))emit_to_ring,
+     METH_FASTCALL | METH_KEYWORDS,
+     "emit_to_ring(event, measurements, metadata=None, correlation_id=None)\n--\n\n"
+     "Emit to the ring, whatever else events are diverted to."},
+    {"divert", divert, METH_O, divert_doc},
     {"enable", enable, METH_NOARGS,
      "enable()\n--\n\nTurn telemetry on in this process."},
     {"disable", disable, METH_NOARGS,
@@ -288,6 +342,8 @@ static PyMethodDef producer_methods[] = {
      "counted."},
     {"is_enabled", is_enabled, METH_NOARGS,
      "is_enabled()\n--\n\nSay whether an emit would be considered now."},
+    {"is_switched_on", is_switched_on, METH_NOARGS,
+     "is_switched_on()\n--\n\nSay what enable() and disable() have left, and no more."},
     {"install", (PyCFunction)(void (*)(void))install, METH_VARARGS | METH_KEYWORDS,
      install_doc},
     {"adopt", (PyCFunction)(void (*)(void))adopt, METH_VARARGS | METH_KEYWORDS,

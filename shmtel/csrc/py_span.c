@@ -140,7 +140,7 @@ static enum worker_outcome record_exception(struct span *self, PyObject *error)
 PyObject *span_enter(struct span *self, PyObject *Py_UNUSED(ignored))
 {
     if (self->entered++ > 0) {
-        worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        worker_count_invalid();
         return Py_NewRef(self);
     }
     self->is_silent = worker_is_off();
@@ -162,7 +162,7 @@ PyObject *span_exit(struct span *self, PyObject *const *arguments, Py_ssize_t co
     worker_check_fork();
     if (self->entered != 1) {
         self->entered -= self->entered > 0;
-        worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        worker_count_invalid();
         Py_RETURN_NONE;
     }
     self->entered = 0;
@@ -229,6 +229,6 @@ PyObject *span_set(struct span *self, PyObject *const *arguments, Py_ssize_t cou
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
     PyErr_Clear();
-    worker_count_dropped(RING_DROP_INVALID, -1, 1);
+    worker_count_invalid();
     Py_RETURN_NONE;
 }

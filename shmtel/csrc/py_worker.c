@@ -41,10 +41,22 @@ void worker_count_disabled(void)
 void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t count)
 {
     worker_check_fork(); /* code of the caller's may have run since the last one */
-    if (ring_is_open(&worker.producer))
+    if (ring_is_open(&worker.producer)) {
         ring_count_dropped(&worker.producer, reason, event_id, count);
+        return;
+    }
+    worker.dropped[reason] += count;
+    worker.last_drop_ns = worker_clock_ns(CLOCK_REALTIME);
+    if (worker.first_drop_ns == 0)
+        worker.first_drop_ns = worker.last_drop_ns;
+}
+
+void worker_count_invalid(void)
+{
+    if (worker_is_diverted())
+        worker.diversion.dropped[RING_DROP_INVALID]++;
     else
-        worker.dropped[reason] += count;
+        worker_count_dropped(RING_DROP_INVALID, -1, 1);
 }
 
 /* -- the try ---------------------------------------------------------------- */
@@ -172,11 +184,25 @@ static inline enum step try_name_to_commit(struct attempt *attempt)
     return write_record(attempt, &correlation);
 }
 
+/* For an event that does not go into the ring. */
+static enum step turn_away(struct attempt *attempt)
+{
+    if (worker_is_diverted() && !attempt->event->is_for_ring)
+        return STEP_DIVERT;
+    worker_count_disabled();
+    return attempt_finish(attempt, WORKER_DISABLED);
+}
+
+static bool is_let_through(const struct worker_event *event)
+{
+    return event->is_for_ring && worker.enabled && worker_ring_is_on();
+}
+
 static inline enum step try_record(struct attempt *attempt)
 {
     struct worker_event *event = attempt->event;
-    if (worker_is_off())
-        return attempt_finish(attempt, WORKER_DISABLED);
+    if (!worker_goes_to_ring() && !is_let_through(event))
+        return turn_away(attempt);
     if (!ring_is_open(&worker.producer) ||
         atomic_load_explicit(&worker.producer.control->enabled, memory_order_relaxed) ==
             RING_RETIRED)

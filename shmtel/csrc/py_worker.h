@@ -36,15 +36,29 @@ struct worker_name {
     uint32_t id;
 };
 
+/* What became of events that went to another backend than the ring; kept apart,
+ * because the ring's counts are about the ring's events. */
+struct worker_diversion {
+    PyObject *deliver; /* what takes them, or NULL: events go to the ring */
+    uint64_t delivered;
+    uint64_t failed; /* refused by the backend */
+    uint64_t dropped[RING_DROP_SLOTS];
+};
+
 struct worker {
     struct ring_producer producer;
     bool enabled;        /* of enable() and disable() */
+    bool is_to_ring;     /* enabled, and nothing is diverted: the one load of emit */
     bool gave_up;        /* no ring could be made; not tried again before enable() */
     bool has_spans;      /* a span was opened in this process */
     uint64_t generation; /* advances with every ring made, left or forgotten */
     uint64_t random;     /* state of the span ids */
     uint64_t disabled;   /* counts without a ring; the next ring takes them over */
     uint64_t dropped[RING_DROP_SLOTS];
+    uint64_t first_drop_ns; /* likewise */
+    uint64_t last_drop_ns;
+    uint64_t past_dropped; /* drops that are counted in rings which were left */
+    struct worker_diversion diversion;
     PyObject *names;    /* dict: name -> id in this ring */
     PyObject *identity; /* what remember() was given in this process, or NULL */
     PyObject *open_ring;
@@ -87,6 +101,7 @@ struct worker_event {
     uint64_t timestamp_ns; /* 0: now */
     enum worker_sampling sampling;
     bool is_exception; /* the bad end of a span */
+    bool is_for_ring;  /* whatever else is set as the backend */
     bool has_draw;
     uint32_t draw;      /* in: if has_draw */
     uint32_t threshold; /* in: of the span's start; out: the one survived */
@@ -107,6 +122,12 @@ void worker_clear_names(void);
 void worker_count_disabled(void);
 void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t count);
 
+/* Counts a call that is none, where events go at present. */
+void worker_count_invalid(void);
+
+/* To be called when `enabled` or the diversion has changed. */
+void worker_choose_route(void);
+
 uint64_t worker_clock_ns(clockid_t clock);
 
 /* A span id: never 0, unique enough within 64 bits. */
@@ -118,26 +139,38 @@ static inline void worker_check_fork(void)
         worker_after_fork();
 }
 
+/* Whether the collector lets this process record; so it is without a ring. */
+static inline bool worker_ring_is_on(void)
+{
+    return !ring_is_open(&worker.producer) ||
+           atomic_load_explicit(&worker.producer.control->enabled,
+                                memory_order_relaxed) != RING_OFF;
+}
+
+/* Whether an event that is made now belongs into the ring. */
+static inline bool worker_goes_to_ring(void)
+{
+    worker_check_fork();
+    return WORKER_LIKELY(worker.is_to_ring && worker_ring_is_on());
+}
+
+static inline bool worker_is_diverted(void)
+{
+    return worker.enabled && worker.diversion.deliver != NULL;
+}
+
+static inline bool worker_is_on(void)
+{
+    return worker_goes_to_ring() || worker_is_diverted();
+}
+
 /* Whether telemetry is off, by this process or by control; counts if so. */
 static inline bool worker_is_off(void)
 {
-    worker_check_fork();
-    if (WORKER_LIKELY(worker.enabled &&
-                      (!ring_is_open(&worker.producer) ||
-                       atomic_load_explicit(&worker.producer.control->enabled,
-                                            memory_order_relaxed) != RING_OFF)))
+    if (WORKER_LIKELY(worker_is_on()))
         return false;
     worker_count_disabled();
     return true;
-}
-
-/* The same, asked and not counted. */
-static inline bool worker_is_on(void)
-{
-    worker_check_fork();
-    return worker.enabled && (!ring_is_open(&worker.producer) ||
-                              atomic_load_explicit(&worker.producer.control->enabled,
-                                                   memory_order_relaxed) != RING_OFF);
 }
 
 /* Places the arguments of a vectorcall by the names of the parameters; false for

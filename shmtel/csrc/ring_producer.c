@@ -121,6 +121,8 @@ static void fill_counters(struct ring_producer_zone *zone,
 {
     atomic_init(&zone->state, RING_LIVE);
     atomic_init(&zone->disabled, description->disabled);
+    atomic_init(&zone->first_drop_ns, description->first_drop_ns);
+    atomic_init(&zone->last_drop_ns, description->last_drop_ns);
     for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
         atomic_init(&zone->dropped[reason], description->dropped[reason]);
 }

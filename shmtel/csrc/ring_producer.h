@@ -56,6 +56,8 @@ struct ring_description {
     uint32_t initial_threshold;
     uint64_t disabled; /* counts of the time before there was a ring */
     uint64_t dropped[RING_DROP_SLOTS];
+    uint64_t first_drop_ns;
+    uint64_t last_drop_ns;
 };
 
 /* Locks, allocates, maps and fills the segment behind `fd`, then publishes it.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, assert_type
 
 import shmtel
+from shmtel.testing import CapturedEvent, capture
 
 
 def emit_accepts_what_events_are_made_of() -> None:
@@ -75,3 +76,45 @@ def pools_keep_the_types_of_calls() -> None:
     with shmtel.ContextExecutor() as pool:
         assert_type(pool.submit(double, 1).result(), int)
         pool.submit(double, "1")  # type: ignore[arg-type]
+
+
+class Printing:
+    """A backend needs no more than this."""
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: dict[str, int | float],
+        metadata: dict[str, Any] | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
+        """Print the name."""
+        print(event_name)
+
+
+def anything_with_emit_is_a_backend() -> None:
+    """Those of shmtel, those of users, and none."""
+    shmtel.set_backend(Printing())
+    shmtel.set_backend(shmtel.StderrBackend())
+    shmtel.set_backend(shmtel.MemoryBackend(limit=5))
+    shmtel.set_backend(shmtel.RingBackend())
+    shmtel.set_backend(None)
+    shmtel.set_backend(5)  # type: ignore[arg-type]
+    assert_type(shmtel.RingBackend().stream.dropped_count, int)
+
+
+def names_of_a_process() -> None:
+    """Identity and counts are typed."""
+    assert_type(shmtel.identity(), shmtel.Identity)
+    assert_type(shmtel.identity().worker_index, int | None)
+    assert_type(shmtel.stats()["identity"], shmtel.Identity | None)
+    assert_type(shmtel.stats()["first_drop_ns"], int | None)
+
+
+def a_capture_has_events() -> None:
+    """Each with the fields that a test compares."""
+    with capture() as captured:
+        pass
+    assert_type(captured.events, list[CapturedEvent])
+    assert_type(captured.events[0].name, str)
+    assert_type(captured.dropped, dict[str, int])

@@ -1,0 +1,90 @@
+"""The Python examples of the guides run, and do what they say."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shmtel
+from shmtel.testing import Capture, capture
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+
+
+def blocks(guide: str) -> list[str]:
+    """Return the Python blocks of a guide."""
+    text = (GUIDES / guide).read_text()
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(code: str, **names: Any) -> dict[str, Any]:
+    """Run a block with some names defined, and return what it defines."""
+    namespace = {"__name__": "example", **names}
+    exec(compile(code, "guide", "exec"), namespace)
+    return namespace
+
+
+def snakepit(index: int, **names: Any) -> tuple[dict[str, Any], Capture]:
+    """Run a block of the page for users of Snakepit."""
+    with capture() as captured:
+        return run(blocks("snakepit.md")[index], **names), captured
+
+
+def test_snakepit_s_first_event() -> None:
+    """An event with a correlation ID by keyword."""
+    _, captured = snakepit(0)
+    (event,) = captured.events
+    assert event.name == "tool.execution.start"
+    assert event.metadata == {"tool": "my_tool", "operation": "predict"}
+    assert event.correlation_id == "abc-123"
+    assert event.measurements.keys() == {"system_time"}
+
+
+@pytest.mark.parametrize(
+    ("index", "function"), [(1, "expensive_operation"), (2, "process_data")]
+)
+def test_snakepit_s_spans(index: int, function: str) -> None:
+    """A span around the work, with an event inside."""
+    defined, _ = snakepit(index, **{function: lambda data: data * 2})
+    with capture() as captured:
+        assert defined["my_tool"](None, "abc") == "abcabc"
+    start, size, stop = captured.events
+    assert (start.name, stop.name) == ("tool.execution.start", "tool.execution.stop")
+    assert (size.name, size.measurements) == ("tool.result_size", {"bytes": 6})
+    assert size.parent_id == start.span_id
+
+
+def test_snakepit_s_correlation_id() -> None:
+    """The ID of the context is that of the span."""
+    defined, _ = snakepit(3, do_work=lambda data: shmtel.emit("work", {}))
+    with capture() as captured, shmtel.correlation("request-7"):
+        defined["my_tool"](None, "abc")
+    assert {event.correlation_id for event in captured.events} == {"request-7"}
+    assert len(captured.events) == 3
+
+
+def test_snakepit_s_dropped_count(caplog: pytest.LogCaptureFixture) -> None:
+    """The count is found where it was, and it is this process's."""
+    shmtel.enable()
+    shmtel.emit(5, {})  # type: ignore[arg-type]
+    shmtel.disable()
+    with caplog.at_level(logging.WARNING):
+        defined, _ = snakepit(4)
+    assert defined["dropped"] == shmtel.stats()["dropped_by_process"] > 0
+    assert f"Telemetry dropped {defined['dropped']} events" in caplog.text
+
+
+def test_every_block_of_the_snakepit_page_is_run() -> None:
+    """The five examples are all there are."""
+    assert len(blocks("snakepit.md")) == 5
+
+
+@pytest.mark.parametrize("guide", ["worker.md", "correlation.md", "testing.md"])
+def test_blocks_of_other_guides_run(guide: str) -> None:
+    """They raise nothing, and drop nothing."""
+    for block in blocks(guide):
+        with capture() as captured:
+            run(block)
+        assert captured.dropped == {}
