@@ -12,7 +12,7 @@ Rules:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from shmtel.errors import ConfigurationError
@@ -55,10 +55,28 @@ def with_rule(policy: Policy, rule: Rule, now_ns: int) -> Policy:
     Raises:
         PolicyError: the rule is wrong, has expired already, or is one too many.
     """
-    if not is_live(rule, now_ns):
-        raise PolicyError(1, "it has expired already")
-    kept = [old for old in policy.rules if not _is_replaced(old, rule)]
-    return with_rules(policy, (*kept, rule), now_ns)
+    try:
+        return with_all(policy, (rule,), now_ns)
+    except PolicyError as error:
+        raise PolicyError(0, error.reason) from None  # a number says nothing here
+
+
+def with_all(policy: Policy, rules: Sequence[Rule], now_ns: int) -> Policy:
+    """Return the next version, with rules added or replaced in this order.
+
+    Raises:
+        PolicyError: one of them is wrong or has expired already, or there are none,
+            or too many.
+    """
+    if not rules:
+        raise PolicyError(0, "there is no rule to set")
+    judge(rules)
+    kept = policy.rules
+    for number, rule in enumerate(rules, 1):
+        if not is_live(rule, now_ns):
+            raise PolicyError(number, "it has expired already")
+        kept = (*(old for old in kept if not _is_replaced(old, rule)), rule)
+    return with_rules(policy, kept, now_ns)
 
 
 def without_rule(policy: Policy, rule: Rule, now_ns: int) -> Policy:
@@ -128,6 +146,12 @@ def judge(rules: Iterable[Rule]) -> None:
             raise PolicyError(0, f"its patterns hold more than {TEXT_MAX} characters")
 
 
+def patterns_flaw(rule: Rule) -> str | None:
+    """Say which patterns of a rule are too many or too long."""
+    flaws = (_pattern_flaw(name, globs) for name, globs in _globs_of(rule).items())
+    return next(filter(None, flaws), None)
+
+
 def _is_replaced(old: Rule, new: Rule) -> bool:
     """A permanent rule replaces all of its slot, one with an expiry its like."""
     if slot_of(old) != slot_of(new):
@@ -140,13 +164,9 @@ def _flaw(rule: Rule) -> str | None:
         return "it expires later than any clock can tell"
     if rule.action is None:
         return "neither toggle nor sampling nor filter, nor anything known here"
-    for name, patterns in _globs_of(rule).items():
-        flaw = _pattern_flaw(name, patterns)
-        if flaw is not None:
-            return flaw
     if isinstance(rule.action, Sampling):
-        return _rate_flaw(rule.action.rate)
-    return None
+        return patterns_flaw(rule) or _rate_flaw(rule.action.rate)
+    return patterns_flaw(rule)
 
 
 def _globs_of(rule: Rule) -> dict[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from shmtel.policy.model import (
     Sampling,
     WorkerResult,
 )
-from shmtel.policy.rules import RULES_MAX
+from shmtel.policy.rules import RULES_MAX, patterns_flaw
 from shmtel.wire.frames import Hello, Worker
 
 HELLO_TEXT_MAX = 255  # characters of each text
@@ -81,7 +81,8 @@ def status_flaw(status: PolicyStatus) -> str | None:
         return f"a layer of more than {RULES_MAX} rules"
     if sum(map(_layer_size, status.local_layers)) > LAYERS_TEXT_MAX:
         return "a status with too much text in its layers"
-    return None
+    rules = (rule for layer in status.local_layers for rule in layer.rules)
+    return next(filter(None, map(patterns_flaw, rules)), None)
 
 
 def _texts_of(frame: Hello | Worker) -> list[str]:
