@@ -52,6 +52,7 @@ class _Line(msgspec.Struct, gc=False):
     worker_id: str
     pool_name: str
     pid: int
+    worker_index: int | None
 
 
 class JsonLines:
@@ -165,4 +166,5 @@ def _line(batch: EventBatch, record: Record) -> _Line:
         worker.worker_id,
         worker.pool_name,
         worker.pid,
+        worker.worker_index,
     )

@@ -17,6 +17,7 @@ def ring_stamp(node: str, worker: Worker, ring_id: str) -> dict[str, object]:
         "worker_id": worker.worker_id,
         "pool_name": worker.pool_name,
         "pid": worker.pid,
+        "worker_index": worker.worker_index,
         "ring_id": ring_id,
         "seq": 0,
         "timestamp_ns": 0,

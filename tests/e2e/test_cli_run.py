@@ -46,7 +46,7 @@ def test_a_line_of_json_has_the_documented_keys(tmp_path: Path) -> None:
     assert set(event) == {
         *("event", "measurements", "metadata", "correlation_id", "timestamp_ns"),
         *("ring_id", "seq", "span_id", "parent_id", "sampling_probability"),
-        *("node", "worker_id", "pool_name", "pid"),
+        *("node", "worker_id", "pool_name", "pid", "worker_index"),
     }
     assert event["event"] == "a.b"
     assert event["measurements"] == {"n": 1.5}

@@ -59,6 +59,7 @@ def test_the_keys_of_a_line(tmp_path: Path) -> None:
                 "worker_id": "w-1",
                 "pool_name": "pool",
                 "pid": 42,
+                "worker_index": 0,
             }
         ]
 

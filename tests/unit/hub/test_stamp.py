@@ -25,6 +25,7 @@ def test_all_stamps() -> None:
         "worker_id": "w-1",
         "pool_name": "pool",
         "pid": 42,
+        "worker_index": 0,
         "ring_id": "ab" * 16,
         "seq": 1,
         "timestamp_ns": record.timestamp_ns,
