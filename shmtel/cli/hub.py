@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -39,22 +40,31 @@ _LOOK_S = 0.5
     metavar="FILE",
     help="Append each event as a line of JSON.",
 )
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the hub keeps its policy, for itself alone.  [default:"
+    " $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+)
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.log_level_option
 @common.parent_option
 def command(
-    listen: str, jsonl: str | None, console: bool, log_level: str, parent: int | None
+    listen: str,
+    jsonl: str | None,
+    state_dir: Path | None,
+    console: bool,
+    log_level: str,
+    parent: int | None,
 ) -> int:
     """Receive the events of many collectors until SIGTERM or SIGINT."""
-    from shmtel.hub import Hub
-
     children.end_with_parent(parent)
     common.start_logging(log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     gc.freeze()  # what was imported stays: no full collection need walk it again
-    hub = Hub(listen)
+    hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
@@ -67,6 +77,16 @@ def command(
             "write stays in the rings for the next hub"
         )
     return ExitCode.OK
+
+
+def _make(listen: str, state_dir: Path | None) -> "Hub":
+    from shmtel.hub import Hub
+    from shmtel_collector.config import default_state_dir
+
+    try:
+        return Hub(listen, state_dir=state_dir or default_state_dir())
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
 
 
 def _start(hub: "Hub") -> None:

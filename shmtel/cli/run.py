@@ -62,7 +62,8 @@ def _run_line(
     sink = ("--jsonl", jsonl) if jsonl else ("--console",)
     line = [
         children.start_verb(
-            "hub", "--log-level", "warning", "--listen", f"unix:{socket}", *sink
+            *("hub", "--log-level", "warning", "--listen", f"unix:{socket}"),
+            *("--state-dir", str(directory), *sink),
         )
     ]
     try:

@@ -1,48 +1,97 @@
 """The `Control` service of the hub: what operators' tools call.
 
 Rules:
-- bytes in, bytes out; the server maps our errors to its own.
+- bytes in, bytes out; the server maps our errors to its own;
+- those who wait leave room for those who only look.
 """
 
+import threading
 from collections.abc import Callable
 
+from shmtel.errors import ShmtelError
+from shmtel.hub.desired import DesiredState, OnEnd
+from shmtel.hub.explain import explained
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.table import RingEntry, RingTable
 from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
     CHANGE_POLICY,
+    EXPLAIN_POLICY,
+    GET_POLICY,
     LIST_WORKERS,
-    ChangeReport,
-    SetRule,
+    Explanation,
     WorkerStatus,
 )
 from shmtel.wire.control_codec import (
     decode_change_request,
+    decode_explain_request,
     encode_change_report,
+    encode_explanations,
     encode_list_workers_response,
+    encode_policy_report,
 )
+
+WAITING_MAX = 24  # calls that wait at the same time
+
+Method = Callable[[bytes, OnEnd], bytes]
+
+
+class Busy(ShmtelError):
+    """There is no room for one more call; nothing has changed."""
 
 
 class Control:
-    """Answers operators from the fleet and the table of rings."""
+    """Answers operators from the policy, the fleet and the table of rings."""
 
-    def __init__(self, fleet: Fleet, table: RingTable) -> None:
+    def __init__(self, desired: DesiredState, fleet: Fleet, table: RingTable) -> None:
+        self._desired = desired
         self._fleet = fleet
         self._table = table
+        self._room = threading.BoundedSemaphore(WAITING_MAX)
 
-    def methods(self) -> dict[str, Callable[[bytes], bytes]]:
+    def methods(self) -> dict[str, Method]:
         """Return the calls by their name in the service."""
-        return {CHANGE_POLICY: self.change, LIST_WORKERS: self.list_workers}
+        return {
+            CHANGE_POLICY: self.change,
+            GET_POLICY: self.get_policy,
+            EXPLAIN_POLICY: self.explain_policy,
+            LIST_WORKERS: self.list_workers,
+        }
 
-    def change(self, request: bytes) -> bytes:
+    def change(self, data: bytes, on_end: OnEnd) -> bytes:
         """Change the policy."""
-        change = decode_change_request(request).change
-        if not isinstance(change, SetRule):
-            raise PolicyError(0, "only single rules can be set")
-        policy, _told = self._fleet.set_rule(change.rule)
-        return encode_change_report(ChangeReport(policy.origin, policy.version))
+        request = decode_change_request(data)
+        if request.overlay:
+            raise PolicyError(
+                0, "a hub has no overlays; ask the collector of the host for one"
+            )
+        if not request.wait_ms:
+            return encode_change_report(self._desired.change(request))
+        if not self._room.acquire(blocking=False):
+            raise Busy(f"{WAITING_MAX} calls are waiting; try again, or do not wait")
+        try:
+            return encode_change_report(self._desired.change(request, on_end))
+        finally:
+            self._room.release()
 
-    def list_workers(self, _request: bytes) -> bytes:
+    def get_policy(self, _data: bytes, _on_end: OnEnd) -> bytes:
+        """Return the rules, and what each host has made of them."""
+        return encode_policy_report(self._desired.report())
+
+    def explain_policy(self, data: bytes, _on_end: OnEnd) -> bytes:
+        """Explain what is in force for workers."""
+        return encode_explanations(self.explain(decode_explain_request(data)))
+
+    def explain(self, glob: str) -> list[Explanation]:
+        """Explain what is in force for the workers whose ids match.
+
+        Raises:
+            PolicyError: too many of them do.
+        """
+        hosts, entries = self._fleet.hosts(), self._table.entries()
+        return explained(self._desired.policy, hosts, entries, glob)
+
+    def list_workers(self, _data: bytes, _on_end: OnEnd) -> bytes:
         """List the rings that the hub knows."""
         return encode_list_workers_response(map(worker_status, self._table.entries()))
 

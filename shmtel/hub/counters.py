@@ -20,6 +20,7 @@ class HubStats:
     violations: int = 0  # streams ended because of what the collector sent
     internal_errors: int = 0  # streams ended because of a defect in the hub
     refused_streams: int = 0  # more collectors than the hub has room for
+    dropped_events: int = 0  # of the hub's own: no room, or it has stopped
     handler_failures: int = 0
     handlers: int = 0
 

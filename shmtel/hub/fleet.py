@@ -11,18 +11,31 @@ A fenced stream finishes the batch it is working on. Until it has stopped, the
 new stream answers no RingOpened, so that a ring is advanced by one at a time;
 the same goes for streams that were fenced before it and still work.
 
+The policy. A stream is sent the whole of it after its welcome, and each new
+version. It is not sent to a host that has it in force already, nor is a version
+that a host has refused sent there again: it would be refused again. A hub that
+never had a policy sends none, so collectors keep their last good one.
+
 Rules:
-- the lock here is taken before a stream's own, never the other way round.
+- the lock here is taken before a stream's own and before that of the answers,
+  never the other way round.
 """
 
+import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from shmtel.policy.model import Policy, Rule
-from shmtel.policy.rules import with_rule
+from shmtel.hub.answers import Answers
+from shmtel.policy.model import Policy, PolicyStatus
+from shmtel.wire.control import HostReport
 from shmtel.wire.frames import ErrorCode, Hello
+
+_log = logging.getLogger(__name__)
+
+REJECTED_MAX = 10_000  # hosts that are remembered
 
 
 class LiveStream(Protocol):
@@ -30,8 +43,8 @@ class LiveStream(Protocol):
 
     stopped: threading.Event
 
-    def welcome(self, policy: Policy) -> None:
-        """Accept the collector and send it the policy."""
+    def welcome(self, policy: Policy | None) -> None:
+        """Accept the collector and send it the policy, if it needs it."""
 
     def push_policy(self, policy: Policy) -> None:
         """Send the collector a new policy."""
@@ -40,25 +53,37 @@ class LiveStream(Protocol):
         """End the stream after the batch in work."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Member:
     hello: Hello
     stream: LiveStream
+    status: PolicyStatus | None = None  # the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host that is connected, and what it said last."""
+
+    host_id: str
+    node: str
+    status: PolicyStatus | None
 
 
 class Fleet:
     """All streams that were accepted and have not stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy, rejected: Iterable[str] = ()) -> None:
+        """Start with the policy that was there before.
+
+        Args:
+            rejected: hosts that have refused it.
+        """
         self._lock = threading.Lock()
         self._members: dict[str, list[_Member]] = {}  # by host; the last one is live
-        self._policy = Policy(0)
+        self._policy = policy
+        self._rejected = dict.fromkeys(rejected)  # an ordered set of hosts
+        self._waiting: list[Answers] = []
         self._closing: str | None = None  # why
-
-    @property
-    def policy(self) -> Policy:
-        """The policy in force."""
-        return self._policy
 
     def admit(self, hello: Hello, stream: LiveStream) -> list[LiveStream]:
         """Accept a stream or end it.
@@ -80,12 +105,15 @@ class Fleet:
                 message = f"a newer collector of {hello.node} took over"
                 older.end(ErrorCode.SUPERSEDED, message)
             members.append(_Member(hello, stream))
-            stream.welcome(self._policy)
+            stream.welcome(self._policy_for(hello))
             return before
 
     def leave(self, stream: LiveStream) -> None:
         """Forget a stream that has stopped, or was never accepted."""
         with self._lock:
+            for answers in self._waiting:
+                if answers.awaits(stream):
+                    answers.lose(stream)
             for host_id, members in list(self._members.items()):
                 left = [member for member in members if member.stream is not stream]
                 if left:
@@ -93,21 +121,53 @@ class Fleet:
                 else:
                     del self._members[host_id]
 
-    def set_rule(self, rule: Rule) -> tuple[Policy, int]:
-        """Change the policy and send it to all.
+    def push(self, policy: Policy) -> Answers:
+        """Send a new version to all that are live; give what they answer.
 
-        Returns:
-            The policy, and the number of streams that it was sent to.
-
-        Raises:
-            ConfigurationError: the rule is wrong.
+        `forget` the answers when nobody waits for them any more.
         """
         with self._lock:
-            self._policy = with_rule(self._policy, rule, time.time_ns())
-            live = [members[-1].stream for members in self._members.values()]
-            for stream in live:
-                stream.push_policy(self._policy)
-            return self._policy, len(live)
+            self._policy = policy
+            self._rejected.clear()
+            live = [members[-1] for members in self._members.values()]
+            answers = Answers(
+                policy.key,
+                (
+                    (member.stream, HostReport(member.hello.node, member.hello.host_id))
+                    for member in live
+                ),
+            )
+            self._waiting.append(answers)
+            for member in live:
+                member.stream.push_policy(_sent(policy))
+            return answers
+
+    def forget(self, answers: Answers) -> None:
+        """Note no more answers."""
+        with self._lock:
+            self._waiting.remove(answers)
+
+    def note_status(self, stream: LiveStream, status: PolicyStatus) -> Hello | None:
+        """Note what a collector says of its policies.
+
+        Returns:
+            Who has refused the policy with it; None: nobody, or it is known.
+        """
+        with self._lock:
+            member = self._member(stream)
+            if member is None:
+                return None
+            member.status = status
+            for answers in self._waiting:
+                if answers.awaits(stream):
+                    answers.take(stream, status)
+            return member.hello if self._is_new_rejection(member, status) else None
+
+    def hosts(self) -> list[Host]:
+        """Return the hosts that are connected."""
+        with self._lock:
+            live = [members[-1] for members in self._members.values()]
+            return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
 
     def close(self, reason: str = "the hub is shutting down") -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""
@@ -122,6 +182,42 @@ class Fleet:
         """Return how many hosts are connected."""
         return len(self._members)
 
+    def _policy_for(self, hello: Hello) -> Policy | None:
+        """Return what a new stream is to be sent; None: nothing."""
+        policy = self._policy
+        in_force = (hello.policy_origin, hello.policy_version)
+        rejected = (hello.rejected_origin, hello.rejected_version)
+        if policy.version == 0 or policy.key in (in_force, rejected):
+            return None
+        if hello.host_id in self._rejected:
+            return None
+        if in_force[0] == policy.origin and in_force[1] > policy.version:
+            _log.warning(
+                "%s has version %d of the policy, this hub only %d: its state is an "
+                "older copy; set a rule until the versions have passed each other",
+                *(hello.node, in_force[1], policy.version),
+            )
+        return _sent(policy)
+
+    def _is_new_rejection(self, member: _Member, status: PolicyStatus) -> bool:
+        """Say so, and remember it until there is another policy."""
+        host_id = member.hello.host_id
+        if status.rejection is None or status.key != self._policy.key:
+            return False
+        if status.version == 0 or host_id in self._rejected:
+            return False
+        self._rejected[host_id] = None
+        if len(self._rejected) > REJECTED_MAX:
+            del self._rejected[next(iter(self._rejected))]
+        return True
+
+    def _member(self, stream: LiveStream) -> _Member | None:
+        for members in self._members.values():
+            for member in members:
+                if member.stream is stream:
+                    return member
+        return None
+
     def _all(self) -> list[LiveStream]:
         return [m.stream for members in self._members.values() for m in members]
 
@@ -130,3 +226,8 @@ def _takes_over(new: Hello, live: Hello) -> bool:
     if new.epoch != live.epoch:
         return new.epoch > live.epoch
     return new.instance_id == live.instance_id
+
+
+def _sent(policy: Policy) -> Policy:
+    """Stamp a policy with the clock that its deadlines are by."""
+    return replace(policy, sent_ns=time.time_ns())

@@ -4,15 +4,15 @@ Rules:
 - this file wires the parts together and holds no logic of its own.
 """
 
-import secrets
 import time
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from types import TracebackType
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 from shmtel.hub.control import Control, worker_status
 from shmtel.hub.counters import Counters, HubStats
+from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import (
     BatchFunction,
     Dispatcher,
@@ -20,20 +20,19 @@ from shmtel.hub.dispatch import (
     Handler,
     RequiredHandlerError,
 )
+from shmtel.hub.events import HubEvents
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.ledger import HubLedger, make_ledger
+from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
 from shmtel.hub.server import Server
+from shmtel.hub.store import Store
 from shmtel.hub.stream import Services, Stream
 from shmtel.hub.table import RingTable
-from shmtel.policy.model import Filter, Policy, Rule, Sampling, Selector, Toggle
-from shmtel.wire.control import WorkerStatus
-from shmtel.wire.frames import AckLevel, Welcome
-from shmtel.wire.protocol import PROTOCOL_MAX
+from shmtel.hub.terms import make_terms
+from shmtel.policy.model import KEPT_ERRORS, Filter, Policy, Rule, Sampling, Toggle
+from shmtel.wire.control import ChangeReport, Explanation, PolicyReport, WorkerStatus
 
 DEFAULT_LISTEN = "127.0.0.1:4737"
-_CREDIT_BYTES = 1 << 20
-_MAX_BATCH_BYTES = 256 << 10
-_HEARTBEAT_INTERVAL_MS = 1_000
 _STOP_GRACE_S = 2.0
 
 
@@ -44,31 +43,36 @@ class Hub:
         listen: host and port, or `unix:` and a path. Port 0 takes a free one;
             `address` tells which.
         max_collectors: streams at the same time; one more is refused.
+        state_dir: where the policy is kept over restarts; None: nowhere.
+
+    Raises:
+        ConfigurationError: the state cannot be kept there, or another hub does.
     """
 
     def __init__(
-        self, listen: str = DEFAULT_LISTEN, *, max_collectors: int = 64
+        self,
+        listen: str = DEFAULT_LISTEN,
+        *,
+        max_collectors: int = 64,
+        state_dir: Path | None = None,
     ) -> None:
+        self._store = Store(state_dir)
         self._dispatcher = Dispatcher()
+        self._events = HubEvents(self._dispatcher)
         self._table = RingTable()
-        self._fleet = Fleet()
+        self._fleet = Fleet(self._store.policy, self._store.rejected())
+        self._desired = DesiredState(self._store, self._fleet, self._events)
+        self._control = Control(self._desired, self._fleet, self._table)
         self._counters = Counters()
         self._services = Services(
-            self._table, self._dispatcher, self._fleet, self._counters
+            self._table, self._dispatcher, self._fleet, self._desired, self._counters
         )
-        self._terms = Welcome(
-            protocol=PROTOCOL_MAX,
-            hub_id=secrets.token_hex(8),
-            credit_bytes=_CREDIT_BYTES,
-            max_batch_bytes=_MAX_BATCH_BYTES,
-            heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
-            ack_level=AckLevel.HANDLED,
-        )
+        self._terms = make_terms()
         self._server = Server(
             listen,
             max_collectors,
             self._make_stream,
-            Control(self._fleet, self._table).methods(),
+            self._control.methods(),
             self._counters,
         )
         self._address = listen
@@ -101,17 +105,14 @@ class Hub:
         for stream in self._fleet.close():
             stream.stopped.wait(max(0.0, deadline - time.monotonic()))
         self._server.stop(max(0.1, deadline - time.monotonic()))
+        self._events.close(max(0.1, deadline - time.monotonic()))
+        self._store.close()
 
     def __enter__(self) -> "Hub":
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.stop()
 
     # -- handlers ------------------------------------------------------------
@@ -182,42 +183,89 @@ class Hub:
 
     @property
     def policy(self) -> Policy:
-        """The rules in force, in order."""
-        return self._fleet.policy
+        """The rules that the whole fleet shall have, in order."""
+        return self._desired.policy
 
-    def toggle(self, worker: str, enabled: bool) -> int:
-        """Switch workers on or off; `worker` is a glob over worker ids.
+    def toggle(
+        self, worker: str, enabled: bool, **scope: Unpack[Scope]
+    ) -> ChangeReport:
+        """Switch workers on or off.
+
+        Args:
+            worker: glob over worker ids; all of them have to match.
+            scope: further globs over `pool`, `service` and `node`; after how many
+                seconds the rule expires (`lifetime`); how many to wait for the
+                answers of the collectors (`wait`), but never in a handler.
 
         Returns:
-            The version of the policy that holds the rule; so do the others.
+            The version of the policy that holds the rule, and the answers. All
+            changes take the same and return the same.
 
         Raises:
             ConfigurationError: the rule is wrong.
+            StoreError: the policy cannot be written down. Nothing has changed then.
         """
-        return self._set(worker, Toggle(enabled))
+        return self._desired.change(setting(worker, [Toggle(enabled)], **scope))
 
     def update_sampling(
-        self, worker: str, rate: float, patterns: Iterable[str] | None = None
-    ) -> int:
-        """Keep a share of the events, or of those that match a pattern."""
-        return self._set(worker, Sampling(rate, tuple(patterns or ())))
+        self,
+        worker: str,
+        rate: float,
+        patterns: Iterable[str] | None = None,
+        *,
+        keep_errors: bool = False,
+        **scope: Unpack[Scope],
+    ) -> ChangeReport:
+        """Keep a share of the events, or of those that match a pattern.
+
+        Args:
+            keep_errors: keep every `*.exception` as well, of whatever rate.
+        """
+        actions = [Sampling(rate, tuple(patterns or ()))]
+        if keep_errors:
+            actions.append(Sampling(1.0, KEPT_ERRORS))
+        return self._desired.change(setting(worker, actions, **scope))
 
     def update_filter(
         self,
         worker: str,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
-    ) -> int:
+        **scope: Unpack[Scope],
+    ) -> ChangeReport:
         """Let only allowed names through, and never denied ones.
 
-        It replaces the filter set before with the same `worker`; without any
+        It replaces the filter set before for the same workers; without any
         patterns everything is let through again.
         """
-        return self._set(worker, Filter(tuple(allow or ()), tuple(deny or ())))
+        action = Filter(tuple(allow or ()), tuple(deny or ()))
+        return self._desired.change(setting(worker, [action], **scope))
 
-    def _set(self, worker: str, action: Toggle | Sampling | Filter) -> int:
-        policy, _told = self._fleet.set_rule(Rule(Selector(worker), action))
-        return policy.version
+    def remove_rule(self, rule: Rule, **patience: Unpack[Patience]) -> ChangeReport:
+        """Remove the rules that are the same as one, whatever their values."""
+        return self._desired.change(removing(rule, **patience))
+
+    def replace_rules(
+        self, rules: Iterable[Rule], **patience: Unpack[Patience]
+    ) -> ChangeReport:
+        """Replace all rules at once."""
+        return self._desired.change(replacing(tuple(rules), **patience))
+
+    def reset_policy(self, **patience: Unpack[Patience]) -> ChangeReport:
+        """Go back to no rules: workers follow their own settings."""
+        return self.replace_rules((), **patience)
+
+    def policy_report(self) -> PolicyReport:
+        """Return the rules, and what each connected host has made of them."""
+        return self._desired.report()
+
+    def explain(self, worker: str) -> list[Explanation]:
+        """Explain what is in force for workers, and which rules set it.
+
+        Raises:
+            ConfigurationError: too many workers match.
+        """
+        return self._control.explain(worker)
 
     # -- insight -------------------------------------------------------------
 
@@ -238,6 +286,7 @@ class Hub:
         """Return the hub's counters of itself."""
         return self._counters.snapshot(
             streams=self._fleet.live_count(),
+            dropped_events=self._events.dropped,
             handler_failures=self._dispatcher.handler_failures,
             handlers=len(self._dispatcher.handlers()),
         )

@@ -21,14 +21,16 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import grpc
 
-from shmtel.errors import ConfigurationError
+from shmtel.errors import ConfigurationError, ShmtelError
+from shmtel.hub.control import WAITING_MAX, Busy, Method
 from shmtel.hub.counters import Counters
+from shmtel.hub.store import StoreError
 from shmtel.hub.stream import Stream
 from shmtel.wire.control import SERVICE
 from shmtel.wire.errors import RemoteProtocolError
 
 _UPLINK = "shmtel.v1.Uplink"
-_OPERATOR_CALLS = 8  # at the same time, beside the streams
+_OPERATOR_CALLS = WAITING_MAX + 8  # at the same time, beside the streams
 
 # Without ping_timeout_ms a dead connection is noticed after a minute, whatever
 # keepalive_timeout_ms says. The smallest interval between pings lies below the
@@ -44,7 +46,6 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-UnaryCall = Callable[[bytes], bytes]
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -83,7 +84,7 @@ class Server:
         listen: str,
         max_collectors: int,
         make_stream: Callable[[], Stream],
-        control: dict[str, UnaryCall],
+        control: dict[str, Method],
         counters: Counters,
     ) -> None:
         self._listen = listen
@@ -150,12 +151,21 @@ class Server:
             self._room.release()
 
 
-def _unary(call: UnaryCall) -> "grpc.RpcMethodHandler[Any, Any]":
+_CODES: dict[type[ShmtelError], grpc.StatusCode] = {
+    ConfigurationError: grpc.StatusCode.INVALID_ARGUMENT,
+    RemoteProtocolError: grpc.StatusCode.INVALID_ARGUMENT,
+    StoreError: grpc.StatusCode.FAILED_PRECONDITION,
+    Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+def _unary(method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
     def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return call(data)
-        except (ConfigurationError, RemoteProtocolError) as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return method(data, context.add_callback)
+        except tuple(_CODES) as error:
+            code = next(c for kind, c in _CODES.items() if isinstance(error, kind))
+            context.abort(code, str(error))
 
     return grpc.unary_unary_rpc_method_handler(answer)
 

@@ -24,11 +24,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shmtel.hub.counters import Counters
+from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
 from shmtel.hub.fleet import Fleet, LiveStream
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.table import RingEntry, RingTable
-from shmtel.policy.model import Policy
+from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -57,6 +58,7 @@ class Services:
     table: RingTable
     dispatcher: Dispatcher
     fleet: Fleet
+    desired: DesiredState
     counters: Counters
 
 
@@ -116,11 +118,12 @@ class Stream:
             self._is_gone = True
             self._condition.notify_all()
 
-    def welcome(self, policy: Policy) -> None:
-        """Accept the collector and send it the policy."""
+    def welcome(self, policy: Policy | None) -> None:
+        """Accept the collector and send it the policy, if it needs it."""
         with self._condition:
             self._protocol.accept(time.monotonic_ns())
-            self._protocol.push_policy(policy)
+            if policy is not None:
+                self._protocol.push_policy(policy)
             self._condition.notify_all()
 
     def push_policy(self, policy: Policy) -> None:
@@ -188,6 +191,8 @@ class Stream:
                 self._rings[judged.ring].source.names.extend(judged.names)
             case Batch():
                 self._on_batch(judged)
+            case PolicyStatus():
+                self._services.desired.note_status(self, judged)
             case Bye():
                 return False
         return True

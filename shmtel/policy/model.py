@@ -104,6 +104,7 @@ class Layer:
 
 
 FLEET = "fleet"  # name of the layer that comes from the hub
+KEPT_ERRORS = ("*.exception",)  # a rate of 1 for these keeps all errors
 GUARD = "guard"  # name of the layer of the collector's configuration
 
 

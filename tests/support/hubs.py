@@ -3,10 +3,18 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from shmtel.hub import Hub
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.counters import Counters
+from shmtel.hub.desired import DesiredState
+from shmtel.hub.dispatch import Dispatcher, EventBatch
+from shmtel.hub.events import HubEvents
+from shmtel.hub.fleet import Fleet
+from shmtel.hub.store import Store
+from shmtel.hub.stream import Services
+from shmtel.hub.table import RingTable
 
 WAIT_S = 10.0
 
@@ -16,6 +24,14 @@ def running_hub(**options: Any) -> Iterator[Hub]:
     """Yield a hub on a free port."""
     with Hub("127.0.0.1:0", **options) as hub:
         yield hub
+
+
+def make_services(state_dir: Path | None = None) -> Services:
+    """Return the parts that the streams of a hub share."""
+    store, dispatcher = Store(state_dir), Dispatcher()
+    fleet = Fleet(store.policy, store.rejected())
+    desired = DesiredState(store, fleet, HubEvents(dispatcher))
+    return Services(RingTable(), dispatcher, fleet, desired, Counters())
 
 
 class Seqs:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from shmtel.cli.demonstration.workers import FILE_EVENT, FILE_SPAN, FUNCTION_EVENT
 from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.events import WORKER_ID as HUB
 from shmtel.hub.records import Record
 
 _KEPT_EVENTS = 3
@@ -40,7 +41,9 @@ class Tally:
         self._rings: dict[str, RingTally] = {}
 
     def take(self, batch: EventBatch, config: object) -> None:
-        """Count a batch: the handler that the hub calls."""
+        """Count a batch: the handler that the hub calls; its own are no worker's."""
+        if batch.worker.worker_id == HUB:
+            return
         with self._lock:
             ring = self._rings.get(batch.ring_id)
             if ring is None:

@@ -1,15 +1,21 @@
-"""Who may speak for a host, and who hears of a new policy."""
+"""Who may speak for a host, who hears of a policy, and who has refused it."""
 
+import logging
 import threading
 from dataclasses import replace
 
 import pytest
 
-from shmtel.errors import ConfigurationError
-from shmtel.hub.fleet import Fleet
-from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
-from shmtel.wire.frames import ErrorCode
-from support.frames import HELLO
+from shmtel.hub.fleet import REJECTED_MAX, Fleet, Host
+from shmtel.policy.model import (
+    Policy,
+    PolicyStatus,
+    Rejection,
+    Rule,
+    Selector,
+    Toggle,
+)
+from shmtel.wire.frames import ErrorCode, Hello
 
 
 class Recorder:
@@ -19,13 +25,15 @@ class Recorder:
         self.stopped = threading.Event()
         self.told: list[Policy | int] = []
 
-    def welcome(self, policy: Policy) -> None:
+    def welcome(self, policy: Policy | None) -> None:
         """Remember the policy that came with the welcome."""
-        self.told.append(policy)
+        if policy is not None:
+            self.push_policy(policy)
 
     def push_policy(self, policy: Policy) -> None:
-        """Remember a policy."""
-        self.told.append(policy)
+        """Remember a policy, which says by which clock it is."""
+        assert policy.sent_ns
+        self.told.append(replace(policy, sent_ns=0))
 
     def end(self, code: int, message: str) -> None:
         """Remember why it ended."""
@@ -33,19 +41,25 @@ class Recorder:
         self.told.append(code)
 
 
+HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7)
+NONE = Policy(origin="o")
+FIRST = Policy(1, (Rule(Selector("*"), Toggle(False)),), "o")
+REFUSAL = PolicyStatus("o", 1, Rejection(1, "why"))
+
+
 def test_a_newer_stream_takes_over() -> None:
     """The older one is told, and the newer one has to wait for it."""
-    fleet, old, new = Fleet(), Recorder(), Recorder()
+    fleet, old, new = Fleet(NONE), Recorder(), Recorder()
     assert fleet.admit(HELLO, old) == []
     assert fleet.admit(replace(HELLO, epoch=8), new) == [old]
-    assert old.told == [Policy(0), ErrorCode.SUPERSEDED]
-    assert new.told == [Policy(0)]
+    assert old.told == [ErrorCode.SUPERSEDED]
+    assert new.told == []
     assert fleet.live_count() == 1
 
 
 def test_the_same_process_may_come_back() -> None:
     """A stream that was cut is replaced by the next one of its process."""
-    fleet, old, new = Fleet(), Recorder(), Recorder()
+    fleet, old, new = Fleet(NONE), Recorder(), Recorder()
     fleet.admit(HELLO, old)
     assert fleet.admit(HELLO, new) == [old]
 
@@ -53,27 +67,27 @@ def test_the_same_process_may_come_back() -> None:
 @pytest.mark.parametrize("epoch", [6, 7])
 def test_another_process_of_no_greater_epoch_is_stale(epoch: int) -> None:
     """An older collector, or a clone, does not throw out the live one."""
-    fleet, live, stale = Fleet(), Recorder(), Recorder()
+    fleet, live, stale = Fleet(NONE), Recorder(), Recorder()
     fleet.admit(HELLO, live)
     hello = replace(HELLO, epoch=epoch, instance_id=b"x" * 16)
     assert fleet.admit(hello, stale) == []
     assert stale.told == [ErrorCode.STALE_EPOCH]
-    assert live.told == [Policy(0)]
+    assert live.told == []
 
 
 def test_a_stream_waits_for_all_before_it() -> None:
     """Streams that were fenced and still work hold up the newest as well."""
-    fleet, streams = Fleet(), [Recorder() for _ in range(4)]
+    fleet, streams = Fleet(NONE), [Recorder() for _ in range(4)]
     for epoch, stream in enumerate(streams[:3]):
         fleet.admit(replace(HELLO, epoch=epoch), stream)
     fleet.leave(streams[1])
     assert fleet.admit(replace(HELLO, epoch=9), streams[3]) == [streams[0], streams[2]]
-    assert streams[0].told == [Policy(0), ErrorCode.SUPERSEDED]
+    assert streams[0].told == [ErrorCode.SUPERSEDED]
 
 
 def test_hosts_do_not_touch_each_other() -> None:
     """Another host is another fence; one that left leaves nothing behind."""
-    fleet, one, two = Fleet(), Recorder(), Recorder()
+    fleet, one, two = Fleet(NONE), Recorder(), Recorder()
     fleet.admit(HELLO, one)
     assert fleet.admit(replace(HELLO, host_id="other", epoch=1), two) == []
     assert fleet.live_count() == 2
@@ -84,31 +98,102 @@ def test_hosts_do_not_touch_each_other() -> None:
 
 def test_a_policy_goes_to_all_that_are_live() -> None:
     """Fenced streams hear nothing any more; later ones start with it."""
-    fleet, old, new, late = Fleet(), Recorder(), Recorder(), Recorder()
+    fleet, old, new, late = Fleet(NONE), Recorder(), Recorder(), Recorder()
     fleet.admit(HELLO, old)
     fleet.admit(replace(HELLO, epoch=8), new)
-    rule = Rule(Selector("*"), Toggle(False))
-    assert fleet.set_rule(rule) == (Policy(1, (rule,)), 1)
-    assert new.told == [Policy(0), Policy(1, (rule,))]
-    assert Policy(1, (rule,)) not in old.told
+    fleet.push(FIRST)
+    assert new.told == [FIRST]
+    assert FIRST not in old.told
     fleet.admit(replace(HELLO, host_id="late"), late)
-    assert late.told == [Policy(1, (rule,))]
+    assert late.told == [FIRST]
 
 
-def test_a_wrong_rule_changes_nothing() -> None:
-    """What is refused is not sent."""
-    fleet, stream = Fleet(), Recorder()
+@pytest.mark.parametrize(
+    ("hello", "told"),
+    [
+        (HELLO, [FIRST]),
+        (replace(HELLO, policy_origin="o", policy_version=1), []),
+        (replace(HELLO, rejected_origin="o", rejected_version=1), []),
+        (replace(HELLO, policy_origin="p", policy_version=1), [FIRST]),
+        (replace(HELLO, policy_origin="o", policy_version=2), [FIRST]),
+        (replace(HELLO, rejected_origin="p", rejected_version=1), [FIRST]),
+    ],
+)
+def test_a_stream_is_sent_what_it_has_not_judged_yet(
+    hello: Hello, told: list[Policy]
+) -> None:
+    """A version that is in force there, or was refused there, is not sent again."""
+    stream = Recorder()
+    Fleet(FIRST).admit(hello, stream)
+    assert stream.told == told
+
+
+def test_a_refused_policy_is_not_sent_again() -> None:
+    """Neither to the next streams of the host, nor by the next hub."""
+    fleet, first, second, third = Fleet(FIRST), Recorder(), Recorder(), Recorder()
+    fleet.admit(HELLO, first)
+    assert fleet.note_status(first, REFUSAL) == HELLO
+    assert fleet.note_status(first, REFUSAL) is None
+    fleet.admit(HELLO, second)
+    Fleet(FIRST, [HELLO.host_id]).admit(HELLO, third)
+    assert second.told == third.told == []
+    changed = replace(FIRST, version=2)
+    fleet.push(changed)
+    assert second.told == [changed]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        replace(REFUSAL, version=7),
+        replace(REFUSAL, origin="p"),
+        replace(REFUSAL, rejection=None),
+    ],
+)
+def test_a_status_that_refuses_nothing_of_ours_is_noted_only(
+    status: PolicyStatus,
+) -> None:
+    """A made-up version, another hub's policy, and consent keep nothing away."""
+    fleet, stream, again = Fleet(FIRST), Recorder(), Recorder()
     fleet.admit(HELLO, stream)
-    with pytest.raises(ConfigurationError):
-        fleet.set_rule(Rule(Selector("*"), Sampling(7.0)))
-    assert stream.told == [Policy(0)]
-    assert fleet.policy == Policy(0)
+    assert fleet.note_status(stream, status) is None
+    assert fleet.hosts() == [Host(HELLO.host_id, HELLO.node, status)]
+    fleet.admit(HELLO, again)
+    assert again.told == [FIRST]
+
+
+def test_an_unknown_stream_has_no_say() -> None:
+    """A status of a stream that was fenced out or refused is dropped."""
+    fleet = Fleet(FIRST)
+    assert fleet.note_status(Recorder(), REFUSAL) is None
+    assert fleet.hosts() == []
+
+
+def test_the_memory_of_refusals_is_bounded() -> None:
+    """A host that comes under ever new names displaces the oldest."""
+    fleet = Fleet(FIRST, map(str, range(REJECTED_MAX)))
+    stream, told = Recorder(), Recorder()
+    fleet.admit(HELLO, stream)
+    fleet.note_status(stream, REFUSAL)
+    fleet.admit(replace(HELLO, host_id="0"), told)
+    assert told.told == [FIRST]
+
+
+def test_an_older_copy_of_the_state_is_noticed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A host that is ahead of this hub shows that its state went back."""
+    with caplog.at_level(logging.WARNING):
+        Fleet(FIRST).admit(
+            replace(HELLO, policy_origin="o", policy_version=9), Recorder()
+        )
+    assert "version 9" in caplog.text
 
 
 def test_a_closing_fleet_accepts_nobody() -> None:
     """All streams are told, and so is one that comes too late."""
-    fleet, stream, late = Fleet(), Recorder(), Recorder()
+    fleet, stream, late = Fleet(NONE), Recorder(), Recorder()
     fleet.admit(HELLO, stream)
     assert fleet.close() == [stream]
     fleet.admit(replace(HELLO, host_id="late"), late)
-    assert stream.told[1:] == late.told == [ErrorCode.SHUTTING_DOWN]
+    assert stream.told == late.told == [ErrorCode.SHUTTING_DOWN]

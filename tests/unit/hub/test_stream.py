@@ -6,12 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shmtel.hub.counters import Counters
-from shmtel.hub.dispatch import Dispatcher
-from shmtel.hub.fleet import Fleet
 from shmtel.hub.stream import Services, Stream
-from shmtel.hub.table import RingTable
-from shmtel.policy.model import Policy
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.frames import (
     Ack,
@@ -25,13 +20,8 @@ from shmtel.wire.frames import (
     ResumePoint,
 )
 from support.frames import HELLO, OPENED, TERMS
-from support.hubs import WAIT_S
+from support.hubs import WAIT_S, make_services
 from support.uplink import make_segment
-
-
-def make_services() -> Services:
-    """Return the parts that the streams of a hub share."""
-    return Services(RingTable(), Dispatcher(), Fleet(), Counters())
 
 
 def serve(services: Services, *frames: CollectorFrame | Exception) -> list[HubFrame]:
@@ -60,7 +50,6 @@ def test_a_stream_from_hello_to_bye() -> None:
     answers = serve(services, HELLO, OPENED, NAMES, batch, Bye("done"))
     assert answers == [
         TERMS,
-        Policy(0),
         ResumePoint(1, 0),
         Ack(1, TERMS.ack_level, TERMS.credit_bytes),
     ]
@@ -127,6 +116,6 @@ def test_a_transport_that_is_gone_ends_the_stream() -> None:
     waiting.put(encode_collector_frame(HELLO))
     assert decode_hub_frame(next(answers)) == TERMS
     stream.disconnect()
-    assert [decode_hub_frame(data) for data in answers] in ([], [Policy(0)])
+    assert [decode_hub_frame(data) for data in answers] == []
     waiting.put(None)
     assert stream.stopped.wait(WAIT_S)

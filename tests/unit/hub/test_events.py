@@ -1,0 +1,90 @@
+"""The hub's own events."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.events import POLICY_CHANGED, WAITING_MAX, HubEvents
+from support.hubs import WAIT_S, Seqs, fail
+
+Call = tuple[str, Mapping[str, float], Mapping[str, Any]]
+
+
+def collecting(calls: list[Call]) -> Any:
+    """Return a handler that remembers what it got."""
+    return lambda *given: calls.append(given[:3])
+
+
+def test_an_event_looks_like_that_of_a_worker() -> None:
+    """It has all the stamps, and names the hub as its worker."""
+    dispatcher, calls = Dispatcher(), list[Call]()
+    dispatcher.attach("all", ["policy.*"], collecting(calls))
+    events = HubEvents(dispatcher)
+    events.put({"version": 3, "rules": 1}, {"cause": "set", "node": "forged"})
+    events.put({"version": 4, "rules": 1}, {"cause": "set"})
+    events.close(WAIT_S)
+    (event, measurements, metadata), (_, _, second) = calls
+    assert (event, measurements) == (POLICY_CHANGED, {"version": 3, "rules": 1})
+    assert (metadata["worker_id"], metadata["pool_name"]) == ("hub", "shmtel")
+    assert (metadata["cause"], metadata["user.node"]) == ("set", "forged")
+    assert (metadata["seq"], second["seq"]) == (1, 2)
+    assert metadata["sampling_probability"] == 1.0
+
+
+def test_a_handler_that_raises_is_detached_and_the_next_event_comes() -> None:
+    """A broken handler is the end of itself only."""
+    dispatcher, calls = Dispatcher(), list[Call]()
+    dispatcher.attach("broken", ["*"], fail)
+    dispatcher.attach("all", ["*"], collecting(calls))
+    events = HubEvents(dispatcher)
+    for _ in range(2):
+        events.put({}, {})
+    events.close(WAIT_S)
+    assert len(calls) == 2
+    assert dispatcher.handler_failures == 1
+
+
+def test_a_required_handler_that_raises_fails_the_hub(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is said once per event, and the thread goes on to its end."""
+    dispatcher = Dispatcher()
+    dispatcher.attach("sink", ["*"], fail, is_batch=True, is_required=True)
+    events = HubEvents(dispatcher)
+    events.put({}, {})
+    events.close(WAIT_S)
+    assert dispatcher.failure is not None
+    assert "policy.changed is kept nowhere" in caplog.text
+
+
+def test_what_finds_no_room_is_counted_and_leaves_a_gap() -> None:
+    """Putting never waits, whatever the handlers do."""
+    dispatcher, slow = Dispatcher(), Seqs()
+    dispatcher.attach("slow", ["*"], slow, is_batch=True)
+    events = HubEvents(dispatcher)
+    slow.hold()
+    events.put({}, {})
+    assert slow.entered.wait(WAIT_S)
+    for _ in range(WAITING_MAX + 5):
+        events.put({}, {})
+    assert events.dropped == 5
+    slow.may_go_on.set()
+    events.close(WAIT_S)
+    events.put({}, {})
+    assert events.dropped == 6
+    assert slow.seqs == list(range(1, WAITING_MAX + 2))
+
+
+def test_a_handler_that_hangs_is_not_waited_for() -> None:
+    """The hub's stop has an end."""
+    dispatcher, may_end = Dispatcher(), threading.Event()
+    dispatcher.attach("hangs", ["*"], lambda *_: may_end.wait(WAIT_S))
+    events = HubEvents(dispatcher)
+    for _ in range(WAITING_MAX + 1):
+        events.put({}, {})
+    events.close(0.05)
+    assert not may_end.is_set()
+    may_end.set()
