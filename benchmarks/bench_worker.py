@@ -31,6 +31,7 @@ from measure import (
 
 ROUNDS = 300
 OPERATIONS = 3000
+RULES = 1000
 
 _FLAT = [17, 123456, 1700000000000000000, CORRELATION_ID, MEASUREMENTS, METADATA]
 
@@ -71,6 +72,18 @@ def _repeat_span(operations: int) -> None:
             pass
 
 
+def _words_of_rules(names: list[str]) -> dict[int, int]:
+    """Return what a policy of many rules sets, one of which keeps the event."""
+    from shmtel.policy.model import Layer, Rule, Sampling, Selector, Traits
+    from shmtel.policy.verdicts import Judge
+
+    actions = [Sampling(0.5, (f"rule.{index}.*",)) for index in range(RULES - 1)]
+    actions.append(Sampling(0.999999, (EVENT,)))
+    rules = tuple(Rule(Selector(), action) for action in actions)
+    ruling = Judge([Layer("fleet", rules)], 0).of_worker(Traits())
+    return {index: ruling.of_event(name).word for index, name in enumerate(names)}
+
+
 def _recorded(empty: ModuleType) -> dict[str, list[float]]:
     """Measure with a ring: recorded, toggled off by the collector's word, spans."""
     import shmtel
@@ -81,6 +94,12 @@ def _recorded(empty: ModuleType) -> dict[str, list[float]]:
     (name,) = segments.scan(namespace)
     consumer = _ring.Consumer(segments.open_segment(name, writable=True))
     totals = [0] * 32
+    for index in range(RULES):
+        shmtel.emit(f"rule.{index}.event", {})
+    words = _words_of_rules(consumer.names(0))
+    assert 0 < words[0] < 10_000, "the event is kept by a rule of its own"
+    for event_id in range(1, RULES + 1):
+        consumer.set_word(event_id, words[event_id])
 
     def drain() -> None:
         while (drained := consumer.drain(1 << 20)) is not None:
@@ -92,12 +111,18 @@ def _recorded(empty: ModuleType) -> dict[str, list[float]]:
         _repeat_emit(shmtel.emit)(operations)
         consumer.set_enabled(_ring.RING_ON)
 
+    def under_rules(operations: int) -> None:
+        consumer.set_word(0, words[0])
+        _repeat_emit(shmtel.emit)(operations)
+        consumer.set_word(0, _ring.WORD_UNSET)
+
     try:
         times = interleave(
             {
                 "yardstick": _repeat_yardstick,
                 "empty": _repeat_emit(empty.empty),
                 "emit": _repeat_emit(shmtel.emit),
+                "emit_under_rules": under_rules,
                 "toggled_off": toggled_off,
                 "span": _repeat_span,
             },
@@ -108,7 +133,8 @@ def _recorded(empty: ModuleType) -> dict[str, list[float]]:
     finally:
         segments.unlink(name)
     stats = shmtel.stats()
-    expected = 1 + 3 * ROUNDS * OPERATIONS  # emits, and two events a span
+    # One to begin with, one for each rule's name; emits twice, two events a span.
+    expected = 1 + RULES + 4 * ROUNDS * OPERATIONS
     assert stats["committed"] == expected, stats
     assert stats["disabled"] == ROUNDS * OPERATIONS, stats
     return times
@@ -153,6 +179,12 @@ def main() -> None:
     report(
         [
             row("emit, recorded", _ratio(times, "emit", "yardstick"), 0.9, "x msgspec"),
+            row(
+                f"emit under {RULES:,} rules",
+                _ratio(times, "emit_under_rules", "emit"),
+                1.05,
+                "x emit under none",
+            ),
             row("emit, variable unset", unset / floor, 1.3, "x empty C call"),
             row(
                 "emit, toggled off with a ring",
