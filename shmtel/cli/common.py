@@ -3,8 +3,11 @@
 import json
 import logging
 import math
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -76,6 +79,18 @@ def start_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+
+
+@contextmanager
+def until_nobody_looks() -> Iterator[None]:
+    """End a verb that goes on for ever in good order: Ctrl-C, or no reader."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    except BrokenPipeError:
+        # What is still buffered would fail once more when it is flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def talk(message: str) -> None:

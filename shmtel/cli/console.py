@@ -1,14 +1,29 @@
 """Events as lines for people: a batch handler that writes to a terminal."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from shmtel.cli.common import plain
 
 if TYPE_CHECKING:
     from shmtel.hub.dispatch import EventBatch
-    from shmtel.hub.records import Record
+
+_AMBIGUOUS = re.compile(r"[\s=\"]|^$")  # where a value would not be seen to end
+
+
+class Shown(Protocol):
+    """What is shown of an event beside its name."""
+
+    @property
+    def timestamp_ns(self) -> int: ...
+    @property
+    def measurements(self) -> Mapping[str, Any]: ...
+    @property
+    def metadata(self) -> Mapping[str, Any] | None: ...
+    @property
+    def correlation_id(self) -> str | None: ...
 
 
 def print_batch(batch: "EventBatch", stream: TextIO) -> None:
@@ -21,16 +36,22 @@ def print_batch(batch: "EventBatch", stream: TextIO) -> None:
     stream.flush()
 
 
-def format_event(name: str, worker_id: str, record: "Record") -> str:
+def format_event(name: str, worker_id: str, record: Shown) -> str:
     """Put an event on one line: time, worker, name, and what it carries."""
     moment = datetime.fromtimestamp(record.timestamp_ns / 1e9)
     words = [f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}", worker_id, name]
     words += _pairs(record.measurements)
     words += _pairs(record.metadata or {})
     if record.correlation_id is not None:
-        words.append(f"correlation_id={record.correlation_id}")
+        words.append(f"correlation_id={_value(record.correlation_id)}")
     return plain(" ".join(words))
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    return (f"{key}={value}" for key, value in values.items())
+    return (f"{key}={_value(value)}" for key, value in values.items())
+
+
+def _value(value: object) -> object:
+    if isinstance(value, str) and _AMBIGUOUS.search(value):
+        return '"' + value.replace('"', '\\"') + '"'
+    return value

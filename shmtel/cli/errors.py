@@ -36,6 +36,7 @@ EXTRAS = {
     "ledger": "collector",
     "run": "all",
     "stat": "collector",
+    "tail": "collector",
 }
 _MODULES = frozenset({"click", "google", "grpc", "msgspec", "psutil"})
 
