@@ -51,20 +51,27 @@ def path() -> str:
 
 
 def _open_file() -> int:
-    file = _files.get(os.getpid())
+    _close_inherited()
+    pid = os.getpid()
+    file = _files.get(pid)
     if file is not None and _is_ours(file):
         return file
-    for inherited in _files.values():
-        if _is_ours(inherited):
-            os.close(inherited)
-    _files.clear()
+    _files.pop(pid, None)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     file = segments.above_standard_streams(os.open(path(), flags, 0o600))
     if not _is_ours(file):
         os.close(file)
         raise PermissionError("the file belongs to somebody else, or is none")
-    _files[os.getpid()] = file
-    return file
+    # Another thread may have been faster. Its descriptor is used, and this one is
+    # left open, since to close it would drop the lock.
+    return _files.setdefault(pid, file)
+
+
+def _close_inherited() -> None:
+    for pid in set(_files) - {os.getpid()}:
+        file = _files.pop(pid, None)
+        if file is not None and _is_ours(file):
+            os.close(file)
 
 
 def _is_ours(file: int) -> bool:

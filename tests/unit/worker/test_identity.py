@@ -163,6 +163,29 @@ assert shmtel.identity() == before
         assert [r.resource["worker_index"] for r in left_rings(namespace)] == [0, 0]
 
 
+def test_threads_that_claim_at_once_hold_one_index() -> None:
+    """Whichever thread is first, the process has one number and keeps it."""
+    code = """
+import os, subprocess, sys, threading
+from shmtel import worker_index
+start = threading.Barrier(8)
+found = []
+def claim():
+    start.wait()
+    found.append(worker_index.claim(os.environ["SHMTEL_NAMESPACE"], "pool"))
+threads = [threading.Thread(target=claim) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert found == [0] * 8, found
+code = "import os\\nfrom shmtel import worker_index\\nprint(worker_index.claim("
+code += "os.environ['SHMTEL_NAMESPACE'], 'pool'))"
+assert subprocess.check_output([sys.executable, "-c", code]) == b"1\\n"
+"""
+    with fresh_namespace() as namespace:
+        for _ in range(5):
+            run_python(code, namespace)
+
+
 def test_index_survives_the_closing_of_descriptors() -> None:
     """A daemon that closes all it has gets its number back with its next ring."""
     code = """

@@ -9,6 +9,7 @@ import pytest
 
 import shmtel
 from shmtel import _ring
+from shmtel.testing import capture
 from support.own_ring import OwnRing
 from support.processes import left_rings, run_python
 from support.program import fresh_namespace
@@ -200,6 +201,36 @@ def raise_in_span() -> None:
         raise ValueError("no")
 
 
+@shmtel.span("leak")
+def decorated() -> Iterator[int]:
+    """A generator that is a span."""
+    yield from range(2)
+
+
+def set_in_span() -> None:
+    """Add to a span, well and badly."""
+    with shmtel.span("leak", {"k": 1}) as span:
+        span.set("rows", [1])
+        span.set("rows", {"a": "b"})
+        span.set(5, 5)  # type: ignore[arg-type]
+
+
+def carry_correlation() -> None:
+    """Take headers in, and make some."""
+    header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with shmtel.correlation(traceparent=header), shmtel.span("leak"):
+        shmtel.outgoing_metadata()
+        shmtel.current_span()
+
+
+def capture_events() -> None:
+    """Divert some events, one of them none."""
+    with capture():
+        shmtel.emit("leak", {}, {"k": object()})
+        shmtel.emit("leak", 5)  # type: ignore[arg-type]
+        raise_in_span()
+
+
 LEAKS: list[Callable[[], Any]] = [
     lambda: shmtel.emit("leak", {"x": 1}, {"k": [1, {"a": "b"}]}, "id"),
     lambda: shmtel.emit("leak", {"x": True}, {"k": object()}, "id"),
@@ -209,6 +240,11 @@ LEAKS: list[Callable[[], Any]] = [
     raise_in_span,
     shmtel.stats,
     lambda: _ring.own_rings(),
+    lambda: list(decorated()),
+    lambda: next(decorated()),
+    set_in_span,
+    carry_correlation,
+    capture_events,
 ]
 
 
