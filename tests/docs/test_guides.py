@@ -1,6 +1,5 @@
 """The Python examples of the guides run, and do what they say."""
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import pytest
 
 import shmtel
 from shmtel.testing import Capture, capture
+from support.processes import run_python
+from support.program import fresh_namespace
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 
@@ -65,15 +66,12 @@ def test_snakepit_s_correlation_id() -> None:
     assert len(captured.events) == 3
 
 
-def test_snakepit_s_dropped_count(caplog: pytest.LogCaptureFixture) -> None:
+def test_snakepit_s_dropped_count() -> None:
     """The count is found where it was, and it is this process's."""
-    shmtel.enable()
-    shmtel.emit(5, {})  # type: ignore[arg-type]
-    shmtel.disable()
-    with caplog.at_level(logging.WARNING):
-        defined, _ = snakepit(4)
-    assert defined["dropped"] == shmtel.stats()["dropped_by_process"] > 0
-    assert f"Telemetry dropped {defined['dropped']} events" in caplog.text
+    code = "import shmtel\nshmtel.emit(5, {})\n" + blocks("snakepit.md")[4]
+    with fresh_namespace() as namespace:
+        done = run_python(code, namespace)
+    assert done.stderr == "Telemetry dropped 1 events\n"
 
 
 def test_every_block_of_the_snakepit_page_is_run() -> None:
