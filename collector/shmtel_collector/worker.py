@@ -14,6 +14,7 @@ from shmtel import _ring
 from shmtel.wire.frames import Worker
 
 MAX_TEXT_LENGTH = 1024
+MAX_INDEX = 0xFFFF_FFFF  # what its field in a frame holds
 _DEFAULT_POOL = "default"
 
 
@@ -30,6 +31,7 @@ def worker_of(identity: "_ring.Identity") -> Worker:
         created_ns=identity["realtime_ns"],
         argv0=_text(blob, "argv0", ""),
         python=_text(blob, "python", ""),
+        worker_index=_index(blob),
     )
 
 
@@ -46,3 +48,10 @@ def _text(blob: Mapping[Any, Any], key: str, default: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_LENGTH:
         return default
     return value if value.isprintable() else default
+
+
+def _index(blob: Mapping[Any, Any]) -> int | None:
+    value = blob.get("worker_index")
+    if type(value) is not int or not 0 <= value <= MAX_INDEX:  # a bool is an int
+        return None
+    return value

@@ -44,6 +44,22 @@ def test_bad_value_falls_back_alone(value: object) -> None:
     assert worker.service == "shop"
 
 
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [(0, 0), (7, 7), (2**32 - 1, 2**32 - 1)]
+    + [(bad, None) for bad in (-1, 2**32, True, 1.0, "7", None, [7])],
+)
+def test_index_is_a_number_or_unknown(value: object, index: int | None) -> None:
+    """The worker index is believed as far as a frame can carry it."""
+    worker = worker_of(_identity(msgpack.packb({**GOOD, "worker_index": value})))
+    assert worker.worker_index == index
+
+
+def test_worker_without_an_index_has_none() -> None:
+    """An older worker does not have the first place of its pool."""
+    assert worker_of(_identity(msgpack.packb(GOOD))).worker_index is None
+
+
 @given(st.binary(max_size=3840))
 def test_any_blob_names_a_worker(blob: bytes) -> None:
     """No bytes raise, and there is always an id."""
