@@ -38,7 +38,8 @@ def _control(line: Line, *arguments: str) -> dict[str, Any]:
 
 def _ring(line: Line) -> dict[str, Any]:
     result = shmtel("stat", "--json", "--namespace", line.namespace)
-    (ring,) = json.loads(result.stdout)["rings"]
+    rings = json.loads(result.stdout)["rings"]
+    (ring,) = [ring for ring in rings if ring["worker_id"] == line.worker_id]
     return ring
 
 

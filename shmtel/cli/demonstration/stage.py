@@ -104,6 +104,11 @@ class Stage:
         is_present = name in segments.scan(self.namespace)
         return self.look()[ring_id].state if is_present else "finished"
 
+    def are_workers_finished(self) -> bool:
+        """Say whether the ring of no worker is left."""
+        rings = [ring for ring in self.look().values() if ring.pid in self.pids]
+        return all(self.state(ring.ring_id) == "finished" for ring in rings)
+
     def watch(self, seconds: float) -> None:
         """Show the table for a while."""
         deadline = time.monotonic() + seconds

@@ -18,7 +18,7 @@ _KEPT_EVENTS = 3
 
 @dataclass(slots=True)
 class RingTally:
-    """The events of one ring. `gaps` counts seqs that were not the next one."""
+    """The events of one ring. `disorder` counts seqs not past the last."""
 
     worker_id: str
     pid: int
@@ -27,7 +27,7 @@ class RingTally:
     functions: int = 0
     functions_scaled: float = 0.0
     last_seq: int = 0
-    gaps: int = 0
+    disorder: int = 0
     first_sampled_ns: int = 0  # timestamp of the first event below full rate
     open_file: str | None = None  # of a span that has started and not stopped
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
@@ -63,7 +63,7 @@ class Tally:
 
 def _count(ring: RingTally, name: str, record: Record) -> None:
     ring.events += 1
-    ring.gaps += record.seq != ring.last_seq + 1
+    ring.disorder += record.seq <= ring.last_seq
     ring.last_seq = record.seq
     ring.last.append(_describe(name, record))
     if record.threshold and not ring.first_sampled_ns:
