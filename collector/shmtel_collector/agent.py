@@ -2,7 +2,8 @@
 
 One thread. The uplink's tasks run while the loop sleeps, so the loop is never
 made to wait for the stream. It wakes at the next tick, or sooner: more waits in
-a ring than a tick should hold, the hub has made room, a worker has died.
+a ring than a tick should hold, the hub has made room, a worker has died, a rule
+expires.
 
 Stopping: a last pass or more, up to a second for the answers, a farewell, and
 the channel is closed within a deadline. What is not acknowledged by then stays
@@ -20,6 +21,7 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
 from shmtel_collector.session import Session
+from shmtel_collector.steering import Steering
 from shmtel_collector.uplink import Uplink
 
 ANSWER_SECONDS = 1.0
@@ -38,10 +40,16 @@ class Agent:
     """Runs a fleet and its session until told to stop."""
 
     def __init__(
-        self, fleet: Fleet, session: Session, hub: str, log: ConditionLog
+        self,
+        fleet: Fleet,
+        session: Session,
+        steering: Steering,
+        hub: str,
+        log: ConditionLog,
     ) -> None:
         self._fleet = fleet
         self._session = session
+        self._steering = steering
         self._uplink = Uplink(hub, session, self._on_received, log)
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -88,6 +96,7 @@ class Agent:
     def _step(self) -> int:
         """Do all that is due; return how many ns the next step may wait."""
         now_ns = time.monotonic_ns()
+        self._steering.tick()
         attached = self._fleet.tick(now_ns, time.time_ns())
         if attached:
             self._pace.hurry()
@@ -101,7 +110,12 @@ class Agent:
             found = Pass()
         self._uplink.flush()
         self._pace.observe(now_ns, found.events, found.fill)
-        return 0 if self._session.wants_pass else self._pace.interval_ns()
+        return 0 if self._session.wants_pass else self._until_next_ns()
+
+    def _until_next_ns(self) -> int:
+        interval_ns = self._pace.interval_ns()
+        expiry_ns = self._steering.until_expiry_ns()
+        return interval_ns if expiry_ns is None else min(interval_ns, expiry_ns)
 
     def _tick_session(self, now_ns: int) -> None:
         has_stalled = now_ns - self._last_ns > STALL_NS
@@ -126,6 +140,9 @@ class Agent:
 
     async def _say_farewell(self) -> None:
         deadline_ns = time.monotonic_ns() + int(ANSWER_SECONDS * 1e9)
+        self._step()  # a ring of our own may have been made just now
+        self._steering.close()
+        self._fleet.end_own()
         delay_ns = self._step()
         while time.monotonic_ns() < deadline_ns:
             if delay_ns > 0 and self._session.is_settled():

@@ -8,11 +8,12 @@ STATE_DIRECTORY first, then the XDG base directory of the user.
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shmtel.config import parse_namespace
 from shmtel.errors import ConfigurationError
+from shmtel_collector.guard import Guard
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_NAMESPACE = "default"
@@ -25,6 +26,7 @@ class CollectorConfig:
     hub: str = DEFAULT_HUB
     namespace: str = DEFAULT_NAMESPACE
     state_dir: Path | None = None
+    guard: Guard = field(default_factory=Guard)
 
     def __post_init__(self) -> None:
         """Check the values.

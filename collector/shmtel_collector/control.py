@@ -2,7 +2,9 @@
 
 Words are written only where they differ from what was last written; the first
 policy after an attach writes all of them, since an earlier collector may have
-left others. A retired ring stays retired whatever a policy says.
+left others. In the same step the consumer is told to judge by them what it
+drains, so that worker and collector never follow two policies for longer than
+an emit takes. A retired ring stays retired whatever a policy says.
 """
 
 from shmtel import _ring
@@ -19,16 +21,17 @@ class ControlZone:
         self.is_retired = source.is_retired()
 
     def apply(self, words: Words) -> None:
-        """Bring the zone to what a policy says."""
+        """Bring zone and consumer to what a policy says."""
         written, self._written = self._written, words
+        if written == words:
+            return
         if written is None or written.enabled != words.enabled:
             self._enable(words.enabled)
         if written is None or written.default != words.default:
             self._source.write(lambda ring: ring.set_default_word(words.default))
-        known = written.by_event_id if written is not None else ()
-        for event_id, word in enumerate(words.by_event_id):
-            if event_id >= len(known) or known[event_id] != word:
-                self._set_word(event_id, word)
+        self._set_words(words.by_event_id, written.by_event_id if written else ())
+        is_on = words.enabled != _ring.RING_OFF
+        self._source.judge_by(is_on, words.by_event_id, words.kinds)
 
     def retire(self) -> None:
         """Ask the worker, if there is one, to make a new ring."""
@@ -51,5 +54,16 @@ class ControlZone:
         if not self.is_retired:
             self._source.write(lambda ring: ring.set_enabled(state))
 
-    def _set_word(self, event_id: int, word: int) -> None:
-        self._source.write(lambda ring: ring.set_word(event_id, word))
+    def _set_words(self, words: tuple[int, ...], written: tuple[int, ...]) -> None:
+        changed = [
+            (event_id, word)
+            for event_id, word in enumerate(words)
+            if event_id >= len(written) or written[event_id] != word
+        ]
+
+        def store(ring: "_ring.Consumer") -> None:
+            for event_id, word in changed:
+                ring.set_word(event_id, word)
+
+        if changed:
+            self._source.write(store)

@@ -11,16 +11,19 @@ What a segment can be:
 - out of reach (locked by another consumer, no permission, no descriptor left):
   looked at again, and logged once a minute;
 - refused (damaged, another version): counted by reason, logged once, and left
-  alone for as long as it is there.
+  alone for as long as it is there;
+- the ring of this very process: consumed through the descriptor that the worker
+  side holds.
 
-Rules: rings of this very process are never opened (closing their descriptor
-would drop the lock that proves the process alive).
+Rules: rings of this very process are never opened, because closing any other
+descriptor would drop the lock that proves the process alive.
 """
 
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
@@ -29,6 +32,19 @@ from shmtel_collector.logs import ConditionLog
 RESCAN_NS = 1_000_000_000
 SETTLE_NS = 20_000_000  # the kernel stamps directories once per clock tick
 ABANDONED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A ring that has appeared.
+
+    Attributes:
+        is_own: it is the ring of this very process.
+    """
+
+    name: str
+    consumer: "_ring.Consumer"
+    is_own: bool = False
 
 
 class Discovery:
@@ -43,7 +59,7 @@ class Discovery:
         self._next_scan_ns = 0
         self.refusals: Counter[str] = Counter()
 
-    def poll(self, now_ns: int) -> Iterator[tuple[str, _ring.Consumer]]:
+    def poll(self, now_ns: int) -> Iterator[Found]:
         """Yield each ring that has appeared, with its consumer."""
         if not self._is_due(now_ns):
             return
@@ -53,11 +69,12 @@ class Discovery:
             segments.segment_name(self._namespace, ring_id)
             for ring_id in _ring.own_rings()
         }
-        for name in sorted(present - self._attached - self._refused - own):
-            consumer = self._open(name)
+        for name in sorted(present - self._attached - self._refused):
+            is_own = name in own
+            consumer = self._open_own(name) if is_own else self._open(name)
             if consumer is not None:
                 self._attached.add(name)
-                yield name, consumer
+                yield Found(name, consumer, is_own)
 
     def forget(self, name: str) -> None:
         """Drop a ring that was finished and removed."""
@@ -94,6 +111,22 @@ class Discovery:
         except _ring.RingError as error:
             self._judge(name, fd, error)
         os.close(fd)
+        return None
+
+    def _open_own(self, name: str) -> _ring.Consumer | None:
+        """Consume the ring of this process; one that it has left stays as it is."""
+        fd = _ring.own_descriptor()
+        if fd is None:
+            return None
+        try:
+            consumer = _ring.Consumer(fd, owns_fd=False)
+        except _ring.RingError as error:
+            self._log.warning(f"own {name}", "the collector's own ring: %s", error)
+            return None
+        ring_id = consumer.identity["ring_id"]
+        if segments.segment_name(self._namespace, ring_id) == name:
+            return consumer
+        consumer.close()
         return None
 
     def _check_name(self, name: str, consumer: _ring.Consumer) -> _ring.Consumer | None:

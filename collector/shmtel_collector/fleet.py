@@ -6,7 +6,8 @@ pinned is noticed within milliseconds of its exit, since its pidfd is watched.
 
 The end of a ring, each step repeatable after a kill at any point: the hub has
 acknowledged its closing → its totals are in the state database → its segment is
-removed → its consumer is closed.
+removed → its consumer is closed. The ring of this very process ends with it; if
+the hub does not answer in time, the next collector finishes it.
 """
 
 from collections import Counter
@@ -15,15 +16,14 @@ from typing import Protocol
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
-from shmtel.policy.model import FLEET, Layer, Policy, Traits
-from shmtel.policy.verdicts import Judge
-from shmtel_collector.discovery import Discovery
+from shmtel_collector.discovery import Discovery, Found
+from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.left_out import LeftOut
-from shmtel_collector.lifeline import Lifeline
+from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.policy import words_of
 from shmtel_collector.procfs import Host
 from shmtel_collector.ring import Ring, State
+from shmtel_collector.source import Source
 from shmtel_collector.state import State as Database
 from shmtel_collector.state import StateError
 
@@ -47,19 +47,20 @@ class Fleet:
         self,
         discovery: Discovery,
         database: Database,
+        enforcement: Enforcement,
         watcher: PidWatcher,
         host: Host,
         epoch: int,
         log: ConditionLog,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
-        self.policy: Policy | None = None
         self.quarantined: Counter[str] = Counter()
         self.finished = 0
         self._lifelines: dict[bytes, Lifeline] = {}
         self._damaged: set[bytes] = set()
         self._discovery = discovery
         self._database = database
+        self._enforcement = enforcement
         self._watcher = watcher
         self._watched: set[int] = set()
         self._host = host
@@ -71,27 +72,11 @@ class Fleet:
     def tick(self, now_ns: int, realtime_ns: int) -> list[Ring]:
         """Look for rings and look after them; return those that are new."""
         self._realtime_ns = realtime_ns
-        attached = [
-            self._attach(name, consumer)
-            for name, consumer in self._discovery.poll(now_ns)
-        ]
+        attached = [self._attach(found) for found in self._discovery.poll(now_ns)]
         if attached or now_ns >= self._next_round_ns:
             self._next_round_ns = now_ns + ROUND_NS
             self._go_round(now_ns)
         return attached
-
-    def set_policy(self, policy: Policy) -> None:
-        """Bring every ring to a new policy, at once."""
-        self.policy = policy
-        for ring in self.rings.values():
-            self.apply_policy(ring)
-
-    def apply_policy(self, ring: Ring) -> None:
-        """Bring one ring to the policy in force, its new names included."""
-        if self.policy is not None:
-            judge = Judge([Layer(FLEET, self.policy.rules)], self._realtime_ns)
-            ruling = judge.of_worker(Traits(ring.worker.worker_id))
-            ring.control.apply(words_of(ruling, ring.names))
 
     def note_damage(self, ring: Ring) -> None:
         """Count and log a ring that has turned out to be damaged, once."""
@@ -126,24 +111,35 @@ class Fleet:
         self._discovery.forget(ring.name)
         self._detach(ring)
 
+    def end_own(self) -> None:
+        """Let the ring of this very process end, as far as the hub will have it."""
+        for ring in self.rings.values():
+            if ring.source.is_own:
+                ring.finish(CLOSED)
+
     def close(self) -> None:
         """Let go of all rings; they stay where they are."""
         for ring in list(self.rings.values()):
             self._detach(ring)
 
-    def _attach(self, name: str, consumer: _ring.Consumer) -> Ring:
-        ring = Ring(name, consumer)
-        self.rings[ring.ring_id] = ring
-        ring.left_out = LeftOut(self._database.left_out(ring.ring_id))
-        ring.read_names()
-        self.apply_policy(ring)
-        self._lifelines[ring.ring_id] = Lifeline(ring, self._host)
+    def _attach(self, found: Found) -> Ring:
+        source = Source(found.consumer, is_own=found.is_own)
+        ring_id = source.identity["ring_id"]
+        is_own = found.is_own or ring_id in self._database.policies.own_rings()
+        ring = Ring(found.name, source, self._enforcement.renew, is_own)
+        self.rings[ring_id] = ring
+        ring.left_out = LeftOut(self._database.left_out(ring_id))
+        self._enforcement.attach(ring)
+        if not found.is_own:
+            self._lifelines[ring_id] = Lifeline(ring, self._host)
         return ring
 
     def _detach(self, ring: Ring) -> None:
-        lifeline = self._lifelines.pop(ring.ring_id)
-        self._unwatch(lifeline)
-        lifeline.close()
+        lifeline = self._lifelines.pop(ring.ring_id, None)
+        if lifeline is not None:
+            self._unwatch(lifeline)
+            lifeline.close()
+        self._enforcement.forget(ring)
         ring.source.close()
         self._damaged.discard(ring.ring_id)
         del self.rings[ring.ring_id]
@@ -154,9 +150,9 @@ class Fleet:
                 self.remove(ring)
                 continue
             ring.control.beat(self._epoch, self._realtime_ns)
-            if ring.read_names():
-                self.apply_policy(ring)
-            self._probe(self._lifelines[ring_id], now_ns)
+            ring.read_names()
+            if ring_id in self._lifelines:
+                self._probe(self._lifelines[ring_id], now_ns)
             self.note_damage(ring)
         self._note_left_out()
 

@@ -6,14 +6,30 @@ from dataclasses import dataclass
 from shmtel import _ring
 from shmtel.policy.verdicts import Ruling
 
+_KINDS = {
+    "start": _ring.EVENT_START,
+    "stop": _ring.EVENT_STOP,
+    "exception": _ring.EVENT_EXCEPTION,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a ring's control zone is to say; `by_event_id` follows the names."""
+    """What a ring's control zone is to say; `by_event_id` follows the names.
+
+    Attributes:
+        kinds: of the names, by event id; see EVENT_PLAIN in the core.
+    """
 
     enabled: int = _ring.RING_ON
     default: int = _ring.WORD_UNSET
     by_event_id: tuple[int, ...] = ()
+    kinds: bytes = b""
+
+    def thresholds(self) -> set[int]:
+        """Return those that a worker can write into its events."""
+        words = {self.default, *self.by_event_id}
+        return {word for word in words if 0 < word <= _ring.THRESHOLD_MAX}
 
 
 def words_of(ruling: Ruling, names: Sequence[str]) -> Words:
@@ -21,5 +37,11 @@ def words_of(ruling: Ruling, names: Sequence[str]) -> Words:
     return Words(
         enabled=ruling.enabled.word,
         default=ruling.default.word,
-        by_event_id=tuple(ruling.of_event(name).word for name in names),
+        by_event_id=tuple([ruling.of_event(name).word for name in names]),
+        kinds=bytes(map(kind_of, names)),
     )
+
+
+def kind_of(name: str) -> int:
+    """Return what the last segment of a name makes of its events."""
+    return _KINDS.get(name.rpartition(".")[2], _ring.EVENT_PLAIN)

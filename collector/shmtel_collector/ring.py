@@ -17,10 +17,11 @@ the hub has lost state: then a segment without events counts the gap as lost.
 Damage. Nothing more is drained; what the worker claims beyond the last good
 record is counted as lost, once when the damage is met and once at the end.
 
-Rules: time, policy and the stream are the caller's.
+Rules: time, policy and the stream are the caller's; whoever judges the names
+is told of each before an event of it is taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -63,11 +64,24 @@ class End:
 
 
 class Ring:
-    """One ring, from attach to removal."""
+    """One ring, from attach to removal.
 
-    def __init__(self, name: str, consumer: _ring.Consumer) -> None:
+    Attributes:
+        is_own: a collector writes it, this one or an earlier one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        on_names: Callable[["Ring"], None],
+        is_own: bool = False,
+    ) -> None:
+        """Take over a source; `on_names` is told when `names` has grown."""
         self.name = name
-        self.source = Source(consumer)
+        self.source = source
+        self.is_own = is_own
+        self._on_names = on_names
         self.control = ControlZone(self.source)
         self.ring_id = self.source.identity["ring_id"]
         self.worker = worker_of(self.source.identity)
@@ -108,10 +122,9 @@ class Ring:
         if self.sent_seq < self.source.settled_seq:
             outcome = Outcome.LOST_HUB_STATE_LOST
             return self._lost(self.source.settled_seq, outcome, self.source.head)
-        drained = self.source.drain(budget_bytes)
+        drained = self._drain(budget_bytes)
         if drained is None:
             return self._take_claimed()
-        self.read_names()
         segment = Segment(
             ring=self.number,
             seq_before=drained.seq_before,
@@ -134,8 +147,15 @@ class Ring:
     def read_names(self) -> bool:
         """Read the names that the worker has added; say whether there were any."""
         added = self.source.names(len(self.names))
-        self.names.extend(added)
+        if added:
+            self.names.extend(added)
+            self._on_names(self)
         return bool(added)
+
+    def is_at_work(self) -> bool:
+        """Say whether a worker, and no collector, may still emit into it."""
+        is_open = self.state in (State.OPENED, State.LIVE) and self.end is None
+        return is_open and not self.control.is_retired and not self.is_own
 
     def growth(self) -> float:
         """Return how much was written since the last call, as share of the ring."""
@@ -209,6 +229,19 @@ class Ring:
 
     def _claims(self) -> Claims:
         return self.source.claims() or Claims(committed=self.sent_seq)
+
+    def _drain(self, budget_bytes: int) -> "_ring.Drained | None":
+        """Drain; names on the way are read, and so judged, before their events."""
+        drained = self.source.drain(budget_bytes)
+        while drained is not None:
+            has_grown = self.read_names()
+            if drained.seq_last > drained.seq_before:
+                return drained
+            if not has_grown:  # it has taken back a name that it had published
+                self.source.spoil("names")
+                return None
+            drained = self.source.drain(budget_bytes)
+        return None
 
     def _rewind(self) -> None:
         self._positions.clear()

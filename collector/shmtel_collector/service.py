@@ -20,11 +20,14 @@ from shmtel_collector import procfs
 from shmtel_collector.agent import Agent
 from shmtel_collector.config import CollectorConfig, state_path
 from shmtel_collector.discovery import Discovery
+from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
+from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
+from shmtel_collector.steering import Clocks, Steering
 
 __all__ = ["Collector", "CollectorConfig", "run"]
 
@@ -96,17 +99,21 @@ class Collector:
         loop = asyncio.get_running_loop()
         namespace = self._config.namespace
         epoch = state.next_epoch(time.time_ns())
+        origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
+        enforcement = Enforcement(state.policies, origin.node, self._log)
         fleet = Fleet(
             Discovery(namespace, self._log),
             state,
+            enforcement,
             _LoopWatcher(loop, self._wake),
             procfs.this_host(),
             epoch,
             self._log,
         )
-        origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
-        session = Session(fleet, origin, self._log)
-        self._agent = Agent(fleet, session, self._config.hub, self._log)
+        steering = self._make_steering(state, fleet, enforcement)
+        session = Session(fleet, steering, origin, self._log)
+        hub = self._config.hub
+        self._agent = Agent(fleet, session, steering, hub, self._log)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)
         _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
@@ -114,6 +121,19 @@ class Collector:
             await self._agent.run()
         finally:
             fleet.close()
+
+    def _make_steering(
+        self, state: State, fleet: Fleet, enforcement: Enforcement
+    ) -> Steering:
+        return Steering(
+            fleet.rings,
+            state.policies,
+            self._config.guard,
+            enforcement,
+            RingJournal(self._config.namespace, state.policies.note_own_ring),
+            Clocks(time.time_ns, time.monotonic_ns),
+            self._log,
+        )
 
     def _wake(self) -> None:
         if self._agent is not None:

@@ -5,7 +5,7 @@ stream and throws it away whole when the stream is lost. Everything here happens
 in one thread, between awaits of the caller, so nothing needs a lock.
 
 Rules:
-- a policy acts when it is received, not at the next pass;
+- a policy acts when it is received, not at the next pass, and is answered;
 - nothing here knows about sockets or tasks; time comes in as an argument.
 """
 
@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shmtel.policy.rules import PolicyError, judge
+from shmtel.policy.model import PolicyStatus
 from shmtel.wire.codec import decode_hub_frame
 from shmtel.wire.collector_events import (
     Acked,
@@ -34,6 +34,7 @@ from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import Ring
+from shmtel_collector.steering import Steering
 
 _FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
 
@@ -51,10 +52,14 @@ class Origin:
 class Session:
     """Carries the fleet's events to the hub, stream after stream."""
 
-    def __init__(self, fleet: Fleet, origin: Origin, log: ConditionLog) -> None:
+    def __init__(
+        self, fleet: Fleet, steering: Steering, origin: Origin, log: ConditionLog
+    ) -> None:
         self.fenced: str | None = None  # why this collector must give way
         self.wants_pass = False  # a pass should not wait for the next tick
         self._fleet = fleet
+        self._steering = steering
+        steering.on_change = self.answer
         self._origin = origin
         self._instance_id = os.urandom(16)
         self._log = log
@@ -77,7 +82,8 @@ class Session:
 
     def begin(self, now_ns: int) -> None:
         """Start a stream: the hello is ready to go out."""
-        policy = self._fleet.policy
+        regime = self._steering.regime
+        policy, rejected = regime.fleet, regime.rejected or PolicyStatus()
         hello = Hello(
             protocol_min=PROTOCOL_MIN,
             protocol_max=PROTOCOL_MAX,
@@ -85,8 +91,11 @@ class Session:
             host_id=self._origin.host_id,
             instance_id=self._instance_id,
             epoch=self._origin.epoch,
-            policy_version=policy.version if policy is not None else 0,
+            policy_version=policy.version,
             namespace=self._origin.namespace,
+            policy_origin=policy.origin,
+            rejected_origin=rejected.origin,
+            rejected_version=rejected.version,
         )
         self._protocol = CollectorProtocol(hello, now_ns)
 
@@ -174,13 +183,17 @@ class Session:
         if first < len(ring.names):
             self._protocol.add_names(ring.number, first, ring.names[first:])
             ring.announced_names = len(ring.names)
-            self._fleet.apply_policy(ring)
 
     def send(self, batch: BatchBuilder) -> None:
         """Hand a batch to the protocol."""
         assert self._protocol is not None
         self._protocol.send_batch(batch.segments, batch.closed)
         self._unanswered += 1
+
+    def answer(self, status: PolicyStatus) -> None:
+        """Tell the hub what is in force here, if there is a stream to tell it on."""
+        if self._protocol is not None and self._is_welcome:
+            self._protocol.answer_policy(status)
 
     # -- what the hub says ---------------------------------------------------
 
@@ -196,6 +209,7 @@ class Session:
             )
         self._is_welcome = True
         self._log.info("connected to hub %s", event.welcome.hub_id)
+        self.answer(self._steering.status())
         for ring in self._fleet.rings.values():
             self.open(ring)
 
@@ -213,13 +227,7 @@ class Session:
             self._fleet.remove(self._numbers.pop(closed.ring))
 
     def _on_policy(self, event: PolicyReceived) -> None:
-        try:
-            judge(event.policy.rules)
-        except PolicyError as error:
-            version = event.policy.version
-            self._log.warning("policy", "policy %d is refused: %s", version, error)
-            return
-        self._fleet.set_policy(event.policy)
+        self.answer(self._steering.receive(event.policy))
 
     def _on_ended(self, event: Ended) -> None:
         self._is_welcome = False

@@ -11,7 +11,7 @@ records.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from shmtel import _ring
@@ -28,8 +28,16 @@ class Source:
     `cursor` and `cursor_seq` say where the next drain begins.
     """
 
-    def __init__(self, consumer: _ring.Consumer) -> None:
+    def __init__(self, consumer: _ring.Consumer, *, is_own: bool = False) -> None:
+        """Take over a consumer; `is_own`: its descriptor is the worker side's.
+
+        Of the ring of this very process no second descriptor may ever be closed,
+        because that would drop the lock that proves the process alive.
+        """
+        self.is_own = is_own
         self._consumer = consumer
+        self._judge_by: Callable[[_ring.Consumer], None] | None = None
+        self.thresholds: dict[int, None] = {}  # in the order they came into force
         self.identity = consumer.identity
         self.capacity = self.identity["capacity"]
         self.head = consumer.head
@@ -90,6 +98,19 @@ class Source:
     def write(self, action: Callable[[_ring.Consumer], None]) -> None:
         """Write into the control zone."""
         self._try(lambda: action(self._consumer), None)
+
+    def judge_by(self, is_on: bool, words: tuple[int, ...], kinds: bytes) -> None:
+        """Say what is applied again to what is drained."""
+        self._judge_by = lambda ring: ring.set_judgement(
+            is_on=is_on, words=words, kinds=kinds
+        )
+        self.write(self._judge_by)
+
+    def allow(self, thresholds: Iterable[int]) -> None:
+        """Let events claim thresholds that were in force."""
+        added = dict.fromkeys(thresholds)
+        self.thresholds.update(added)
+        self.write(lambda ring: ring.allow_thresholds(added))
 
     def is_retired(self) -> bool:
         """Say whether an earlier collector has retired the ring."""
@@ -162,6 +183,8 @@ class Source:
 
     def _start_anew(self) -> None:
         """Make a new consumer; both share the file, so the lock stays ours."""
+        if self.is_own:
+            return
         fd = -1
         try:
             fd = os.dup(self._consumer.fileno())
@@ -174,6 +197,9 @@ class Source:
         self._consumer = consumer
         self.damage = None
         self._begin()
+        self.write(lambda ring: ring.allow_thresholds(self.thresholds))
+        if self._judge_by is not None:
+            self.write(self._judge_by)
 
     def _begin(self) -> None:
         """Judge what the slot in force says beyond what any reader can."""

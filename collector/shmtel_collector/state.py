@@ -4,7 +4,8 @@ It holds the stable id of this host (per namespace), the epoch of the last
 start, and one row per finished ring, so that the ledger still balances when the
 ring itself is gone. Beyond MAX_ROWS the oldest rows are folded into one sum, in
 the transaction that adds the new row; what was counted stays counted. Of a ring
-that is not finished it holds what was left out of it, by event.
+that is not finished it holds what was left out of it, by event. What it holds of
+policies is in policy_store.py.
 
 Rules:
 - a database that cannot be used is set aside, never deleted, and never keeps
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from shmtel.errors import ShmtelError
+from shmtel_collector import policy_store
 from shmtel_collector.finished import (
     FinishedRing,
     FoldedRings,
@@ -29,6 +31,7 @@ from shmtel_collector.finished import (
     ring_from_json,
     ring_to_json,
 )
+from shmtel_collector.policy_store import PolicyStore
 
 MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
@@ -81,6 +84,7 @@ class State:
             self._database = _open(path)
         except sqlite3.Error as error:
             self._database = self._start_over(error)
+        self.policies = PolicyStore(self._database)
 
     def host_id(self) -> str:
         """Return the id of this host and namespace, made once."""
@@ -108,6 +112,7 @@ class State:
                 row = (ring.ring_id, ring.closed_ns, ring_to_json(ring))
                 database.execute(_UPSERT, row)
                 database.execute(_FORGET_LEFT_OUT, (ring.ring_id,))
+                policy_store.forget_ring(database, ring.ring_id)
                 self._fold(database)
         except sqlite3.Error as error:
             raise StateError(f"cannot write {self.path}: {error}") from error
@@ -226,6 +231,7 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(_SCHEMA)  # an older one may lack a table
+        database.executescript(policy_store.SCHEMA)
         if version == 0:
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
@@ -242,6 +248,7 @@ def _check(database: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(str(verdict))
     try:
         _read_folded(database)
+        policy_store.read_kept(database)
         epoch = database.execute("SELECT value FROM facts WHERE name = 'epoch'")
         int((epoch.fetchone() or ["0"])[0])
         for row in database.execute(_FINISHED):

@@ -5,13 +5,13 @@ the channel and the clock, which a test moves by hand.
 """
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgpack
 
-from shmtel.policy.model import Policy
+from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.codec import (
     decode_collector_frame,
     encode_collector_frame,
@@ -23,10 +23,13 @@ from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.drain import Pass
+from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
+from shmtel_collector.guard import Guard
 from shmtel_collector.procfs import this_host
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
+from shmtel_collector.steering import Clocks, Steering
 from support.quiet_log import QuietLog
 
 SECOND_NS = 1_000_000_000
@@ -52,6 +55,8 @@ class MemoryHub:
         self.rings: dict[bytes, HubRing] = {}
         self.is_holding = False
         self.batches = 0
+        self.hello: Hello | None = None
+        self.statuses: list[PolicyStatus] = []
         self._held: list[bytes] = []
         self.connect()
 
@@ -91,7 +96,10 @@ class MemoryHub:
         frame = self._protocol.receive(decode_collector_frame(data), 0)
         match frame:
             case Hello():
+                self.hello = frame
                 self._protocol.accept(0)
+            case PolicyStatus():
+                self.statuses.append(frame)
             case RingOpened():
                 self._open(frame)
             case NamesAdded():
@@ -147,13 +155,35 @@ class PolledWatcher:
         return bool(ready)
 
 
+class ListJournal:
+    """Keeps what is recorded."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Mapping[str, int], Mapping[str, str]]] = []
+
+    def record(
+        self, event: str, measurements: Mapping[str, int], metadata: Mapping[str, str]
+    ) -> None:
+        """Note an event."""
+        self.events.append((event, measurements, metadata))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def names(self) -> list[str]:
+        """Names of the events, in order."""
+        return [name for name, _, _ in self.events]
+
+
 class MemoryLine:
     """A collector connected to a hub, moved step by step."""
 
     def __init__(self, namespace: str, state_dir: Path) -> None:
         self.hub = MemoryHub()
         self.log = QuietLog()
-        self.now_ns = 1
+        self.journal = ListJournal()
+        self.guard = Guard()
+        self.now_ns = 1  # by every clock
         self.database_path = state_path(namespace, state_dir)
         self._namespace = namespace
         self._is_connected = False
@@ -183,9 +213,15 @@ class MemoryLine:
         self.fleet.close()
         self.state.close()
 
+    def let_disk_fail(self, fails: bool) -> None:
+        """Make every write of the state database fail, or succeed again."""
+        database = self.state._database
+        database.execute(f"PRAGMA query_only = {int(fails)}")
+
     def step(self, after_ns: int = 0) -> Pass:
         """Look, drain and exchange frames until nothing moves any more."""
         self.now_ns += after_ns
+        self.steering.tick()
         for ring in self.fleet.tick(self.now_ns, self.now_ns):
             self.session.open(ring)
         found = Pass()
@@ -220,11 +256,19 @@ class MemoryLine:
         self.state = State(self.database_path)
         discovery = Discovery(self._namespace, self.log)
         self.watcher = PolledWatcher()
+        policies = self.state.policies
+        enforcement = Enforcement(policies, "node", self.log)
         self.fleet = Fleet(
-            discovery, self.state, self.watcher, this_host(), 1, self.log
+            *(discovery, self.state, enforcement, self.watcher, this_host()),
+            *(1, self.log),
+        )
+        clocks = Clocks(lambda: self.now_ns, lambda: self.now_ns)
+        self.steering = Steering(
+            *(self.fleet.rings, policies, self.guard, enforcement),
+            *(self.journal, clocks, self.log),
         )
         origin = Origin("node", self.state.host_id(), self._namespace, 1)
-        self.session = Session(self.fleet, origin, self.log)
+        self.session = Session(self.fleet, self.steering, origin, self.log)
 
 
 def seqs_up_to(last: int) -> list[int]:

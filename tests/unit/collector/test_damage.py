@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from shmtel import _ring, segments
-from shmtel.policy.model import Policy, Rule, Selector, Toggle
+from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
 from shmtel.wire.frames import Outcome
 from shmtel_collector.settlement import to_list
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
@@ -177,7 +177,7 @@ def test_truncated_ring_hurts_nobody_else(
     _fill(good)
     line.connect()
     os.ftruncate(ring.fd, 0)
-    line.hub.push(Policy(1, (Rule(Selector("*"), Toggle(False)),)))
+    line.hub.push(Policy(1, (Rule(Selector("*"), Sampling(1.0)),)))
     line.exchange()
     _fill(good)
     line.step(SECOND_NS)

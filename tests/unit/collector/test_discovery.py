@@ -27,7 +27,8 @@ class Finder:
     def poll(self, after_ns: int = RESCAN_NS) -> list[str]:
         """Let time pass, look, and return the names that are new."""
         self.now_ns += after_ns
-        new = dict(self.discovery.poll(self.now_ns))
+        found = self.discovery.poll(self.now_ns)
+        new = {ring.name: ring.consumer for ring in found}
         self.found |= new
         return list(new)
 

@@ -8,6 +8,7 @@ from shmtel import _ring
 from shmtel_collector.lifeline import RETIREMENT_NS, Lifeline
 from shmtel_collector.procfs import this_host
 from shmtel_collector.ring import Ring
+from shmtel_collector.source import Source
 from support.ring_builder import RingBuilder
 from support.ring_layout import ControlZone, ProducerZone
 
@@ -21,7 +22,8 @@ def built(make_ring: Callable[..., RingBuilder]) -> RingBuilder:
 @pytest.fixture
 def lifeline(built: RingBuilder) -> Iterator[Lifeline]:
     """The watch over it."""
-    ring = Ring(built.name, _ring.Consumer(built.open()))
+    source = Source(_ring.Consumer(built.open()))
+    ring = Ring(built.name, source, lambda _ring: None)
     lifeline = Lifeline(ring, this_host())
     yield lifeline
     lifeline.close()

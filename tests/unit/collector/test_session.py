@@ -297,7 +297,7 @@ def test_refused_policy_leaves_the_last_one_in_force(
     line.exchange()
     line.hub.push(Policy(2, (Rule(Selector("*"), Sampling(7.0)),)))
     line.exchange()
-    assert line.fleet.policy == good
+    assert line.steering.regime.fleet == good
     assert len(line.log.lines) == 1
 
 
