@@ -21,7 +21,7 @@ import click
 
 from shmtel.cli import children, common
 from shmtel.cli.errors import CommandError, ExitCode
-from shmtel.cli.stat import observe_namespace
+from shmtel.cli.observing import observe_namespace
 
 DRAIN_S = 10.0
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

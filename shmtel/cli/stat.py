@@ -1,170 +1,158 @@
-"""`shmtel stat`: what the workers' rings say, read from the rings themselves.
+"""`shmtel stat`: what the workers' rings say, once or again and again.
 
-Needs no collector and disturbs none: an observer takes no lock and writes
-nothing. The counters are the workers' own claims; `shmtel ledger` sets them
-against what was delivered.
+On a terminal the table is drawn again in place; elsewhere it is printed anew.
+Rates are what happened between two looks, by the clock that nobody sets.
 """
 
-import os
+import json
+import shutil
+import sys
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import Any, TextIO
 
 import click
 
-from shmtel import _ring, segments
 from shmtel.cli import common
-from shmtel.errors import SegmentError
+from shmtel.cli.errors import ExitCode
+from shmtel.cli.observing import Refused, observe_namespace
+from shmtel.cli.stat_table import Look, Row, rows_of, table
 
 SCHEMA = "shmtel/stat/v1"
-_RESOURCE_FIELDS = ("worker_id", "pool_name", "service")
-
-
-@dataclass(frozen=True, slots=True)
-class RingStat:
-    """One ring as an observer sees it. Counts are of events."""
-
-    worker_id: str
-    pool_name: str
-    service: str
-    pid: int
-    ring_id: str
-    state: str  # alive, closed (the worker said good-bye) or dead
-    committed: int
-    dropped: dict[str, int]
-    sampled_out: int
-    filtered: int
-    disabled: int
-    used_bytes: int
-    capacity_bytes: int
-    high_water_bytes: int
-
-    @property
-    def fill(self) -> float:
-        """Share of the ring that the collector has not released."""
-        return self.used_bytes / self.capacity_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A segment that is not a ring, or that this user may not read."""
-
-    segment: str
-    reason: str
-
-
-def observe_namespace(namespace: str) -> tuple[list[RingStat], list[Refused]]:
-    """Look at every ring of a namespace, once."""
-    rings: list[RingStat] = []
-    refused: list[Refused] = []
-    for seen in _observe_all(namespace):
-        if isinstance(seen, RingStat):
-            rings.append(seen)
-        else:
-            refused.append(seen)
-    rings.sort(key=lambda ring: (ring.worker_id, ring.pid, ring.ring_id))
-    return rings, refused
-
-
-def _observe_all(namespace: str) -> Iterator[RingStat | Refused]:
-    for name in segments.scan(namespace):
-        try:
-            fd = segments.open_segment(name, writable=False)
-        except SegmentError as error:
-            if os.path.exists(os.path.join(segments.DIRECTORY, name)):
-                yield Refused(name, str(error))
-            continue  # else it was removed since the scan
-        try:
-            yield _observe(fd)
-        except _ring.RingError as error:
-            yield Refused(name, str(error))
-        finally:
-            os.close(fd)
-
-
-def _observe(fd: int) -> RingStat:
-    seen = _ring.observe(fd)
-    identity, counters = seen["identity"], seen["counters"]
-    worker_id, pool_name, service = _decode_resource(identity["resource"])
-    return RingStat(
-        worker_id=worker_id or f"pid-{identity['pid']}",
-        pool_name=pool_name,
-        service=service,
-        pid=identity["pid"],
-        ring_id=identity["ring_id"].hex(),
-        state=_state(fd, closed=counters["closed"]),
-        committed=counters["committed"],
-        dropped=counters["dropped"],
-        sampled_out=counters["sampled_out"],
-        filtered=counters["filtered"],
-        disabled=counters["disabled"],
-        used_bytes=max(seen["tail"] - seen["control"]["head"], 0),
-        capacity_bytes=identity["capacity"],
-        high_water_bytes=counters["high_water"],
-    )
-
-
-def _state(fd: int, *, closed: bool) -> str:
-    if _ring.lock_holder(fd) is not None:
-        return "alive"
-    return "closed" if closed else "dead"
-
-
-def _decode_resource(blob: bytes) -> tuple[str, ...]:
-    """Take the texts that are wanted out of a blob that a worker wrote."""
-    import msgpack
-
-    try:
-        resource = msgpack.unpackb(blob, strict_map_key=True)
-    except (ValueError, msgpack.UnpackException):
-        resource = None
-    if not isinstance(resource, dict):
-        return ("",) * len(_RESOURCE_FIELDS)
-    values = (resource.get(field) for field in _RESOURCE_FIELDS)
-    return tuple(value if isinstance(value, str) else "" for value in values)
-
-
-_HEADER = (
-    *("WORKER", "PID", "STATE", "COMMITTED", "DROPPED", "SAMPLED_OUT", "FILTERED"),
-    *("DISABLED", "FILL", "HIGH WATER"),
-)
-
-
-def _row(ring: RingStat) -> tuple[object, ...]:
-    return (
-        *(ring.worker_id, ring.pid, ring.state, ring.committed),
-        *(sum(ring.dropped.values()), ring.sampled_out, ring.filtered, ring.disabled),
-        f"{ring.fill:.0%}",
-        f"{ring.high_water_bytes / ring.capacity_bytes:.0%}",
-    )
-
-
-def _print_table(rings: list[RingStat]) -> None:
-    for line in common.format_table(_HEADER, [_row(ring) for ring in rings]):
-        click.echo(line)
-    for ring in rings:
-        if sum(ring.dropped.values()):
-            reasons = common.format_reasons(ring.dropped)
-            click.echo(f"dropped by {ring.worker_id}: {reasons}")
+_INTERVAL_S = 1.0
+_ERASE_LINE_UP = "\x1b[1A\x1b[2K"
 
 
 @click.command()
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.option(
+    "-i",
+    "--interval",
+    type=click.FloatRange(0.05, 3600),
+    callback=common.judge_number,
+    metavar="SECONDS",
+    help="Repeat after so long, with rates.  [default: 1 on a terminal]",
+)
+@click.option("-1", "--once", "is_once", is_flag=True, help="Look once, and end.")
 @common.namespace_option
 @common.json_option
-def command(namespace: str, as_json: bool) -> None:
-    """Show each worker's counters and ring, with or without a collector."""
-    rings, refused = observe_namespace(namespace)
-    for ring in refused:
-        common.talk(f"{ring.segment} is not read: {ring.reason}")
-    if as_json:
-        common.print_json(
-            {
-                "schema": SCHEMA,
-                "namespace": namespace,
-                "rings": [asdict(ring) for ring in rings],
-                "refused": [asdict(ring) for ring in refused],
-            }
-        )
-    elif rings:
-        _print_table(rings)
-    else:
-        common.talk(f"no rings in the namespace {namespace!r}")
+def command(
+    namespace: str,
+    globs: tuple[str, ...],
+    interval: float | None,
+    is_once: bool,
+    as_json: bool,
+) -> int:
+    """Show each worker's counters and ring, with or without a collector.
+
+    With GLOBs only the workers whose ids match. On a terminal, or with -i, again
+    and again, with rates per second; ends with Ctrl-C.
+    """
+    if is_once and interval is not None:
+        raise click.UsageError("Say --once or --interval, not both.")
+    view = _View(namespace, globs, as_json)
+    if is_once or (interval is None and not sys.stdout.isatty()):
+        view.show_once()
+        return ExitCode.OK
+    with common.until_nobody_looks():
+        for _ in _ticks(interval or _INTERVAL_S):
+            view.show_next()
+    return ExitCode.OK
+
+
+def _ticks(interval_s: float) -> Iterator[None]:
+    """Tick at once and then in step; what was slept through is skipped."""
+    due_s = time.monotonic()
+    while True:
+        yield
+        late = (time.monotonic() - due_s) // interval_s
+        due_s += interval_s * (late + 1)
+        time.sleep(max(due_s - time.monotonic(), 0))
+
+
+class _View:
+    """Looks at the rings, and prints what it sees."""
+
+    def __init__(self, namespace: str, globs: tuple[str, ...], as_json: bool) -> None:
+        self._namespace = namespace
+        self._globs = globs
+        self._as_json = as_json
+        self._screen = _Screen(sys.stdout)
+        self._last: Look | None = None
+        self._said: set[str] = set()
+
+    def show_once(self) -> None:
+        """Print what there is now."""
+        look, refused = self._look()
+        if self._as_json:
+            common.print_json(self._document(look, refused))
+        elif look.rings:
+            self._screen.show(table(rows_of(None, look)))
+        else:
+            common.talk(self._nothing())
+
+    def show_next(self) -> None:
+        """Print what there is now, and what happened since the last look."""
+        look, refused = self._look()
+        rows = rows_of(self._last, look)
+        self._last = look
+        if self._as_json:
+            document = self._document(look, refused, rows)
+            print(json.dumps(document), flush=True)
+        else:
+            lines = table(rows) if rows else [self._nothing()]
+            if self._screen.is_live:  # a line on stderr would tear what is drawn
+                lines += map(_refusal, refused)
+            self._screen.show(lines)
+
+    def _look(self) -> tuple[Look, list[Refused]]:
+        rings, refused = observe_namespace(self._namespace, self._globs)
+        look = Look(time.monotonic(), {ring.ring_id: ring for ring in rings})
+        for ring in refused:
+            if ring.segment not in self._said and not self._screen.is_live:
+                common.talk(_refusal(ring))
+            self._said.add(ring.segment)
+        return look, refused
+
+    def _nothing(self) -> str:
+        return f"no rings in the namespace {self._namespace!r}"
+
+    def _document(
+        self, look: Look, refused: list[Refused], rows: list[Row] | None = None
+    ) -> dict[str, Any]:
+        document: dict[str, Any] = {"schema": SCHEMA, "namespace": self._namespace}
+        if rows is None:
+            document["rings"] = [asdict(ring) for ring in look.rings.values()]
+        else:
+            document["time_ns"] = time.time_ns()
+            document["rings"] = [row.to_json() for row in rows]
+        return document | {"refused": [asdict(ring) for ring in refused]}
+
+
+def _refusal(ring: Refused) -> str:
+    return common.plain(f"{ring.segment} is not read: {ring.reason}")
+
+
+class _Screen:
+    """A terminal that is drawn over, or a file that is added to."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_live = stream.isatty()
+        self._drawn = 0
+
+    def show(self, lines: list[str]) -> None:
+        """Put lines in the place of those before."""
+        if self.is_live:
+            size = shutil.get_terminal_size()
+            hidden = len(lines) - (size.lines - 1)
+            if hidden > 0:
+                lines = [*lines[: size.lines - 2], f"... and {hidden + 1} lines more"]
+            lines = [line[: size.columns - 1] for line in lines]
+            self._stream.write(_ERASE_LINE_UP * self._drawn)
+        elif self._drawn:
+            self._stream.write("\n")
+        self._stream.writelines(f"{line}\n" for line in lines)
+        self._stream.flush()
+        self._drawn = len(lines)

@@ -16,7 +16,7 @@ from shmtel.cli import children
 from shmtel.cli.demonstration.screen import Row, Screen
 from shmtel.cli.demonstration.tally import RingTally, Tally
 from shmtel.cli.errors import CommandError
-from shmtel.cli.stat import RingStat, observe_namespace
+from shmtel.cli.observing import RingStat, observe_namespace
 from shmtel.hub import Hub
 
 _LOOK_S = 0.05
