@@ -21,17 +21,18 @@ what a rule for the name would keep, since nobody could bring it back; what it
 keeps too much, the collector leaves out while it drains. So it is the loosest
 of what an unknown name can come to.
 
-Globs are case-sensitive, and `*` crosses dots.
+A worker with settings of its own keeps them where no rule sets a rate, and a limit
+replaces them only where it is stricter than its own rate. What a worker denies by
+itself, or allows, gives way to every rate that is set for it.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
-from functools import lru_cache
+from fnmatch import fnmatchcase
 
 from shmtel import _ring
 from shmtel.config import threshold_of
+from shmtel.policy.globs import Globs, numbers_of
 from shmtel.policy.model import (
     ANY,
     Filter,
@@ -44,7 +45,8 @@ from shmtel.policy.model import (
 )
 from shmtel.policy.rules import is_live, slot_of
 
-_PATTERNS_CACHED = 8_192
+_REMEMBERED = 16_384  # verdicts per ruling; names are the workers' to choose
+_RULINGS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,55 +64,82 @@ class Verdict:
     rule: Rule | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """A rule with its action taken apart, in its layer."""
+class _Ranked:
+    """The rules of a layer that count, as sets of their numbers, once for all."""
 
-    layer: str
-    rule: Rule
-    rate_word: int
-    matches: "re.Pattern[str] | None"  # of sampling; None: every name
+    def __init__(self, layer: Layer, now_ns: int) -> None:
+        rules = _counting(layer, now_ns)
+        self.name = layer.name
+        self.is_guard = layer.is_guard
+        self.rules = rules
+        self.rate_words = {
+            number: threshold_of(rule.action.rate)
+            for number, rule in enumerate(rules)
+            if isinstance(rule.action, Sampling)
+        }
+        self.toggles = _bits(rules, lambda rule: isinstance(rule.action, Toggle))
+        self.filters = _bits(rules, lambda rule: isinstance(rule.action, Filter))
+        self.allowing = _bits(
+            rules, lambda rule: isinstance(rule.action, Filter) and rule.action.allow
+        )
+        self.rated = Globs(_globs(rules, _rated_globs))
+        self.allowed = Globs(_globs(rules, _allowed_globs))
+        self.denied = Globs(_globs(rules, _denied_globs))
+        self._selectors = [
+            Globs((getattr(rule.selector, field), n) for n, rule in enumerate(rules))
+            for field in ("worker", "pool", "service", "node")
+        ]
 
+    def selected(self, traits: Traits) -> int:
+        """Return which rules pick a worker."""
+        texts = (traits.worker, traits.pool, traits.service, traits.node)
+        bits = -1
+        for globs, text in zip(self._selectors, texts, strict=True):
+            bits &= globs.matching(text)
+        return bits
 
-@dataclass(frozen=True, slots=True)
-class _Filters:
-    """The filters of one layer as one."""
+    def verdict(self, number: int, word: int) -> Verdict:
+        """Return a word that a rule has set."""
+        return Verdict(word, self.name, self.rules[number])
 
-    layer: str
-    rules: tuple[Rule, ...]
+    def rate(self, number: int) -> Verdict:
+        """Return the word of a rule for a rate."""
+        return self.verdict(number, self.rate_words[number])
 
-    def denial(self, name: str) -> Verdict | None:
+    def denial(self, selected: int, name: str) -> Verdict | None:
         """Return what denies a name; None: it may pass."""
-        for rule in self.rules:
-            if _any_matches(_filter(rule).deny, name):
-                return Verdict(_ring.WORD_DENIED, self.layer, rule)
-        allowing = [rule for rule in self.rules if _filter(rule).allow]
-        if not allowing:
+        denying = selected & self.denied.matching(name)
+        if denying:
+            return self._denied(denying)
+        allowing = selected & self.allowing
+        if not allowing or allowing & self.allowed.matching(name):
             return None
-        if any(_any_matches(_filter(rule).allow, name) for rule in allowing):
-            return None
-        return Verdict(_ring.WORD_DENIED, self.layer, allowing[-1])
+        return self._denied(allowing)
 
-    def denial_of_all(self) -> Verdict | None:
+    def denial_of_all(self, selected: int) -> Verdict | None:
         """Return what denies every name there can be."""
-        for rule in self.rules:
-            if ANY in _filter(rule).deny:
-                return Verdict(_ring.WORD_DENIED, self.layer, rule)
-        return None
+        denying = selected & self.denied.always
+        return self._denied(denying) if denying else None
+
+    def _denied(self, rules: int) -> Verdict:
+        return self.verdict(rules.bit_length() - 1, _ring.WORD_DENIED)
+
+
+# A layer, and which of its rules pick a worker.
+_Part = tuple[_Ranked, int]
 
 
 class Ruling:
     """What the rules say to all workers that the same rules select."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        """Take layers that hold nothing but what counts for these workers."""
-        regular = [layer for layer in reversed(layers) if not layer.is_guard]
-        guards = [layer for layer in layers if layer.is_guard]
-        self.enabled = _enabled(regular, guards)
-        self._rates = [bound for layer in regular for bound in _rates(layer)]
-        self._caps = [bound for layer in guards for bound in _rates(layer)]
-        own = [filters for layer in regular if (filters := _filters(layer)).rules]
-        self._filters = [*own[:1], *map(_filters, guards)]
+    def __init__(self, parts: Sequence[_Part], own_word: int) -> None:
+        """Take the layers in order, and the word of the worker's own rate."""
+        self._own_word = own_word
+        self._regular = [part for part in reversed(parts) if not part[0].is_guard]
+        self._guards = [part for part in parts if part[0].is_guard]
+        own = [part for part in self._regular if part[0].filters & part[1]]
+        self._filters = [*own[:1], *self._guards]
+        self.enabled = self._enabled()
         self.default = self._default()
         self._verdicts: dict[str, Verdict] = {}
 
@@ -118,41 +147,72 @@ class Ruling:
         """Return what the rules say to events of a name."""
         verdict = self._verdicts.get(name)
         if verdict is None:
+            if len(self._verdicts) >= _REMEMBERED:
+                self._verdicts.clear()
             verdict = self._verdicts[name] = self._judge(name)
         return verdict
 
     def _judge(self, name: str) -> Verdict:
-        for filters in self._filters:
-            denial = filters.denial(name)
+        for layer, selected in self._filters:
+            denial = layer.denial(selected, name)
             if denial is not None:
                 return denial
-        rate = next(
-            (_verdict(bound) for bound in self._rates if _applies(bound, name)),
-            Verdict(_ring.WORD_UNSET),
+        verdict = Verdict(_ring.WORD_UNSET)
+        for layer, selected in self._regular:
+            matching = selected & layer.rated.matching(name)
+            if matching:
+                verdict = layer.rate(matching.bit_length() - 1)
+                break
+        return self._capped(
+            verdict,
+            [
+                (layer, bits & layer.rated.matching(name))
+                for layer, bits in self._guards
+            ],
         )
-        return self._capped(rate, [cap for cap in self._caps if _applies(cap, name)])
+
+    def _enabled(self) -> Verdict:
+        for layer, selected in self._guards:
+            for number in numbers_of(selected & layer.toggles):
+                if layer.rules[number].action == Toggle(False):
+                    return layer.verdict(number, _ring.RING_OFF)
+        for layer, selected in self._regular:
+            for number in numbers_of(selected & layer.toggles):
+                is_on = layer.rules[number].action == Toggle(True)
+                word = _ring.RING_ON if is_on else _ring.RING_OFF
+                return layer.verdict(number, word)
+        return Verdict(_ring.RING_ON)
 
     def _default(self) -> Verdict:
-        for filters in self._filters:
-            denial = filters.denial_of_all()
+        for layer, selected in self._filters:
+            denial = layer.denial_of_all(selected)
             if denial is not None:
                 return denial
-        candidates = []
-        for bound in self._rates:
-            candidates.append(bound)
-            if bound.matches is None:
-                break
-        else:
-            candidates = []  # no rate is set for a name that no pattern matches
-        loosest = min(candidates, key=lambda bound: bound.rate_word, default=None)
-        verdict = Verdict(_ring.WORD_UNSET) if loosest is None else _verdict(loosest)
-        return self._capped(verdict, [cap for cap in self._caps if cap.matches is None])
+        caps = [(layer, bits & layer.rated.always) for layer, bits in self._guards]
+        return self._capped(self._loosest(), caps)
 
-    @staticmethod
-    def _capped(verdict: Verdict, caps: Sequence[_Bound]) -> Verdict:
-        for cap in caps:
-            if verdict.word == _ring.WORD_UNSET or cap.rate_word > verdict.word:
-                verdict = _verdict(cap)
+    def _loosest(self) -> Verdict:
+        """Return the loosest rate that a name can come to which nobody knows."""
+        loosest: Verdict | None = None
+        for layer, selected in self._regular:
+            for number in numbers_of(selected):
+                if number not in layer.rate_words:
+                    continue
+                verdict = layer.rate(number)
+                if loosest is None or verdict.word < loosest.word:
+                    loosest = verdict
+                if layer.rated.always >> number & 1:
+                    return loosest  # nothing below is ever reached
+        return Verdict(_ring.WORD_UNSET)  # for some names no rate is set
+
+    def _capped(self, verdict: Verdict, caps: Iterable[_Part]) -> Verdict:
+        """Tighten a rate to the limits of the guards."""
+        for layer, matching in caps:
+            for number in numbers_of(matching):
+                limit = layer.rate_words[number]
+                unset = verdict.word == _ring.WORD_UNSET
+                if limit > (self._own_word if unset else verdict.word):
+                    verdict = layer.rate(number)
         return verdict
 
 
@@ -160,111 +220,67 @@ class Judge:
     """Gives rulings on workers; those that the same rules select share one."""
 
     def __init__(self, layers: Iterable[Layer], now_ns: int) -> None:
-        self._layers = [_live(layer, now_ns) for layer in layers]
-        self._rulings: dict[tuple[tuple[int, ...], ...], Ruling] = {}
+        self._layers = [_Ranked(layer, now_ns) for layer in layers]
+        self._rulings: dict[tuple[int, ...], Ruling] = {}
 
-    def of_worker(self, traits: Traits) -> Ruling:
-        """Return what the rules say to a worker."""
-        key = tuple(
-            tuple(
-                number
-                for number, rule in enumerate(layer.rules)
-                if selects(rule.selector, traits)
-            )
-            for layer in self._layers
-        )
+    def of_worker(self, traits: Traits, own_word: int = 0) -> Ruling:
+        """Return what the rules say to a worker.
+
+        Args:
+            own_word: of the rate that it was configured with itself.
+        """
+        selected = [layer.selected(traits) for layer in self._layers]
+        key = (own_word, *selected)
         ruling = self._rulings.get(key)
         if ruling is None:
-            ruling = self._rulings[key] = Ruling(
-                [
-                    Layer(
-                        layer.name, tuple(layer.rules[i] for i in kept), layer.is_guard
-                    )
-                    for layer, kept in zip(self._layers, key, strict=True)
-                ]
-            )
+            if len(self._rulings) >= _RULINGS:
+                self._rulings.clear()
+            parts = list(zip(self._layers, selected, strict=True))
+            ruling = self._rulings[key] = Ruling(parts, own_word)
         return ruling
 
 
 def selects(selector: Selector, traits: Traits) -> bool:
     """Say whether a selector picks a worker."""
     return (
-        _glob_matches(selector.worker, traits.worker)
-        and _glob_matches(selector.pool, traits.pool)
-        and _glob_matches(selector.service, traits.service)
-        and _glob_matches(selector.node, traits.node)
+        fnmatchcase(traits.worker, selector.worker)
+        and fnmatchcase(traits.pool, selector.pool)
+        and fnmatchcase(traits.service, selector.service)
+        and fnmatchcase(traits.node, selector.node)
     )
 
 
-def _live(layer: Layer, now_ns: int) -> Layer:
+def _counting(layer: Layer, now_ns: int) -> tuple[Rule, ...]:
     """Leave out what has expired, and of same rules all but the last."""
-    last = {slot_of(rule): rule for rule in layer.rules if is_live(rule, now_ns)}
-    rules = tuple(rule for rule in layer.rules if last.get(slot_of(rule)) is rule)
-    return Layer(layer.name, rules, layer.is_guard)
+    last = {
+        slot_of(rule): number
+        for number, rule in enumerate(layer.rules)
+        if is_live(rule, now_ns)
+    }
+    kept = sorted(last.values())
+    return tuple(layer.rules[number] for number in kept)
 
 
-def _enabled(regular: Sequence[Layer], guards: Sequence[Layer]) -> Verdict:
-    toggles = [
-        (layer.name, rule, rule.action.enabled)
-        for layer in regular
-        for rule in reversed(layer.rules)
-        if isinstance(rule.action, Toggle)
-    ]
-    limits = [
-        (layer.name, rule, False)
-        for layer in guards
-        for rule in layer.rules
-        if rule.action == Toggle(False)
-    ]
-    for name, rule, is_on in (*limits, *toggles):
-        return Verdict(_ring.RING_ON if is_on else _ring.RING_OFF, name, rule)
-    return Verdict(_ring.RING_ON)
+def _bits(rules: Sequence[Rule], condition: Callable[[Rule], object]) -> int:
+    return sum(1 << number for number, rule in enumerate(rules) if condition(rule))
 
 
-def _rates(layer: Layer) -> list[_Bound]:
-    """Return the rates of a layer, the one that wins first."""
-    return [
-        _Bound(
-            layer.name,
-            rule,
-            threshold_of(rule.action.rate),
-            _pattern_of(rule.action.patterns),
-        )
-        for rule in reversed(layer.rules)
-        if isinstance(rule.action, Sampling)
-    ]
+def _globs(
+    rules: Sequence[Rule], globs_of: Callable[[Rule], Iterable[str]]
+) -> Iterator[tuple[str, int]]:
+    for number, rule in enumerate(rules):
+        for glob in globs_of(rule):
+            yield glob, number
 
 
-def _filters(layer: Layer) -> _Filters:
-    rules = tuple(rule for rule in layer.rules if isinstance(rule.action, Filter))
-    return _Filters(layer.name, rules)
+def _rated_globs(rule: Rule) -> tuple[str, ...]:
+    action = rule.action
+    return action.patterns or (ANY,) if isinstance(action, Sampling) else ()
 
 
-def _filter(rule: Rule) -> Filter:
-    assert isinstance(rule.action, Filter)
-    return rule.action
+def _allowed_globs(rule: Rule) -> tuple[str, ...]:
+    return rule.action.allow if isinstance(rule.action, Filter) else ()
 
 
-def _verdict(bound: _Bound) -> Verdict:
-    return Verdict(bound.rate_word, bound.layer, bound.rule)
-
-
-def _applies(bound: _Bound, name: str) -> bool:
-    return bound.matches is None or bound.matches.match(name) is not None
-
-
-def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
-    return any(_glob_matches(pattern, name) for pattern in patterns)
-
-
-def _glob_matches(pattern: str, text: str) -> bool:
-    return pattern == ANY or _compiled((pattern,)).match(text) is not None
-
-
-def _pattern_of(patterns: tuple[str, ...]) -> "re.Pattern[str] | None":
-    return None if not patterns or ANY in patterns else _compiled(patterns)
-
-
-@lru_cache(_PATTERNS_CACHED)
-def _compiled(patterns: tuple[str, ...]) -> "re.Pattern[str]":
-    return re.compile("|".join(map(translate, patterns)))
+def _denied_globs(rule: Rule) -> tuple[str, ...]:
+    return rule.action.deny if isinstance(rule.action, Filter) else ()

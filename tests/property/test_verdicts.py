@@ -18,7 +18,7 @@ from shmtel.policy.model import (
     Toggle,
     Traits,
 )
-from shmtel.policy.verdicts import Judge
+from shmtel.policy.verdicts import Judge, selects
 from support import policy_model as model
 
 NOW_NS = 1_000
@@ -79,18 +79,31 @@ def word_of(fate: model.Fate) -> int:
     return _ring.WORD_KEEP_NONE if threshold is None else threshold
 
 
-@given(layers, workers)
-def test_verdicts_say_what_the_model_says(given_layers: Layers, worker: Traits) -> None:
+@given(layers, workers, st.sampled_from(RATES))
+def test_verdicts_say_what_the_model_says(
+    given_layers: Layers, worker: Traits, own_rate: float
+) -> None:
     """On or off, and the word of each name, whatever the rules."""
-    ruling = Judge(given_layers, NOW_NS).of_worker(worker)
+    ruling = Judge(given_layers, NOW_NS).of_worker(worker, threshold_of(own_rate))
     is_on = model.is_on(given_layers, worker, NOW_NS)
     assert ruling.enabled.word == (_ring.RING_ON if is_on else _ring.RING_OFF)
     for name in NAMES:
         fate: model.Fate = model.DENIED
         if not model.is_denied(given_layers, worker, name, NOW_NS):
-            rate = model.rate_of(given_layers, worker, name, NOW_NS)
+            rate = model.rate_of(given_layers, worker, name, NOW_NS, own_rate)
             fate = model.OWN if rate is None else rate
         assert ruling.of_event(name).word == word_of(fate), name
+
+
+@given(st.lists(st.tuples(selectors, actions), max_size=6), workers)
+def test_a_selector_picks_alone_as_it_does_among_others(
+    given_rules: list[tuple[Selector, Action]], worker: Traits
+) -> None:
+    """What the hub counts as concerned is what the collector applies to."""
+    for selector, _ in given_rules:
+        layer = Layer(FLEET, (Rule(selector, Toggle(False)),))
+        is_off = Judge([layer], 0).of_worker(worker).enabled.word == _ring.RING_OFF
+        assert selects(selector, worker) == is_off
 
 
 @given(layers, workers)
@@ -121,8 +134,11 @@ def test_the_default_leaves_out_nothing_that_a_name_would_keep(
     """Before a name has its word nothing is left out that the word lets through.
 
     The worker's own setting is taken to keep all, as it does unless configured.
+    And where the default is set, every name has a word: an unset one would read it.
     """
     ruling = Judge(given_layers, NOW_NS).of_worker(worker)
+    if ruling.default.word != _ring.WORD_UNSET:
+        assert all(ruling.of_event(n).word != _ring.WORD_UNSET for n in NAMES)
     default = 0 if ruling.default.word == _ring.WORD_UNSET else ruling.default.word
     for name in NAMES:
         word = ruling.of_event(name).word

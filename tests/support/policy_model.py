@@ -29,13 +29,23 @@ _PRIMES = (
 )
 
 
-def fate(layers: Sequence[Layer], traits: Traits, name: str, now_ns: int) -> Fate:
-    """Return what happens to an event of a name that a worker emits."""
+def fate(
+    layers: Sequence[Layer],
+    traits: Traits,
+    name: str,
+    now_ns: int,
+    own_rate: float = 1.0,
+) -> Fate:
+    """Return what happens to an event of a name that a worker emits.
+
+    Args:
+        own_rate: the rate that the worker was configured with itself.
+    """
     if not is_on(layers, traits, now_ns):
         return DISABLED
     if is_denied(layers, traits, name, now_ns):
         return DENIED
-    rate = rate_of(layers, traits, name, now_ns)
+    rate = rate_of(layers, traits, name, now_ns, own_rate)
     return OWN if rate is None else rate
 
 
@@ -67,19 +77,24 @@ def is_denied(layers: Sequence[Layer], traits: Traits, name: str, now_ns: int) -
 
 
 def rate_of(
-    layers: Sequence[Layer], traits: Traits, name: str, now_ns: int
+    layers: Sequence[Layer],
+    traits: Traits,
+    name: str,
+    now_ns: int,
+    own_rate: float = 1.0,
 ) -> float | None:
-    """Return the rate of a name; None: no rule sets one."""
+    """Return the rate that rules set for a name; None: the worker's own counts."""
     rate: float | None = None
+    limit = 1.0
     for layer in layers:
         for found in _rates(layer, traits, name, now_ns):
-            if not layer.is_guard:
+            if layer.is_guard:
+                limit = min(limit, found)
+            else:
                 rate = found
-    for layer in layers:
-        if layer.is_guard:
-            for most in _rates(layer, traits, name, now_ns):
-                rate = most if rate is None else min(rate, most)
-    return rate
+    if rate is None:
+        return limit if limit < own_rate else None
+    return min(rate, limit)
 
 
 def counting(layer: Layer, traits: Traits, now_ns: int) -> Iterator[Rule]:
