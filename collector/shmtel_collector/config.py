@@ -1,8 +1,9 @@
-"""Settings of a collector, and where it keeps its state.
+"""Settings of a collector, where it keeps its state, and where it is reached.
 
 The program that starts the collector fills in a `CollectorConfig`; nothing
-here reads flags. The state directory follows the habits of the host: systemd's
-STATE_DIRECTORY first, then the XDG base directory of the user.
+here reads flags. Directories follow the habits of the host: systemd's
+STATE_DIRECTORY and RUNTIME_DIRECTORY first, then the XDG base directories of
+the user.
 """
 
 import contextlib
@@ -17,15 +18,23 @@ from shmtel_collector.guard import Guard
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_NAMESPACE = "default"
+SYSTEM_DIR = Path("/run/shmtel")  # where systemd makes RuntimeDirectory=shmtel
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorConfig:
-    """What a collector needs to know; `state_dir` None means the default."""
+    """What a collector needs to know.
+
+    Attributes:
+        state_dir: None: the default.
+        socket: where operators reach it; None: the default.
+        guard: limits that nothing from afar lifts.
+    """
 
     hub: str = DEFAULT_HUB
     namespace: str = DEFAULT_NAMESPACE
     state_dir: Path | None = None
+    socket: Path | None = None
     guard: Guard = field(default_factory=Guard)
 
     def __post_init__(self) -> None:
@@ -46,8 +55,8 @@ class CollectorConfig:
 
 def default_state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """Return where state is kept when nobody said otherwise."""
-    service = environment.get("STATE_DIRECTORY", "").split(":")[0]
-    if service:  # systemd lists several, separated by colons
+    service = _first(environment, "STATE_DIRECTORY")
+    if service:
         return Path(service)
     user = environment.get("XDG_STATE_HOME", "")
     base = Path(user) if user else Path.home() / ".local" / "state"
@@ -65,20 +74,24 @@ def find_control_socket(
     """Return where a collector listens, also one of the system; else where it would.
 
     A socket in a directory of another user's making is passed over, unless that
-    is the superuser: it would learn what we ask, and answer what it likes.
+    is the superuser: it would learn what we ask, and answer what it likes. Of the
+    system's directory only the superuser can have said whose it is.
     """
-    places = [*_control_directories(environment), Path("/run/shmtel")]
+    places = [*_control_directories(environment), SYSTEM_DIR]
     for directory in places:
         path = directory / f"{namespace}.sock"
         with contextlib.suppress(OSError):
-            if directory.stat().st_uid in (0, os.getuid()) and path.is_socket():
+            is_trusted = directory == SYSTEM_DIR or (
+                directory.stat().st_uid in (0, os.getuid())
+            )
+            if is_trusted and path.is_socket():
                 return path
     return control_path(namespace, environment)
 
 
 def _control_directories(environment: Mapping[str, str]) -> list[Path]:
     """Return the directories of this user, the one to use first."""
-    service = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    service = _first(environment, "RUNTIME_DIRECTORY")
     user = environment.get("XDG_RUNTIME_DIR", "")
     return [
         *([Path(service)] if service else []),
@@ -90,3 +103,8 @@ def _control_directories(environment: Mapping[str, str]) -> list[Path]:
 def state_path(namespace: str, state_dir: Path | None) -> Path:
     """Return the path of a namespace's state database."""
     return (state_dir or default_state_dir()) / f"{namespace}.sqlite3"
+
+
+def _first(environment: Mapping[str, str], variable: str) -> str:
+    """Of several directories systemd makes a list, separated by colons."""
+    return environment.get(variable, "").split(":")[0]

@@ -12,8 +12,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from shmtel.policy.model import FLEET, GUARD, Policy, Rule
-from shmtel.policy.rules import PolicyError, is_live, with_rule, with_rules
-from shmtel.policy.rules import without_rule as without
+from shmtel.policy.rules import (
+    PolicyError,
+    is_live,
+    with_all,
+    with_rule,
+    with_rules,
+    without_rule,
+)
 from shmtel.wire.control import (
     Change,
     ChangeRequest,
@@ -106,18 +112,8 @@ def _after(overlay: Policy, change: Change, now_ns: int) -> Policy:
         case SetRule(rule):
             return with_rule(overlay, rule, now_ns)
         case SetRules(rules):
-            return _with_each(overlay, rules, now_ns)
+            return with_all(overlay, rules, now_ns)
         case RemoveRule(rule):
-            return without(overlay, rule, now_ns)
+            return without_rule(overlay, rule, now_ns)
         case ReplaceRules(rules):
             return with_rules(overlay, rules, now_ns)
-
-
-def _with_each(overlay: Policy, rules: tuple[Rule, ...], now_ns: int) -> Policy:
-    result = overlay
-    for number, rule in enumerate(rules, 1):
-        try:
-            result = with_rule(result, rule, now_ns)
-        except PolicyError as error:
-            raise PolicyError(number if error.rule else 0, error.reason) from error
-    return replace(result, version=overlay.version + 1)

@@ -1,30 +1,91 @@
-"""`shmtel collector`: the host agent, in the foreground until SIGTERM or SIGINT."""
+"""`shmtel collector`: the host agent, in the foreground until SIGTERM or SIGINT.
+
+A flag counts before its variable, that before the configuration file, and the
+file before the default.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shmtel.cli import children, common
+from shmtel.cli.errors import CommandError, ExitCode
+from shmtel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from shmtel_collector.settings_file import SettingsFile
+
+
+def _use_file(
+    context: click.Context, parameter: click.Parameter, path: Path | None
+) -> "SettingsFile | None":
+    """Take defaults from a file; a click callback, before other options are read."""
+    if path is None:
+        return None
+    from shmtel_collector.settings_file import read_settings
+
+    try:
+        settings = read_settings(path)
+    except ConfigurationError as error:
+        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
+    context.default_map = {**(context.default_map or {}), **settings.values}
+    return settings
 
 
 @click.command()
-@common.hub_option
+@click.option(
+    "--config",
+    "settings",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="SHMTEL_CONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    is_eager=True,
+    callback=_use_file,
+    help="Configuration in TOML, with guard rails.",
+)
+@click.option(
+    "--hub",
+    envvar="SHMTEL_HUB",
+    default=common.DEFAULT_HUB,
+    show_default=True,
+    show_envvar=True,
+    metavar="ADDR",
+    help="Address of the hub: host:port, or unix:PATH.",
+)
 @common.namespace_option
-@common.state_dir_option
+@click.option(
+    "--state-dir",
+    envvar="SHMTEL_STATE_DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the collector keeps its state.  [default: $STATE_DIRECTORY,"
+    " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+)
+@click.option(
+    "--socket",
+    envvar="SHMTEL_SOCKET",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where `shmtel ctl` reaches it.  [default: NAMESPACE.sock in"
+    " $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shmtel, else /tmp/shmtel-UID]",
+)
 @common.log_level_option
 @common.parent_option
 def command(
-    hub: str,
-    namespace: str,
-    state_dir: Path | None,
-    log_level: str,
-    parent: int | None,
+    settings: "SettingsFile | None", log_level: str, parent: int | None, **values: Any
 ) -> int:
     """Drain this host's rings and forward their events to a hub."""
     from shmtel_collector import service
 
     children.end_with_parent(parent)
     common.start_logging(log_level)
-    return service.run(
-        service.CollectorConfig(hub=hub, namespace=namespace, state_dir=state_dir)
-    )
+    if settings is not None:
+        values["guard"] = settings.guard
+    try:
+        config = service.CollectorConfig(**values)
+    except ConfigurationError as error:
+        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
+    return service.run(config)

@@ -1,0 +1,74 @@
+"""The collector's configuration file: TOML, with the keys of the flags.
+
+    hub = "hub.example:4737"
+    namespace = "web"
+    state_dir = "/var/lib/shmtel"
+    socket = "/run/shmtel/web.sock"
+    [guard]                        # see guard.py
+
+Rules: what is not known is refused, with the nearest name there is; every error
+names the file.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shmtel.errors import ConfigurationError
+from shmtel.policy.tables import refuse_unknown
+from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig
+from shmtel_collector.guard import Guard, guard_of_table
+
+_TEXTS = ("hub", "namespace", "state_dir", "socket")
+_KEYS = (*_TEXTS, "guard")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """What a file says.
+
+    Attributes:
+        values: by the name of the flag; only what is in the file.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
+
+
+def read_settings(path: Path) -> SettingsFile:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or something in it is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the configuration {path}: {error.strerror}; name another "
+            "with --config, or unset SHMTEL_CONFIG"
+        ) from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    try:
+        return _settings(table)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _settings(table: Mapping[str, Any]) -> SettingsFile:
+    refuse_unknown(table, _KEYS)
+    values = {key: _text(key, table[key]) for key in _TEXTS if key in table}
+    CollectorConfig(namespace=values.get("namespace", DEFAULT_NAMESPACE))  # judges it
+    try:
+        return SettingsFile(values, guard_of_table(table.get("guard", {})))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"[guard]: {error}") from error
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"`{key}` is a text in quotes, not {value!r}")
+    return value
