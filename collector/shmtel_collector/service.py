@@ -17,14 +17,16 @@ from collections.abc import Callable
 
 from shmtel.errors import ShmtelError
 from shmtel_collector import procfs
+from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
-from shmtel_collector.config import CollectorConfig, state_path
+from shmtel_collector.config import CollectorConfig, control_path, state_path
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.operators import Operators
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
@@ -114,13 +116,39 @@ class Collector:
         session = Session(fleet, steering, origin, self._log)
         hub = self._config.hub
         self._agent = Agent(fleet, session, steering, hub, self._log)
+        operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)
         _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
+        admin = await self._open_admin(operators)
         try:
             await self._agent.run()
         finally:
+            await admin.close()
             fleet.close()
+
+    async def _open_admin(self, operators: Operators) -> Admin:
+        path = self._config.socket or control_path(self._config.namespace)
+        admin = Admin(path.absolute(), self._waking(operators.methods()))
+        try:
+            await admin.open()
+        except AdminError as error:
+            _logger.warning("no control on this host: %s", error)
+        return admin
+
+    def _waking(
+        self, methods: dict[str, Callable[[bytes], bytes]]
+    ) -> dict[str, Callable[[bytes], bytes]]:
+        """Have the agent look after each call: there may be a status to send."""
+
+        def waking(call: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+            def answer(data: bytes) -> bytes:
+                self._wake()
+                return call(data)
+
+            return answer
+
+        return {name: waking(call) for name, call in methods.items()}
 
     def _make_steering(
         self, state: State, fleet: Fleet, enforcement: Enforcement

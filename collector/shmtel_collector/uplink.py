@@ -9,7 +9,7 @@ with each failure ("full jitter"), so that many hosts do not come back in step.
 The cap falls back only when a hub has acknowledged something: one that dies
 right after each handshake must not be hammered.
 
-Rules: this is the only file of the collector that knows grpc.
+Rules: this and admin.py are the only files of the collector that know grpc.
 """
 
 import asyncio

@@ -13,17 +13,22 @@ from shmtel import segments
 from shmtel.hub import Hub
 from shmtel_collector.ledger import Ledger, read_ledger
 from support.processes import wait_until
-from support.program import PROGRAM, clean_environment
+from support.program import PROGRAM, clean_environment, shmtel
 
 
 class CollectorProcess:
     """One `shmtel collector` after the other, on one state directory."""
 
-    def __init__(self, namespace: str, hub: str, directory: Path) -> None:
+    def __init__(
+        self, namespace: str, hub: str, directory: Path, config: str = ""
+    ) -> None:
         self.namespace = namespace
         self.state_dir = directory / "state"
+        self.socket = directory / "c.sock"
+        self.config = directory / "collector.toml"
         self._hub = hub
         directory.mkdir(exist_ok=True)
+        self.config.write_text(config)
         self._log_path = directory / "collector.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,11 +56,16 @@ class CollectorProcess:
                     *(PROGRAM, "collector", "--hub", self._hub),
                     *("--namespace", self.namespace),
                     *("--state-dir", str(self.state_dir)),
+                    *("--socket", str(self.socket), "--config", str(self.config)),
                 ],
                 env=clean_environment(),
                 stderr=log,
             )
         return self._process
+
+    def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Ask it as an operator of this host."""
+        return shmtel("ctl", *arguments, "--socket", str(self.socket))
 
     def kill(self) -> None:
         """End it with SIGKILL."""

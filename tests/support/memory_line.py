@@ -257,14 +257,14 @@ class MemoryLine:
         discovery = Discovery(self._namespace, self.log)
         self.watcher = PolledWatcher()
         policies = self.state.policies
-        enforcement = Enforcement(policies, "node", self.log)
+        self.enforcement = Enforcement(policies, "node", self.log)
         self.fleet = Fleet(
-            *(discovery, self.state, enforcement, self.watcher, this_host()),
+            *(discovery, self.state, self.enforcement, self.watcher, this_host()),
             *(1, self.log),
         )
         clocks = Clocks(lambda: self.now_ns, lambda: self.now_ns)
         self.steering = Steering(
-            *(self.fleet.rings, policies, self.guard, enforcement),
+            *(self.fleet.rings, policies, self.guard, self.enforcement),
             *(self.journal, clocks, self.log),
         )
         origin = Origin("node", self.state.host_id(), self._namespace, 1)

@@ -1,0 +1,70 @@
+"""The collector's own events: their rate, and what they survive."""
+
+from typing import Any
+
+import pytest
+
+import shmtel
+from shmtel import _ring, ring
+from shmtel_collector.journal import BURST, PER_SECOND, TEXT_MAX, RingJournal
+
+
+class Recorded:
+    """A journal whose events are noted instead of emitted, and its clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: list[tuple[Any, ...]] = []
+        self.rings: list[bytes] = []
+        self.now = 0.0
+        monkeypatch.setattr(shmtel, "emit", lambda *event: self.events.append(event))
+        monkeypatch.setattr(shmtel, "enable", lambda: None)
+        monkeypatch.setattr(ring, "use", lambda settings: None)
+        monkeypatch.setattr(_ring, "own_rings", lambda: [b"r" * 16])
+        self.journal = RingJournal("ns", self.rings.append, lambda: self.now)
+
+    def record(self, times: int = 1) -> int:
+        """Record so often; return how many events that made."""
+        before = len(self.events)
+        for _ in range(times):
+            self.journal.record("policy.applied", {"version": 1}, {"origin": "o"})
+        return len(self.events) - before
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """A journal at rest."""
+    return Recorded(monkeypatch)
+
+
+def test_flood_is_cut_and_counted(one: Recorded) -> None:
+    """After a burst the rate is bounded; the next event says what is missing."""
+    assert one.record(BURST + 100) == BURST
+    one.now += 1.0
+    assert one.record(100) == PER_SECOND
+    assert one.events[BURST][1] == {"version": 1, "left_out": 100}
+    assert one.events[BURST + 1][1] == {"version": 1}
+
+
+def test_rest_fills_the_burst_again(one: Recorded) -> None:
+    """It never holds more than one burst."""
+    one.record(BURST)
+    one.now += 3_600.0
+    assert one.record(2 * BURST) == BURST
+
+
+def test_ring_is_noted_once(one: Recorded) -> None:
+    """Whoever remembers own rings is told of each."""
+    one.record(3)
+    assert one.rings == [b"r" * 16]
+
+
+def test_long_text_is_cut(one: Recorded) -> None:
+    """A rule with a thousand patterns is no reason to lose the event."""
+    one.journal.record("overlay.changed", {}, {"rule": "x" * 100_000})
+    assert len(one.events[0][2]["rule"]) == TEXT_MAX
+
+
+def test_closed_journal_is_silent(one: Recorded) -> None:
+    """After the end of its ring nothing is written."""
+    one.journal.close()
+    assert one.record(5) == 0
