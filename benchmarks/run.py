@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ["worker", "drain", "hub", "stream", "control"]
+BENCHMARKS = ["worker", "drain", "hub", "stream", "control", "policy"]
 
 
 def run(name: str) -> dict[str, Any]:
