@@ -21,6 +21,7 @@ from shmtel.policy.verdicts import Judge
 from shmtel.wire.control import Explanation
 
 WORKERS_MAX = 256  # explained at once
+_COLLECTOR = ("collector", "shmtel")  # its own ring, which no policy acts on
 
 
 def explained(
@@ -37,6 +38,7 @@ def explained(
         for entry in entries
         if entry.host_id in by_id
         and entry.closed_reason is None
+        and (entry.worker.worker_id, entry.worker.pool_name) != _COLLECTOR
         and fnmatchcase(entry.worker.worker_id, glob)
     ]
     if len(wanted) > WORKERS_MAX:
