@@ -190,6 +190,8 @@ def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
     if not path.exists():
         return [], FoldedRings()
     with _reading(path) as database:
+        if not _has_tables(database, "finished", "folded"):
+            return [], FoldedRings()
         rows = database.execute(_FINISHED).fetchall()
         return [ring_from_json(*row) for row in rows], _read_folded(database)
 
@@ -203,6 +205,8 @@ def read_left_out(path: Path) -> dict[bytes, str]:
     if not path.exists():
         return {}
     with _reading(path) as database:
+        if not _has_tables(database, "left_out"):
+            return {}
         rows = database.execute(_LEFT_OUT).fetchall()
         return {bytes(ring_id): str(counts) for ring_id, counts in rows}
 
@@ -216,6 +220,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             yield database
     except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
         raise StateError(f"cannot read {path}: {error}") from error
+
+
+def _has_tables(database: sqlite3.Connection, *names: str) -> bool:
+    """Say whether tables are there: a collector may be about to make them."""
+    rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in rows} >= set(names)
 
 
 def _connect(uri: str) -> sqlite3.Connection:

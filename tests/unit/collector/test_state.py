@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shmtel_collector.finished import Claims, FinishedRing, FoldedRings
-from shmtel_collector.state import State, StateError, read_finished
+from shmtel_collector.state import State, StateError, read_finished, read_left_out
 
 
 def _ring(number: int, delivered: int = 10) -> FinishedRing:
@@ -210,3 +210,13 @@ def test_unreadable_database_is_an_error(path: Path) -> None:
     _overwrite(path)
     with pytest.raises(StateError, match="cannot read"):
         read_finished(path)
+
+
+def test_a_database_that_is_being_made_is_empty(path: Path) -> None:
+    """A reader that comes before the tables do finds nothing, and no error."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE facts (name TEXT PRIMARY KEY)")
+    database.close()
+    assert read_finished(path) == ([], FoldedRings())
+    assert read_left_out(path) == {}
