@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from shmtel.wire.control import Change, ChangeReport
     from shmtel.wire.summary import Summary
 
-EXCEPTIONS = "*.exception"
 _KINDS = ("toggle", "sampling", "filter")
 
 
@@ -100,16 +99,16 @@ def set_toggle(wish: Wish, state: str) -> int:
 @click.option(
     "--keep-errors",
     is_flag=True,
-    help=f"Keep every {EXCEPTIONS}, also of spans that were sampled out.",
+    help="Keep every *.exception, also of spans that were sampled out.",
 )
 @changing(Wish)
 def set_sampling(
     wish: Wish, rate: float, patterns: tuple[str, ...], keep_errors: bool
 ) -> int:
     """Keep a share of the events whose names match; of all without a pattern."""
-    from shmtel.policy.model import Sampling
+    from shmtel.policy.model import KEPT_ERRORS, Sampling
 
-    errors = (Sampling(1.0, (EXCEPTIONS,)),) if keep_errors else ()
+    errors = (Sampling(1.0, KEPT_ERRORS),) if keep_errors else ()
     return wish.set(Sampling(rate, patterns), *errors)
 
 
