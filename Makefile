@@ -33,10 +33,10 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-system stress check build proto proto-check format lint types native sanitize bench docs clean
+.PHONY: help demo test test-system stress control-chaos check build proto proto-check format lint types native sanitize bench docs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/product.stamp  ## set up, then run the whole line on real input
 	$(BIN)/shmtel demo
@@ -49,6 +49,9 @@ test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see 
 
 stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
+
+control-chaos: $(VENV)/dev.stamp  ## random policies against a model, exact and under load; SEEDS=20
+	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
 
 check: lint types native proto-check  ## every check that is not a test
 
