@@ -31,7 +31,7 @@ class ControlZone:
             self._source.write(lambda ring: ring.set_default_word(words.default))
         self._set_words(words.by_event_id, written.by_event_id if written else ())
         is_on = words.enabled != _ring.RING_OFF
-        self._source.judge_by(is_on, words.by_event_id, words.kinds)
+        self._source.judge_by(is_on, words.enforced, words.kinds)
 
     def retire(self) -> None:
         """Ask the worker, if there is one, to make a new ring."""

@@ -63,7 +63,8 @@ class Enforcement:
 
     def ruling_of(self, ring: Ring) -> Ruling:
         """Return what the rules say to the worker of a ring."""
-        return self.judge.of_worker(self.traits_of(ring))
+        own_word = ring.source.identity["initial_threshold"]
+        return self.judge.of_worker(self.traits_of(ring), own_word)
 
     def traits_of(self, ring: Ring) -> Traits:
         """Return what selectors look at."""

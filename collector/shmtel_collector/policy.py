@@ -18,12 +18,15 @@ class Words:
     """What a ring's control zone is to say; `by_event_id` follows the names.
 
     Attributes:
+        enforced: the words once more, for what is drained; where a limit trusts
+            the worker's own setting, the limit stands here.
         kinds: of the names, by event id; see EVENT_PLAIN in the core.
     """
 
     enabled: int = _ring.RING_ON
     default: int = _ring.WORD_UNSET
     by_event_id: tuple[int, ...] = ()
+    enforced: tuple[int, ...] = ()
     kinds: bytes = b""
 
     def thresholds(self) -> set[int]:
@@ -38,6 +41,7 @@ def words_of(ruling: Ruling, names: Sequence[str]) -> Words:
         enabled=ruling.enabled.word,
         default=ruling.default.word,
         by_event_id=tuple([ruling.of_event(name).word for name in names]),
+        enforced=tuple([ruling.enforced(name) for name in names]),
         kinds=bytes(map(kind_of, names)),
     )
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from shmtel.policy.model import Policy, PolicyStatus, Rule, WorkerResult
+from shmtel.policy.rules import selects
 from shmtel.policy.text import rule_text
-from shmtel.policy.verdicts import selects
 from shmtel.wire.control import (
     Change,
     ChangeRequest,

@@ -21,13 +21,13 @@ from shmtel.hub.store import Store, StoreError
 from shmtel.policy.model import FLEET, Layer, Policy, PolicyStatus, Rule
 from shmtel.policy.rules import (
     PolicyError,
+    selects,
     with_all,
     with_rule,
     with_rules,
     without_rule,
 )
 from shmtel.policy.text import rule_text
-from shmtel.policy.verdicts import selects
 from shmtel.wire.control import (
     Change,
     ChangeReport,

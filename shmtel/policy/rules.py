@@ -14,9 +14,18 @@ Rules:
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from shmtel.errors import ConfigurationError
-from shmtel.policy.model import Action, Filter, Policy, Rule, Sampling
+from shmtel.policy.model import (
+    Action,
+    Filter,
+    Policy,
+    Rule,
+    Sampling,
+    Selector,
+    Traits,
+)
 
 RULES_MAX = 1_024
 PATTERNS_MAX = 64  # of one rule
@@ -144,6 +153,16 @@ def judge(rules: Iterable[Rule]) -> None:
         size += sum(len(text) for globs in _globs_of(rule).values() for text in globs)
         if size > TEXT_MAX:
             raise PolicyError(0, f"its patterns hold more than {TEXT_MAX} characters")
+
+
+def selects(selector: Selector, traits: Traits) -> bool:
+    """Say whether a selector picks a worker."""
+    return (
+        fnmatchcase(traits.worker, selector.worker)
+        and fnmatchcase(traits.pool, selector.pool)
+        and fnmatchcase(traits.service, selector.service)
+        and fnmatchcase(traits.node, selector.node)
+    )
 
 
 def patterns_flaw(rule: Rule) -> str | None:

@@ -28,7 +28,6 @@ itself, or allows, gives way to every rate that is set for it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from shmtel import _ring
 from shmtel.config import threshold_of
@@ -39,7 +38,6 @@ from shmtel.policy.model import (
     Layer,
     Rule,
     Sampling,
-    Selector,
     Toggle,
     Traits,
 )
@@ -152,6 +150,22 @@ class Ruling:
             verdict = self._verdicts[name] = self._judge(name)
         return verdict
 
+    def enforced(self, name: str) -> int:
+        """Return the word that holds whatever the worker says of its own setting.
+
+        Where a limit leaves a stricter setting of the worker's own alone, that
+        setting is the worker's claim.
+        """
+        word = self.of_event(name).word
+        if word != _ring.WORD_UNSET:
+            return word
+        limits = [
+            layer.rate_words[number]
+            for layer, selected in self._guards
+            for number in numbers_of(selected & layer.rated.matching(name))
+        ]
+        return max(limits, default=_ring.WORD_UNSET)
+
     def _judge(self, name: str) -> Verdict:
         for layer, selected in self._filters:
             denial = layer.denial(selected, name)
@@ -238,16 +252,6 @@ class Judge:
             parts = list(zip(self._layers, selected, strict=True))
             ruling = self._rulings[key] = Ruling(parts, own_word)
         return ruling
-
-
-def selects(selector: Selector, traits: Traits) -> bool:
-    """Say whether a selector picks a worker."""
-    return (
-        fnmatchcase(traits.worker, selector.worker)
-        and fnmatchcase(traits.pool, selector.pool)
-        and fnmatchcase(traits.service, selector.service)
-        and fnmatchcase(traits.node, selector.node)
-    )
 
 
 def _counting(layer: Layer, now_ns: int) -> tuple[Rule, ...]:

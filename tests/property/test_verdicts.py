@@ -18,7 +18,8 @@ from shmtel.policy.model import (
     Toggle,
     Traits,
 )
-from shmtel.policy.verdicts import Judge, selects
+from shmtel.policy.rules import selects
+from shmtel.policy.verdicts import Judge
 from support import policy_model as model
 
 NOW_NS = 1_000
@@ -93,6 +94,19 @@ def test_verdicts_say_what_the_model_says(
             rate = model.rate_of(given_layers, worker, name, NOW_NS, own_rate)
             fate = model.OWN if rate is None else rate
         assert ruling.of_event(name).word == word_of(fate), name
+
+
+@given(layers, workers, st.sampled_from(RATES))
+def test_what_a_worker_says_of_itself_does_not_let_it_past_a_limit(
+    given_layers: Layers, worker: Traits, own_rate: float
+) -> None:
+    """What the collector enforces is what a worker that keeps all would be told."""
+    judge = Judge(given_layers, NOW_NS)
+    ruling, loosest = (
+        judge.of_worker(worker, threshold_of(rate)) for rate in (own_rate, 1.0)
+    )
+    for name in NAMES:
+        assert ruling.enforced(name) == loosest.of_event(name).word
 
 
 @given(st.lists(st.tuples(selectors, actions), max_size=6), workers)
