@@ -90,24 +90,75 @@ static bool add_name(PyObject *name, size_t length, uint32_t word)
     return is_added;
 }
 
-static enum step make_name(struct attempt *attempt)
+/* Gives a name its id in the ring of a generation; STEP_AGAIN also if that is gone. */
+static enum step make_id(struct attempt *attempt, PyObject *name, size_t length,
+                         uint64_t generation)
 {
-    PyObject *name = attempt->event->name;
-    uint64_t generation = worker.generation;
     uint32_t word;
-    Py_ssize_t length = encode_utf8_length(name);
-    if (length < 1 || length > (Py_ssize_t)RING_NAME_LENGTH_MAX)
-        return length < 0 ? STEP_NOT_PLAIN : attempt_drop(attempt, RING_DROP_INVALID);
-    if (!ring_has_name_room(&worker.producer, (size_t)length))
-        return attempt_drop(attempt, RING_DROP_NAME_TABLE_FULL);
     if (!ask_initial_word(name, &word))
         return attempt_fail(attempt, RING_DROP_INVALID);
     worker_check_fork();
     if (worker.generation != generation || PyDict_Contains(worker.names, name) == 1)
         return STEP_AGAIN; /* another ring by now, or another thread was faster */
-    if (!add_name(name, (size_t)length, word))
+    if (!add_name(name, length, word))
         return attempt_fail(attempt, RING_DROP_NAME_TABLE_FULL);
     return STEP_AGAIN;
+}
+
+#define START_SUFFIX_LENGTH 6 /* of ".start" */
+static const char *const end_suffix[] = {".stop", ".exception"};
+#define END_SUFFIXES (sizeof end_suffix / sizeof *end_suffix)
+#define END_LONGER 4 /* than the start's name, at most */
+
+/* The ends of a span get their ids before its start does. So the collector knows
+ * all three when it rules over the start, and no end meets the default word alone:
+ * what that says of an end may part it from its start, or lose an exception that
+ * a rule wants kept. */
+static enum step make_ids_of_ends(struct attempt *attempt, uint64_t generation)
+{
+    PyObject *start = attempt->event->name;
+    enum step step = STEP_AGAIN;
+    for (size_t i = 0; i < END_SUFFIXES && step == STEP_AGAIN; i++) {
+        if (worker.generation != generation)
+            break;
+        PyObject *operation = PyUnicode_Substring(
+            start, 0, PyUnicode_GET_LENGTH(start) - START_SUFFIX_LENGTH);
+        PyObject *end = operation == NULL
+                            ? NULL
+                            : PyUnicode_FromFormat("%U%s", operation, end_suffix[i]);
+        Py_XDECREF(operation);
+        if (end == NULL)
+            return attempt_fail(attempt, RING_DROP_INVALID);
+        step = make_id(attempt, end, (size_t)encode_utf8_length(end), generation);
+        Py_DECREF(end);
+    }
+    return step;
+}
+
+/* Without room for all three a start takes what there is for itself. */
+static bool is_with_ends(const struct attempt *attempt, size_t length)
+{
+    size_t longest = length + END_LONGER;
+    return attempt->event->is_start && longest <= RING_NAME_LENGTH_MAX &&
+           ring_has_room_for_names(&worker.producer, 1 + END_SUFFIXES,
+                                   (1 + END_SUFFIXES) * longest);
+}
+
+static enum step make_name(struct attempt *attempt)
+{
+    PyObject *name = attempt->event->name;
+    uint64_t generation = worker.generation;
+    Py_ssize_t length = encode_utf8_length(name);
+    if (length < 1 || length > (Py_ssize_t)RING_NAME_LENGTH_MAX)
+        return length < 0 ? STEP_NOT_PLAIN : attempt_drop(attempt, RING_DROP_INVALID);
+    if (!ring_has_room_for_names(&worker.producer, 1, (size_t)length))
+        return attempt_drop(attempt, RING_DROP_NAME_TABLE_FULL);
+    if (is_with_ends(attempt, (size_t)length)) {
+        enum step step = make_ids_of_ends(attempt, generation);
+        if (step != STEP_AGAIN || worker.generation != generation)
+            return step;
+    }
+    return make_id(attempt, name, (size_t)length, generation);
 }
 
 /* Replaces the arguments by plain ones. Twice is once too often: what is not

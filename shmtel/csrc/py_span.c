@@ -88,6 +88,7 @@ static enum worker_outcome record_start(struct span *self)
         .value = (int64_t)now_ns,
         .timestamp_ns = now_ns,
         .metadata = self->metadata,
+        .is_start = true,
     };
     enum worker_outcome outcome = record(self, SPAN_START, &event);
     self->threshold = event.threshold;

@@ -100,6 +100,7 @@ struct worker_event {
     bool has_context;      /* the context has been read, or must not be */
     uint64_t timestamp_ns; /* 0: now */
     enum worker_sampling sampling;
+    bool is_start;     /* of a span; its name ends with ".start" */
     bool is_exception; /* the bad end of a span */
     bool is_for_ring;  /* whatever else is set as the backend */
     bool has_draw;

@@ -239,7 +239,7 @@ int ring_add_name(struct ring_producer *producer, const uint8_t *utf8, size_t le
     struct ring_names_zone *names = producer->names;
     uint32_t id = atomic_load_explicit(&names->name_count, memory_order_relaxed);
     uint32_t offset = names->text_used;
-    if (length > RING_NAME_LENGTH_MAX || !ring_has_name_room(producer, length))
+    if (length > RING_NAME_LENGTH_MAX || !ring_has_room_for_names(producer, 1, length))
         return -1;
     struct ring_name_entry *entry = &names->entry[id];
     memcpy(names->text + offset, utf8, length);

@@ -95,10 +95,11 @@ static inline bool ring_is_open(const struct ring_producer *producer)
     return producer->zone != NULL;
 }
 
-static inline bool ring_has_name_room(const struct ring_producer *producer,
-                                      size_t length)
+static inline bool ring_has_room_for_names(const struct ring_producer *producer,
+                                           size_t count, size_t length)
 {
-    return atomic_load_explicit(&producer->names->name_count, memory_order_relaxed) <
+    return atomic_load_explicit(&producer->names->name_count, memory_order_relaxed) +
+                   count <=
                RING_NAMES_MAX &&
            length <= RING_NAMES_TEXT_SIZE - producer->names->text_used;
 }
