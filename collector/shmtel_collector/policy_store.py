@@ -15,6 +15,7 @@ Rules:
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 
 from shmtel.errors import ShmtelError
 from shmtel.policy.model import Policy, PolicyStatus
@@ -39,7 +40,9 @@ CREATE TABLE IF NOT EXISTS thresholds (
 );
 CREATE TABLE IF NOT EXISTS own_rings (ring_id BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-_FLEET, _OVERLAY, _REJECTED = "fleet", "overlay", "rejected"
+_FLEET, _OVERLAY = "fleet", "overlay"
+# What this version of the program refuses another one may understand.
+_REJECTED = f"rejected by {metadata.version('shmtel')}"
 _KEEP = "INSERT INTO policies (kind, content) VALUES (?, ?)"
 _KEPT = "SELECT kind, content FROM policies ORDER BY place"
 _NOTE = "INSERT OR REPLACE INTO thresholds VALUES (?, ?)"
@@ -162,7 +165,7 @@ def read_kept(database: sqlite3.Connection) -> Kept:
             rejected = _decode_status(content)
         elif kind == _OVERLAY:
             overlays.append(_decode_policy(content))
-        else:
+        elif kind == _FLEET:
             fleet = _decode_policy(content)
     return Kept(fleet, rejected, tuple(overlays))
 

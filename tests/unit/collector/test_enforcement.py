@@ -7,8 +7,10 @@ import pytest
 from shmtel import _ring
 from shmtel.config import threshold_of
 from shmtel.policy.model import (
+    GUARD,
     Action,
     Filter,
+    Layer,
     Policy,
     Rule,
     Sampling,
@@ -16,6 +18,7 @@ from shmtel.policy.model import (
     Toggle,
 )
 from shmtel.wire.frames import Outcome
+from shmtel_collector.guard import Guard
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine
 from support.ring_builder import RingBuilder
@@ -142,6 +145,25 @@ def test_forged_threshold_is_rejected(line: MemoryLine, make_ring: MakeRing) -> 
         Outcome.REJECTED_BAD_THRESHOLD: 1,
     }
     assert _totals(line, other) == {Outcome.REJECTED_BAD_THRESHOLD: 2}
+
+
+def test_limit_does_not_loosen_what_a_worker_has_set_itself(
+    line: MemoryLine, start_worker: Callable[..., Emitter]
+) -> None:
+    """A worker that samples harder than a guard rail goes on as it is."""
+    limit = Rule(Selector(), Sampling(0.5))
+    line.guard = Guard(Layer(GUARD, (limit,), is_guard=True))
+    line.crash()
+    harder = start_worker(SHMTEL_SAMPLING_RATE="0.1")
+    softer = start_worker(SHMTEL_SAMPLING_RATE="0.9")
+    words = {}
+    for worker in (harder, softer):
+        worker.emit(200)
+    line.connect()
+    for worker in (harder, softer):
+        fd = line.fleet.rings[worker.ring_id()].source.fileno()
+        words[worker] = _ring.observe(fd)["events"][0]["word"]
+    assert (words[harder], words[softer]) == (TENTH, HALF)
 
 
 def test_thresholds_are_known_after_a_restart(
