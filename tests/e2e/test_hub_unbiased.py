@@ -124,6 +124,8 @@ class Line:
 
     def end(self) -> None:
         """End the workers, and wait until their last event is here."""
+        places = {one.worker.worker_index for one in self._statuses()}
+        assert places == set(range(WORKERS))
         for worker in self._workers:
             worker.communicate()
         wait_until(lambda: all(one.is_closed for one in self._statuses()))

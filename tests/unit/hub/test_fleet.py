@@ -139,7 +139,9 @@ def test_a_refused_policy_is_not_sent_again() -> None:
     assert second.told == third.told == []
     changed = replace(FIRST, version=2)
     fleet.push(changed)
-    assert second.told == [changed]
+    fleet.admit(HELLO, third)
+    assert second.told[0] == changed
+    assert third.told == [changed]
 
 
 @pytest.mark.parametrize(

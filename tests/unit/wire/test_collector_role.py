@@ -2,7 +2,7 @@
 
 import pytest
 
-from shmtel.policy.model import Policy
+from shmtel.policy.model import Policy, PolicyStatus, Traits, WorkerResult
 from shmtel.wire.collector_events import (
     Acked,
     Ended,
@@ -27,6 +27,7 @@ from shmtel.wire.frames import (
     Segment,
     Welcome,
 )
+from shmtel.wire.limits import status_flaw
 from support.frames import HELLO, NO_COUNTS, TERMS, WORKER, plain_segment
 
 SECOND = 1_000_000_000
@@ -269,3 +270,14 @@ def test_a_hub_that_never_answers_is_given_up() -> None:
     due = protocol.next_tick_ns()
     assert protocol.tick(due - 1) == []
     assert protocol.tick(due) == [HubSilent(due - START)]
+
+
+def test_an_answer_that_is_too_large_is_cut() -> None:
+    """It would end the stream, and the same answer the next one."""
+    protocol = make()
+    workers = (WorkerResult(bytes(16), Traits("w")),) * 5_000
+    protocol.answer_policy(PolicyStatus("o", 3, workers=workers))
+    (answer,) = protocol.outgoing()
+    assert isinstance(answer, PolicyStatus)
+    assert len(answer.workers) + answer.unlisted == 5_000
+    assert status_flaw(answer) is None

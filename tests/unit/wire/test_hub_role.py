@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from shmtel.policy.model import Policy
+from shmtel.policy.model import Policy, PolicyStatus, Traits, WorkerResult
 from shmtel.wire import hub_role
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -241,3 +241,28 @@ def test_heartbeats_of_the_collector_need_no_answer() -> None:
     assert protocol.receive(Heartbeat(1, 2), START) is None
     assert protocol.receive(None, START) is None
     assert protocol.receive(Bye("x"), START) == Bye("x")
+
+
+@pytest.mark.parametrize(
+    "field_name", ["node", "host_id", "namespace", "policy_origin"]
+)
+def test_a_hello_with_too_long_a_text_is_refused(field_name: str) -> None:
+    """What a hub remembers of a host is bounded, before it accepts it."""
+    longest = HubProtocol(TERMS, START)
+    longest.receive(replace(HELLO, **{field_name: "x" * 255}), START)  # type: ignore[arg-type]
+    with pytest.raises(RemoteProtocolError, match="256 characters in a Hello"):
+        HubProtocol(TERMS, START).receive(
+            replace(HELLO, **{field_name: "x" * 256}),  # type: ignore[arg-type]
+            START,
+        )
+
+
+def test_a_status_is_handed_on_or_refused() -> None:
+    """At any time after the hello, as long as it is not too large."""
+    status = PolicyStatus("o", 3)
+    assert make().receive(status, START) == status
+    with pytest.raises(RemoteProtocolError, match="before Hello"):
+        HubProtocol(TERMS, START).receive(status, START)
+    workers = (WorkerResult(bytes(16), Traits("w")),) * 4_097
+    with pytest.raises(RemoteProtocolError, match="a status of 4097 workers"):
+        make().receive(replace(status, workers=workers), START)
