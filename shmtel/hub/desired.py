@@ -94,7 +94,7 @@ class DesiredState:
         if hello is None or status.rejection is None:
             return
         try:
-            self._store.note_rejected(hello.host_id, status.version)
+            self._store.note_rejected(hello.host_id, hello.instance_id, status.version)
         except StoreError as error:
             _log.warning("%s has refused the policy; %s", hello.node, error)
         self._announce_rejection(hello, status)

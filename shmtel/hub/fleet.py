@@ -12,9 +12,11 @@ new stream answers no RingOpened, so that a ring is advanced by one at a time;
 the same goes for streams that were fenced before it and still work.
 
 The policy. A stream is sent the whole of it after its welcome, and each new
-version. It is not sent to a host that has it in force already, nor is a version
-that a host has refused sent there again: it would be refused again. A hub that
-never had a policy sends none, so collectors keep their last good one.
+version. It is not sent to a host that has it in force already, nor to a process
+that has refused it: it would do so again. Over its restarts a collector says
+itself what it has refused; a newer program may understand what an older one did
+not. A hub that never had a policy sends none, so collectors keep their last good
+one.
 
 Rules:
 - the lock here is taken before a stream's own and before that of the answers,
@@ -24,7 +26,7 @@ Rules:
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -72,16 +74,18 @@ class Host:
 class Fleet:
     """All streams that were accepted and have not stopped."""
 
-    def __init__(self, policy: Policy, rejected: Iterable[str] = ()) -> None:
+    def __init__(
+        self, policy: Policy, rejected: Mapping[str, bytes] | None = None
+    ) -> None:
         """Start with the policy that was there before.
 
         Args:
-            rejected: hosts that have refused it.
+            rejected: hosts that have refused it, and which process it was.
         """
         self._lock = threading.Lock()
         self._members: dict[str, list[_Member]] = {}  # by host; the last one is live
         self._policy = policy
-        self._rejected = dict.fromkeys(rejected)  # an ordered set of hosts
+        self._rejected = dict(rejected or {})
         self._waiting: list[Answers] = []
         self._closing: str | None = None  # why
 
@@ -189,7 +193,7 @@ class Fleet:
         rejected = (hello.rejected_origin, hello.rejected_version)
         if policy.version == 0 or policy.key in (in_force, rejected):
             return None
-        if hello.host_id in self._rejected:
+        if self._rejected.get(hello.host_id) == hello.instance_id:
             return None
         if in_force[0] == policy.origin and in_force[1] > policy.version:
             _log.warning(
@@ -201,12 +205,12 @@ class Fleet:
 
     def _is_new_rejection(self, member: _Member, status: PolicyStatus) -> bool:
         """Say so, and remember it until there is another policy."""
-        host_id = member.hello.host_id
+        host_id, instance = member.hello.host_id, member.hello.instance_id
         if status.rejection is None or status.key != self._policy.key:
             return False
-        if status.version == 0 or host_id in self._rejected:
+        if status.version == 0 or self._rejected.get(host_id) == instance:
             return False
-        self._rejected[host_id] = None
+        self._rejected[host_id] = instance
         if len(self._rejected) > REJECTED_MAX:
             del self._rejected[next(iter(self._rejected))]
         return True

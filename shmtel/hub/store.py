@@ -43,12 +43,16 @@ CREATE TABLE policy (
 CREATE TABLE rejected (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     host_id TEXT UNIQUE NOT NULL,
+    instance BLOB NOT NULL,
     version INTEGER NOT NULL
 );
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 _PUT_POLICY = "INSERT OR REPLACE INTO policy VALUES (0, ?)"
-_PUT_REJECTED = "INSERT OR REPLACE INTO rejected (host_id, version) VALUES (?, ?)"
+_PUT_REJECTED = (
+    "INSERT OR REPLACE INTO rejected (host_id, instance, version) VALUES (?, ?, ?)"
+)
+_READ_REJECTED = "SELECT number, host_id, instance, version FROM rejected"
 _TRIM_REJECTED = (
     "DELETE FROM rejected WHERE number NOT IN "
     "(SELECT number FROM rejected ORDER BY number DESC LIMIT ?)"
@@ -98,21 +102,24 @@ class Store:
         )
         self.policy = policy
 
-    def rejected(self) -> list[str]:
-        """Return the hosts that have refused the policy, oldest first."""
-        query = "SELECT host_id FROM rejected WHERE version = ? ORDER BY number"
+    def rejected(self) -> dict[str, bytes]:
+        """Return the hosts that have refused the policy, by which process."""
+        query = (
+            "SELECT host_id, instance FROM rejected WHERE version = ? ORDER BY number"
+        )
         with self._lock:
             rows = self._database.execute(query, (self.policy.version,)).fetchall()
-        return [host_id for (host_id,) in rows]
+        return dict(rows)
 
-    def note_rejected(self, host_id: str, version: int) -> None:
-        """Remember that a host has refused a version of the policy.
+    def note_rejected(self, host_id: str, instance: bytes, version: int) -> None:
+        """Remember that a process of a host has refused a version of the policy.
 
         Raises:
             StoreError: it is not written; the host will tell again.
         """
         self._execute(
-            (_PUT_REJECTED, (host_id, version)), (_TRIM_REJECTED, (REJECTED_MAX,))
+            (_PUT_REJECTED, (host_id, instance, version)),
+            (_TRIM_REJECTED, (REJECTED_MAX,)),
         )
 
     def close(self) -> None:
@@ -204,7 +211,7 @@ def _check(database: sqlite3.Connection) -> None:
     verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(str(verdict))
-    database.execute("SELECT number, host_id, version FROM rejected").fetchall()
+    database.execute(_READ_REJECTED).fetchall()
     for (data,) in database.execute("SELECT policy FROM policy"):
         try:
             origin = decode_policy(data).origin

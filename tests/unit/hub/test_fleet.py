@@ -135,13 +135,24 @@ def test_a_refused_policy_is_not_sent_again() -> None:
     assert fleet.note_status(first, REFUSAL) == HELLO
     assert fleet.note_status(first, REFUSAL) is None
     fleet.admit(HELLO, second)
-    Fleet(FIRST, [HELLO.host_id]).admit(HELLO, third)
+    Fleet(FIRST, {HELLO.host_id: HELLO.instance_id}).admit(HELLO, third)
     assert second.told == third.told == []
     changed = replace(FIRST, version=2)
     fleet.push(changed)
     fleet.admit(HELLO, third)
     assert second.told[0] == changed
     assert third.told == [changed]
+
+
+def test_a_restarted_collector_says_itself_what_it_has_refused() -> None:
+    """Another process may understand what the one before refused."""
+    fleet, old, new = Fleet(FIRST), Recorder(), Recorder()
+    fleet.admit(HELLO, old)
+    fleet.note_status(old, REFUSAL)
+    hello = replace(HELLO, epoch=8, instance_id=b"n" * 16)
+    fleet.admit(hello, new)
+    assert new.told == [FIRST]
+    assert fleet.note_status(new, REFUSAL) == hello
 
 
 @pytest.mark.parametrize(
@@ -173,7 +184,9 @@ def test_an_unknown_stream_has_no_say() -> None:
 
 def test_the_memory_of_refusals_is_bounded() -> None:
     """A host that comes under ever new names displaces the oldest."""
-    fleet = Fleet(FIRST, map(str, range(REJECTED_MAX)))
+    fleet = Fleet(
+        FIRST, dict.fromkeys(map(str, range(REJECTED_MAX)), HELLO.instance_id)
+    )
     stream, told = Recorder(), Recorder()
     fleet.admit(HELLO, stream)
     fleet.note_status(stream, REFUSAL)

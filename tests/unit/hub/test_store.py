@@ -63,15 +63,15 @@ def test_refusals_are_of_the_policy_of_now(store: Store) -> None:
     """They come back, until the policy changes; a late one of before is void."""
     policy = changed(store.policy)
     store.save(policy)
-    for host in ("b", "a", "b"):
-        store.note_rejected(host, policy.version)
-    store.note_rejected("other", policy.version - 1)
+    for host, instance in (("b", b"1"), ("a", b"2"), ("b", b"3")):
+        store.note_rejected(host, instance, policy.version)
+    store.note_rejected("other", b"4", policy.version - 1)
     store = reopened(store)
-    assert store.rejected() == ["a", "b"]
+    assert store.rejected() == {"a": b"2", "b": b"3"}
     store.save(changed(policy))
-    store.note_rejected("late", policy.version)
+    store.note_rejected("late", b"5", policy.version)
     with closing(reopened(store)) as again:
-        assert again.rejected() == []
+        assert again.rejected() == {}
 
 
 def test_two_hubs_do_not_share_a_directory(store: Store) -> None:
