@@ -50,7 +50,7 @@ test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see 
 stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
 
-control-chaos: $(VENV)/dev.stamp  ## random policies against a model, exact and under load; SEEDS=20
+control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
 
 check: lint types native proto-check  ## every check that is not a test

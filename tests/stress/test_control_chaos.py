@@ -1,11 +1,12 @@
-"""Control by its effect with many seeds: random policies, exact and under load."""
+"""Control by its effect with many seeds: exact, with restarts, and under load."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from support import effect_scenarios
+from support.control_load import run_load
+from support.control_rounds import run_restarts, run_rounds
 
 pytestmark = pytest.mark.stress
 
@@ -13,12 +14,20 @@ SEEDS = range(1_000, 1_000 + int(os.environ.get("SEEDS", "2")))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_arrives_is_what_the_model_says(seed: int, tmp_path: Path) -> None:
-    """Twenty policies, each waited for, and every event as the model says."""
-    effect_scenarios.exact(seed, tmp_path, rounds=20)
+def test_what_arrives_is_what_the_policy_says(seed: int, tmp_path: Path) -> None:
+    """After each of twenty changes every event of every worker obeys it."""
+    run_rounds(seed, tmp_path, rounds=20)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_policy_acts_while_hub_and_collector_are_away(
+    seed: int, tmp_path: Path
+) -> None:
+    """What is emitted meanwhile obeys the policy too, also that of new workers."""
+    run_restarts(seed, tmp_path, rounds=12)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_changes_under_load_tear_nothing(seed: int, tmp_path: Path) -> None:
     """A hundred changes while workers emit: no span torn, no ID split, no loss."""
-    effect_scenarios.under_load(seed, tmp_path, changes=100)
+    run_load(seed, tmp_path, changes=100)

@@ -1,155 +1,195 @@
-"""What workers do in the tests of control, and what of it is to arrive.
+"""What workers are told to do, and what of it a policy lets arrive.
 
-Every act is known from a seed alone, so that the worker that does it and the
-test that judges it need not talk about it. What is to arrive is said by the
-naive model of policies, event by event.
+An act is an event or a span; a span holds further acts. It is plain data, so
+that it can be sent to a worker. Each has a number, which its events carry.
+
+`arriving` is the oracle: it asks the naive model of policies for every name and
+knows what a span does with the answers (docs/design/0004). It shares no code
+with what is tested.
 """
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
 
-from shmtel.policy.model import Layer, Traits
 from support.policy_model import (
-    DENIED,
+    DISABLED,
     OWN,
     Fate,
     draw_of,
-    fate,
-    is_on,
+    draw_of_bytes,
     keeps,
     threshold_of,
 )
 
-FAMILIES = ("cache", "db", "http", "io", "job", "llm", "tool", "ui")
-PLAIN = tuple(f"{family}.op{n}.tick" for family in FAMILIES for n in range(20))
-SPANS = tuple(f"{family}.task{n}" for family in FAMILIES for n in range(4))
-USUAL, ALL, CALM, FRESH = "usual", "all", "calm", "fresh"
+AREAS = ("pool.worker", "python.call", "python.memory", "bridge.rpc")
+PLAIN_NAMES = tuple(
+    f"{area}.{kind}{number:02}"
+    for area in AREAS
+    for number in range(20)
+    for kind in ("done", "seen")
+)
+OPERATIONS = tuple(f"{area}.op{number}" for area in AREAS for number in range(8))
 MOMENTS = ("start", "stop", "exception")
-NAMES = (*PLAIN, *(f"{span}.{moment}" for span in SPANS for moment in MOMENTS))
+SPAN_NAMES = tuple(f"{op}.{moment}" for op in OPERATIONS for moment in MOMENTS)
+NAMES = PLAIN_NAMES + SPAN_NAMES
+assert len(NAMES) == 256
+
+Arrived = tuple[str, int, float]  # name, number of the act, sampling probability
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A plain event, or a span that ends well or badly. `number` tells acts apart."""
-
-    number: int
-    name: str
-    correlation_id: str | None
-    is_span: bool = False
-    fails: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """One event that an act makes.
+    """An event, or a span with what happens inside of it.
 
     Attributes:
-        arrives: None: by chance, with this probability.
-        with_event: name of another event of the act that arrives exactly if this
-            one does; empty: none.
+        name: of the event; of a span, its operation.
+        correlation_id: its own; "": what is in force around it, or none.
+        fails: a span ends with an exception.
     """
 
-    number: int
     name: str
-    arrives: bool | None
-    probability: float = 1.0
-    with_event: str = ""
+    number: int
+    correlation_id: str = ""
+    is_span: bool = False
+    fails: bool = False
+    inside: tuple["Act", ...] = ()
 
 
-def acts_of(seed: int, round_: int, worker: int, style: str = USUAL) -> list[Act]:
-    """Return what a worker does in a round, with and without correlation IDs.
+@dataclass(slots=True)
+class Share:
+    """How much was kept of events whose draws nobody can foretell."""
+
+    kept: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+    def is_plausible(self) -> bool:
+        """Say whether the kept share is within six deviations, and one event."""
+        return abs(self.kept - self.expected) <= 6 * self.variance**0.5 + 1
+
+
+@dataclass(slots=True)
+class Expected:
+    """What has to arrive from a worker, and what may.
+
+    Attributes:
+        possible: events that a fraction of arrives, by an unknown draw; value: rate.
+    """
+
+    certain: set[Arrived] = field(default_factory=set)
+    possible: dict[Arrived, float] = field(default_factory=dict)
+
+
+def random_acts(
+    draws: Random, count: int, plain: Sequence[str], operations: Sequence[str]
+) -> list[Act]:
+    """Choose events and spans, numbered from 0."""
+    numbers = iter(range(10 * count))
+    return [
+        _random_act(draws, numbers, plain, operations, depth=2) for _ in range(count)
+    ]
+
+
+def _random_act(
+    draws: Random,
+    numbers: Iterator[int],
+    plain: Sequence[str],
+    operations: Sequence[str],
+    depth: int,
+) -> Act:
+    number = next(numbers)
+    correlation_id = f"id-{draws.getrandbits(40)}" if draws.random() < 0.6 else ""
+    if depth == 0 or draws.random() < 0.6:
+        return Act(draws.choice(plain), number, correlation_id)
+    inside = tuple(
+        _random_act(draws, numbers, plain, operations, depth - 1)
+        for _ in range(draws.randrange(3))
+    )
+    operation, fails = draws.choice(operations), draws.random() < 0.3
+    return Act(operation, number, correlation_id, True, fails, inside)
+
+
+def arriving(
+    acts: Sequence[Act],
+    fate_of: Callable[[str], Fate],
+    own_rate: float,
+    root_ids: Mapping[int, str],
+) -> Expected:
+    """Return what arrives at the hub of what a worker has done.
 
     Args:
-        style: USUAL: every name, and some spans fail; ALL: and every span does both;
-            CALM: no span fails; FRESH: that too, with names never used before.
+        own_rate: the worker's own sampling rate.
+        root_ids: the span ids that the worker gave to its outermost spans.
     """
-    fresh = style == FRESH
-    draws = random.Random(f"{seed}/{round_}/{worker}")
-    shared = [f"id-{seed}-{round_}-{n}" for n in range(64)]
-    mark = f"new{round_}." if fresh else ""
-    plain = draws.sample(PLAIN, 12) if fresh else PLAIN
-    spans = draws.sample(SPANS, 4) if fresh else SPANS
-    kinds = [(name, False) for name in plain] + [(name, True) for name in spans]
-    wishes = [
-        (mark + name, is_span, correlation_id)
-        for name, is_span in kinds
-        for correlation_id in (draws.choice(shared), draws.choice(shared), None)
-    ]
-    draws.shuffle(wishes)
-    # Whether the first exception of a worker's operation is kept is decided before
-    # anybody could have judged its name; it is not part of what is exact.
-    return [
-        Act(n, name, cid, is_span, is_span and _fails(draws, style, cid))
-        for n, (name, is_span, cid) in enumerate(wishes, round_ * 10_000)
-    ]
+    oracle = _Oracle(fate_of, own_rate)
+    for act in acts:
+        oracle.judge(act, "", root_ids.get(act.number, ""))
+    return oracle.expected
 
 
-def _fails(draws: random.Random, style: str, correlation_id: str | None) -> bool:
-    by_chance = draws.random() < 0.3
-    return {USUAL: by_chance, ALL: correlation_id is None}.get(style, False)
+class _Oracle:
+    """Goes through the acts of one worker."""
+
+    def __init__(self, fate_of: Callable[[str], Fate], own_rate: float) -> None:
+        self.expected = Expected()
+        self._fate_of = fate_of
+        self._own_rate = own_rate
+
+    def judge(self, act: Act, around: str, root_id: str) -> None:
+        """Judge an act, with the correlation ID and the root span around it."""
+        correlation_id = act.correlation_id or around
+        if not act.is_span:
+            self._event(act, correlation_id)
+            return
+        if correlation_id:
+            self._span(act, draw_of(correlation_id))
+        else:  # span ids are written with the high byte first, and hashed in memory
+            self._span(act, draw_of_bytes(bytes.fromhex(root_id)[::-1]))
+        for inner in act.inside:
+            self.judge(inner, correlation_id, root_id)
+
+    def _event(self, act: Act, correlation_id: str) -> None:
+        rate = self._rate_of(act.name)
+        if rate is None:
+            return
+        if not correlation_id and 0 < rate < 1:
+            self.expected.possible[act.name, act.number, probability(rate)] = rate
+        else:
+            self._note(act.name, act, rate, draw_of(correlation_id))
+
+    def _span(self, act: Act, draw: int) -> None:
+        """Judge both events: the end follows the start, but for its own filter.
+
+        A start that was filtered has decided nothing; and a rate of 1 for
+        exceptions keeps all of them.
+        """
+        start = f"{act.name}.start"
+        end = f"{act.name}.{'exception' if act.fails else 'stop'}"
+        if self._fate_of(start) == DISABLED:
+            return
+        rate = self._rate_of(start)
+        if rate is not None:
+            self._note(start, act, rate, draw)
+        own = self._rate_of(end)
+        if own is None:
+            return
+        if rate is None or (act.fails and self._fate_of(end) == 1.0):
+            rate = own
+        self._note(end, act, rate, draw)
+
+    def _rate_of(self, name: str) -> float | None:
+        """Return the rate of a name; None: nothing of it may pass."""
+        fate = self._fate_of(name)
+        if fate == OWN:
+            return self._own_rate
+        return None if isinstance(fate, str) else fate
+
+    def _note(self, name: str, act: Act, rate: float, draw: int) -> None:
+        if keeps(rate, draw):
+            self.expected.certain.add((name, act.number, probability(rate)))
 
 
-def do(act: Act) -> None:
-    """Do it, in a worker."""
-    import shmtel
-
-    if not act.is_span:
-        shmtel.emit(act.name, {"n": act.number}, None, act.correlation_id)
-        return
-    try:
-        with shmtel.span(act.name, {"n": act.number}, act.correlation_id):
-            if act.fails:
-                raise LookupError
-    except LookupError:
-        pass
-
-
-def expected_of(
-    act: Act, layers: Sequence[Layer], traits: Traits, now_ns: int
-) -> Iterator[Expected]:
-    """Say for each event of an act whether it arrives, and how probable that was."""
-
-    def of(name: str) -> Fate:
-        return fate(layers, traits, name, now_ns)
-
-    if not act.is_span:
-        yield _alone(act, act.name, of(act.name))
-        return
-    start = f"{act.name}.start"
-    end = f"{act.name}.{'exception' if act.fails else 'stop'}"
-    if not is_on(layers, traits, now_ns):
-        yield Expected(act.number, start, False)
-        yield Expected(act.number, end, False)
-        return
-    yield _alone(act, start, of(start))
-    yield _end(act, start, end, of(start), of(end))
-
-
-def _end(act: Act, start: str, end: str, at_start: Fate, at_end: Fate) -> Expected:
-    if at_end == DENIED:
-        return Expected(act.number, end, False)
-    if at_start == DENIED:  # nothing was decided, so its own word counts
-        return _alone(act, end, at_end)
-    if act.fails and isinstance(at_end, float) and threshold_of(at_end) == 0:
-        return Expected(act.number, end, True)  # all exceptions are kept
-    decided = _alone(act, start, at_start)
-    tied = start if decided.arrives is None else ""
-    return Expected(act.number, end, decided.arrives, decided.probability, tied)
-
-
-def _alone(act: Act, name: str, found: Fate) -> Expected:
-    if found == OWN:
-        return Expected(act.number, name, True)
-    if not isinstance(found, float):
-        return Expected(act.number, name, False)
-    threshold = threshold_of(found)
-    if threshold is None:
-        return Expected(act.number, name, False)
-    probability = 1 - threshold / 2**32
-    if threshold == 0:
-        return Expected(act.number, name, True)
-    if act.correlation_id is None:
-        return Expected(act.number, name, None, probability)
-    kept = keeps(found, draw_of(act.correlation_id))
-    return Expected(act.number, name, kept, probability)
+def probability(rate: float) -> float:
+    """Return what an event says that survived a rate."""
+    return 1.0 - (threshold_of(rate) or 0) / 2**32

@@ -121,7 +121,12 @@ def keeps(rate: float, draw: int) -> bool:
 
 def draw_of(correlation_id: str) -> int:
     """Return the draw of a correlation ID: XXH64, its high half, clamped."""
-    return min(_xxh64(correlation_id.encode()) >> 32, _DRAW_MAX)
+    return draw_of_bytes(correlation_id.encode())
+
+
+def draw_of_bytes(data: bytes) -> int:
+    """Return the draw of bytes, such as the id of a root span."""
+    return min(_xxh64(data) >> 32, _DRAW_MAX)
 
 
 def _is_same(one: Rule, other: Rule) -> bool:
