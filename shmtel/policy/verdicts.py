@@ -164,7 +164,8 @@ class Ruling:
             for layer, selected in self._guards
             for number in numbers_of(selected & layer.rated.matching(name))
         ]
-        return max(limits, default=_ring.WORD_UNSET)
+        # A limit of 1 limits nothing: as a word, it would be a rule to keep all.
+        return max(limits, default=0) or _ring.WORD_UNSET
 
     def _judge(self, name: str) -> Verdict:
         for layer, selected in self._filters:

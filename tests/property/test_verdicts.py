@@ -1,7 +1,7 @@
 """Verdicts against the naive model: random rules, workers and names."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shmtel import _ring
@@ -97,6 +97,7 @@ def test_verdicts_say_what_the_model_says(
 
 
 @given(layers, workers, st.sampled_from(RATES))
+@example((Layer(GUARD, (Rule(Selector(), Sampling(1.0)),), True),), Traits(), 0.5)
 def test_what_a_worker_says_of_itself_does_not_let_it_past_a_limit(
     given_layers: Layers, worker: Traits, own_rate: float
 ) -> None:
