@@ -11,35 +11,27 @@ Rules:
   may say when is judged by the roles.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError, EncodeError, Message
+from google.protobuf.message import EncodeError, Message
 
 from shmtel.policy import model
 from shmtel.wire import frames
-from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel.wire.errors import LocalProtocolError
+from shmtel.wire.fields import (
+    parsed,
+    put_plain,
+    put_totals,
+    take_id,
+    take_plain,
+    take_totals,
+    take_worker,
+)
 from shmtel.wire.pb.shmtel.v1 import uplink_pb2 as pb
 from shmtel.wire.rules import put_policy, put_status, take_policy, take_status
 
 _Frame = TypeVar("_Frame")
-_Message = TypeVar("_Message", bound=Message)
-# Messages that hold nothing but single values: the fields of a frame are the
-# fields of its message.
-_PLAIN: dict[type, tuple[str, ...]] = {
-    kind: tuple(field.name for field in fields(kind))
-    for kind in (
-        frames.Hello,
-        frames.Worker,
-        frames.SegmentCount,
-        frames.Heartbeat,
-        frames.Bye,
-        frames.Welcome,
-        frames.Ack,
-        frames.Error,
-    )
-}
 
 
 def encode_policy(policy: model.Policy) -> bytes:
@@ -107,19 +99,6 @@ def _encode(message: Message, frame: object) -> bytes:
         raise LocalProtocolError(f"{name} cannot be encoded: {error}") from error
 
 
-def parsed(message: _Message, data: bytes) -> _Message:
-    """Fill a message from bytes.
-
-    Raises:
-        RemoteProtocolError: the bytes are not one.
-    """
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise RemoteProtocolError(f"bytes that are no message: {error}") from error
-    return message
-
-
 def _decode(message: Any, data: bytes) -> Any:
     parsed(message, data)
     name = message.WhichOneof("kind")
@@ -127,20 +106,6 @@ def _decode(message: Any, data: bytes) -> Any:
 
 
 # -- frame to message --------------------------------------------------------
-
-
-def put_plain(message: Any, frame: object) -> None:
-    """Write a frame of single values into its message."""
-    for name in _PLAIN[type(frame)]:
-        value = getattr(frame, name)
-        if value is not None:
-            setattr(message, name, value)
-
-
-def put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
-    """Write totals into their repeated field."""
-    for outcome, events in totals.items():
-        repeated.add(outcome=outcome, events=events)
 
 
 def _put_ring_opened(message: pb.RingOpened, frame: frames.RingOpened) -> None:
@@ -212,49 +177,19 @@ _PUT: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
 # -- message to frame --------------------------------------------------------
 
 
-def take_plain(kind: type[_Frame], message: Any) -> _Frame:
-    """Read a frame of single values from its message."""
-    make: Callable[..., _Frame] = kind
-    return make(*[getattr(message, name) for name in _PLAIN[kind]])
-
-
-def take_worker(message: pb.Worker) -> frames.Worker:
-    """Read a worker, whose index may be unknown."""
-    worker = take_plain(frames.Worker, message)
-    if message.HasField("worker_index"):
-        return worker
-    return replace(worker, worker_index=None)
-
-
 def _taker(kind: type[_Frame]) -> Callable[[Any], _Frame]:
     return lambda message: take_plain(kind, message)
 
 
-def _take_id(value: bytes, size: int, name: str) -> bytes:
-    if len(value) != size:
-        raise RemoteProtocolError(f"{name} has {len(value)} bytes, not {size}")
-    return value
-
-
-def take_totals(repeated: Iterable[Any]) -> dict[int, int]:
-    """Read totals from their repeated field."""
-    totals: dict[int, int] = {}
-    for total in repeated:
-        if total.outcome in totals:
-            raise RemoteProtocolError(f"two totals of outcome {total.outcome}")
-        totals[total.outcome] = total.events
-    return totals
-
-
 def _take_hello(message: pb.Hello) -> frames.Hello:
-    _take_id(message.instance_id, frames.INSTANCE_ID_BYTES, "instance_id")
+    take_id(message.instance_id, frames.INSTANCE_ID_BYTES, "instance_id")
     return take_plain(frames.Hello, message)
 
 
 def _take_ring_opened(message: pb.RingOpened) -> frames.RingOpened:
     return frames.RingOpened(
         ring=message.ring,
-        ring_id=_take_id(message.ring_id, frames.RING_ID_BYTES, "ring_id"),
+        ring_id=take_id(message.ring_id, frames.RING_ID_BYTES, "ring_id"),
         worker=take_worker(message.worker),
         settled_seq=message.settled_seq,
         totals=take_totals(message.totals),

@@ -256,8 +256,6 @@ class CollectorProtocol:
             self._rings.pop(closed.ring, None)  # streams live for weeks, workers do not
         return [Acked(batch) for batch in done]
 
-    # -- helpers -------------------------------------------------------------
-
     def _interval_ns(self) -> int:
         interval_ms = self._welcome.heartbeat_interval_ms if self._welcome else 0
         return interval_ms * 1_000_000

@@ -14,13 +14,6 @@ from google.protobuf.message import EncodeError, Message
 
 from shmtel.policy.model import Rule
 from shmtel.policy.verdicts import Verdict
-from shmtel.wire.codec import (
-    parsed,
-    put_plain,
-    put_totals,
-    take_totals,
-    take_worker,
-)
 from shmtel.wire.control import (
     Change,
     ChangeReport,
@@ -35,6 +28,13 @@ from shmtel.wire.control import (
     WorkerStatus,
 )
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel.wire.fields import (
+    parsed,
+    put_plain,
+    put_totals,
+    take_totals,
+    take_worker,
+)
 from shmtel.wire.pb.shmtel.v1 import control_pb2 as pb
 from shmtel.wire.rules import (
     put_layer,
