@@ -22,6 +22,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import weakref
 from pathlib import Path
 
 from shmtel.errors import ConfigurationError, ShmtelError
@@ -79,16 +80,22 @@ class Store:
             ConfigurationError: it cannot be used; the text says why.
         """
         self._lock = threading.Lock()
-        self._file: int | None = None
         self.path: Path | None = None
+        file = None
         if state_dir is not None:
             self.path = state_dir / FILE_NAME
-            self._file = _locked(state_dir)
+            file = _locked(state_dir)
         try:
             self._database = _open_or_start_over(self.path)
-            self.policy = self._stored_policy() or self._first_policy()
         except (sqlite3.Error, OSError, StoreError) as error:
-            self._unlock()
+            _unlock(file)
+            raise ConfigurationError(_directory_text(state_dir, error)) from error
+        # Also for a hub that nobody stops.
+        self._end = weakref.finalize(self, _release, self._database, file)
+        try:
+            self.policy = self._stored_policy() or self._first_policy()
+        except (sqlite3.Error, StoreError) as error:
+            self._end()
             raise ConfigurationError(_directory_text(state_dir, error)) from error
 
     def save(self, policy: Policy) -> None:
@@ -125,8 +132,7 @@ class Store:
     def close(self) -> None:
         """Close the database and let another hub have it."""
         with self._lock:
-            self._database.close()
-            self._unlock()
+            self._end()
 
     def _execute(self, *statements: tuple[str, tuple[object, ...]]) -> None:
         try:
@@ -145,10 +151,15 @@ class Store:
         self.save(policy)
         return policy
 
-    def _unlock(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+
+def _release(database: sqlite3.Connection, file: int | None) -> None:
+    database.close()
+    _unlock(file)
+
+
+def _unlock(file: int | None) -> None:
+    if file is not None:
+        os.close(file)
 
 
 def _locked(state_dir: Path) -> int:

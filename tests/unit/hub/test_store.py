@@ -170,6 +170,15 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         Store(file / "below")
 
 
+def test_a_store_that_is_forgotten_lets_go(tmp_path: Path) -> None:
+    """A hub that nobody stopped does not keep its directory to itself."""
+    store = Store(tmp_path)
+    origin = store.policy.origin
+    del store
+    with closing(Store(tmp_path)) as again:
+        assert again.policy.origin == origin
+
+
 def test_a_closed_store_refuses() -> None:
     """A hub that has stopped changes nothing any more."""
     store = Store(None)
