@@ -11,7 +11,7 @@ a list, a date as text, and what is no event is counted in `dropped`. Sampling,
 filters and SHMTEL_ENABLED have no say; `shmtel.disable()` has.
 
 Captures may be nested, and each sees all events of the process while it is open,
-whichever thread emits them.
+whichever thread emits them. What a forked child emits stays in the child's copy.
 """
 
 from fnmatch import fnmatchcase
@@ -41,7 +41,7 @@ class Capture:
     def __enter__(self) -> "Capture":
         self._dropped_before = _dropped()
         self._dropped = None
-        backends.route.listen(self.events.append)
+        backends.route.listen(self._take)
         return self
 
     def __exit__(
@@ -51,7 +51,10 @@ class Capture:
         traceback: TracebackType | None,
     ) -> None:
         self._dropped = self.dropped
-        backends.route.stop_listening(self.events.append)
+        backends.route.stop_listening(self._take)
+
+    def _take(self, event: CapturedEvent) -> None:
+        self.events.append(event)
 
     @property
     def dropped(self) -> dict[str, int]:
