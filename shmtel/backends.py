@@ -16,6 +16,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from threading import RLock
 from typing import Any, NamedTuple, Protocol, TextIO
 
 import msgpack
@@ -64,8 +65,9 @@ class RingBackend:
         metadata: Metadata | None = None,
         correlation_id: str | None = None,
     ) -> None:
-        """Record an event; never raises and never blocks."""
-        _ring.emit_to_ring(event_name, measurements, metadata, correlation_id)
+        """Record an event, or show it to a capture; never raises, never blocks."""
+        emit = _ring.emit if route.listeners else _ring.emit_to_ring
+        emit(event_name, measurements, metadata, correlation_id)
 
     def close(self) -> None:
         """Do nothing: nothing is buffered in the process."""
@@ -101,7 +103,7 @@ class StderrBackend:
         correlation_id: str | None = None,
     ) -> None:
         """Write a line; what cannot be written is counted."""
-        stream = self._stream or sys.stderr
+        stream = sys.stderr if self._stream is None else self._stream
         event = {
             "event": event_name,
             "measurements": measurements,
@@ -179,12 +181,7 @@ def set_backend(backend: Backend | None) -> None:
     """
     if backend is not None and not callable(getattr(backend, "emit", None)):
         raise TypeError(f"a backend has emit(); {type(backend).__name__} has not")
-    route.backend = backend
-    if backend is None:
-        _ring.disable()
-    else:
-        _ring.enable()
-    route.choose()
+    route.set_backend(backend)
 
 
 # -- routing ----------------------------------------------------------------
@@ -194,50 +191,63 @@ _Listener = Callable[[DecodedEvent], None]
 
 
 class _Route:
-    """Where events go: to those who listen, if any; else to the backend."""
+    """Where events go: to those who listen, if any; else to the backend.
+
+    A change never lets an event through to where it should not go, though other
+    threads emit meanwhile: off comes before a way to the ring, on comes after.
+    """
 
     def __init__(self) -> None:
         self.backend: Backend | None = RingBackend()
         self.listeners: tuple[_Listener, ...] = ()
-        self.was_on = False  # before anybody listened
+        self._was_on = False  # before anybody listened
+        self._change = RLock()
+
+    def set_backend(self, backend: Backend | None) -> None:
+        """Send events there, also when nobody listens any more."""
+        with self._change:
+            self.backend = backend
+            self._was_on = backend is not None
+            self._switch(self._was_on)
 
     def listen(self, listener: _Listener) -> None:
         """Give every event to a function, in place of backend and ring.
 
         Telemetry is on for as long as anybody listens.
         """
-        if not self.listeners:
-            self.was_on = _ring.is_switched_on()
-        self.listeners = (*self.listeners, listener)
-        self.choose()
-        _ring.enable()
+        with self._change:
+            if not self.listeners:
+                self._was_on = _ring.is_switched_on()
+            self.listeners = (*self.listeners, listener)
+            self._switch(True)
 
     def stop_listening(self, listener: _Listener) -> None:
         """Give it no more events."""
-        self.listeners = tuple(each for each in self.listeners if each != listener)
-        self.choose()
-        if not self.listeners and not self.was_on:
-            _ring.disable()
-        elif not self.listeners and not _ring.is_switched_on():
-            _ring.enable()
+        with self._change:
+            self.listeners = tuple(each for each in self.listeners if each != listener)
+            is_on = _ring.is_switched_on() if self.listeners else self._was_on
+            self._switch(is_on)
 
-    def choose(self) -> None:
-        """Tell the core; call it after a change."""
-        is_ring = self.backend is None or isinstance(self.backend, RingBackend)
+    def _switch(self, is_on: bool) -> None:
+        if not is_on:
+            _ring.disable()
+        is_ring = self.backend is None or type(self.backend) is RingBackend
         _ring.divert(None if is_ring and not self.listeners else self.deliver)
+        if is_on:
+            _ring.enable()
 
     def deliver(self, name: str, array: bytes) -> bool:
         """Take an event from the core; say whether it has been taken."""
         event = decode(name, array)
+        listeners, backend = self.listeners, self.backend
         try:
-            if self.listeners:
-                for listener in self.listeners:
-                    listener(event)
-            elif self.backend is not None:
-                self.backend.emit(*event[:4])
+            for listener in listeners:
+                listener(event)
+            if not listeners and backend is not None:
+                backend.emit(*event[:4])
         except Exception:  # counted by the core as failed
             return False
-        return True
+        return bool(listeners) or backend is not None
 
 
 def decode(name: str, array: bytes) -> DecodedEvent:

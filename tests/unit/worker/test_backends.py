@@ -143,6 +143,24 @@ def test_backend_may_hand_on_to_the_ring(ring: OwnRing) -> None:
     )
 
 
+def test_own_kind_of_ring_backend_is_asked(ring: OwnRing) -> None:
+    """A subclass that does more than record gets its events like any other."""
+
+    class Tee(shmtel.RingBackend):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def emit(self, event_name: str, *rest: Any) -> None:
+            self.seen.append(event_name)
+            super().emit(event_name, *rest)
+
+    tee = Tee()
+    shmtel.set_backend(tee)
+    shmtel.emit("both", {})
+    assert tee.seen == ["both"]
+    assert [event.name for event in ring.events()] == ["both"]
+
+
 def test_none_switches_telemetry_off(ring: OwnRing) -> None:
     """Without a backend events are disabled, and counted so."""
     before = shmtel.stats()["disabled"]
@@ -270,6 +288,28 @@ assert shmtel.stats()["ring_id"] is None
         done = run_python(code, namespace, SHMTEL_ENABLED="")
         assert json.loads(done.stderr)["event"] == "e"
         assert left_rings(namespace) == []
+
+
+def test_no_step_of_a_change_lets_an_event_into_the_ring() -> None:
+    """Others may emit at any moment of it; what is off or elsewhere makes no ring."""
+    code = """
+import sys, shmtel
+from shmtel.testing import capture
+backend = shmtel.MemoryBackend()
+sys.setprofile(lambda *step: shmtel.emit("meanwhile", {}))
+shmtel.set_backend(backend)
+shmtel.set_backend(None)
+with capture():
+    shmtel.set_backend(backend)
+shmtel.set_backend(None)
+with capture():
+    pass
+sys.setprofile(None)
+assert backend.events
+assert shmtel.stats()["ring_id"] is None
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace, SHMTEL_ENABLED="")
 
 
 def test_forked_child_keeps_the_backend_and_counts_anew() -> None:

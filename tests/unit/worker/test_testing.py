@@ -187,6 +187,75 @@ def test_backend_that_is_set_gets_nothing_meanwhile(ring: OwnRing) -> None:
     assert [event[0] for event in backend.events] == ["after"]
 
 
+@pytest.mark.parametrize("was_on", [True, False])
+@pytest.mark.parametrize("kind", [shmtel.MemoryBackend, lambda: None])
+def test_backend_that_is_set_inside_is_in_force_afterwards(
+    ring: OwnRing, was_on: bool, kind: Any
+) -> None:
+    """What set_backend was told holds: a backend has its events, None is off."""
+    (shmtel.enable if was_on else shmtel.disable)()
+    backend = kind()
+    try:
+        with capture() as captured:
+            shmtel.set_backend(backend)
+            shmtel.emit("inside", {})
+        shmtel.emit("after", {})
+        assert shmtel.is_enabled() == (backend is not None)
+    finally:
+        shmtel.set_backend(shmtel.RingBackend())
+    assert ring.events() == []
+    if backend is not None:
+        assert captured.names() == ["inside"]
+        assert [event[0] for event in backend.events] == ["after"]
+
+
+def test_capture_sees_what_is_handed_to_the_ring_s_backend(ring: OwnRing) -> None:
+    """Code that asks for the backend and emits there is seen too."""
+    with capture() as captured:
+        shmtel.get_backend().emit("direct", {"n": 1}, None, "id")
+    assert captured.names() == ["direct"]
+    assert ring.events() == []
+
+
+def test_list_of_events_may_be_replaced(ring: OwnRing) -> None:
+    """A test that starts a new list gets what follows, and leaves nothing behind."""
+    with capture() as captured:
+        shmtel.emit("before", {})
+        captured.events = []
+        shmtel.emit("after", {})
+    assert captured.names() == ["after"]
+    shmtel.emit("ring", {})
+    assert [event.name for event in ring.events()] == ["ring"]
+
+
+def test_captures_of_threads_do_not_lose_each_other(ring: OwnRing) -> None:
+    """Each sees its own event, however they begin and end; none stays open."""
+    missing = []
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        for _ in range(50):
+            start.wait()
+            with capture() as captured:
+                shmtel.emit("own", {})
+                missing.append(not captured.events)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(missing) == 400
+    assert not any(missing)
+    shmtel.emit("after", {})
+    assert [event.name for event in ring.events()] == ["after"]
+
+
 def test_capture_selects_and_forgets() -> None:
     """A test in phases looks at names, globs, and starts again."""
     with capture() as captured:
