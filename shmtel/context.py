@@ -5,11 +5,12 @@ what runs in a pool has neither the correlation ID nor the span of who asked.
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
+
+from shmtel.callables import kind_of_call
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -25,13 +26,8 @@ def wrap(function: Callable[_P, _T]) -> Callable[_P, _T]:
         TypeError: a call would only make a coroutine or generator, whose code
             runs later and elsewhere.
     """
-    for is_deferred in (
-        inspect.iscoroutinefunction,
-        inspect.isgeneratorfunction,
-        inspect.isasyncgenfunction,
-    ):
-        if is_deferred(function):
-            raise TypeError("wrap() binds plain functions; a task has a context")
+    if kind_of_call(function) != "value":
+        raise TypeError("wrap() binds plain functions; a task has a context")
     context = copy_context()
 
     @functools.wraps(function)

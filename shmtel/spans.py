@@ -9,12 +9,13 @@ parents, and a consumer's events are not children of what it consumes.
 """
 
 import functools
-import inspect
 import sys
+import types
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from shmtel import _ring
+from shmtel.callables import Kind, is_awaitable_generator, kind_of_call
 from shmtel.plain import plain_text
 
 MAX_MESSAGE_LENGTH = 1024  # characters of error_message
@@ -28,6 +29,7 @@ _CANCELLED = (
     ("trio", "Cancelled"),
     ("greenlet", "GreenletExit"),
 )
+_OUTCOMES = ("error", "exit", "cancelled")
 
 
 def decorate(template: _ring.Span, function: Any) -> Any:
@@ -47,16 +49,24 @@ def decorate(template: _ring.Span, function: Any) -> Any:
     new_span = functools.partial(
         _ring.span, template.operation, template.metadata, template.correlation_id
     )
-    return functools.wraps(function)(_wrapper_for(function)(new_span, function))
+    wrapper = _WRAPPERS[kind_of_call(function)]
+    return functools.wraps(function)(wrapper(new_span, function))
 
 
 def outcome_of(error: BaseException) -> str:
-    """Return how a span ended: `error`, `cancelled` or `exit`."""
-    if isinstance(error, SystemExit | KeyboardInterrupt):
+    """Return how a span ended: `error`, `cancelled` or `exit`.
+
+    A group is an error if any of its exceptions is, else an exit if any is.
+    """
+    raised = type(error)  # what an exception says of its class is its own affair
+    if issubclass(raised, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return min(map(outcome_of, group.exceptions), key=_OUTCOMES.index)
+    if issubclass(raised, SystemExit | KeyboardInterrupt):
         return "exit"
     for module, name in _CANCELLED:
         kind = getattr(sys.modules.get(module), name, None)
-        if isinstance(kind, type) and isinstance(error, kind):
+        if isinstance(kind, type) and issubclass(raised, kind):
             return "cancelled"
     return "error"
 
@@ -76,19 +86,6 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
 _NewSpan = Callable[[], _ring.Span]
 _Function = Callable[..., Any]
 _Wrapper = Callable[[_NewSpan, _Function], _Function]
-
-
-def _wrapper_for(function: _Function) -> _Wrapper:
-    """Choose by what a call of the function gives; objects are asked for __call__."""
-    bare = function
-    while isinstance(bare, functools.partial):
-        bare = bare.func
-    if not inspect.isroutine(bare) and not inspect.isclass(bare):
-        bare = type(bare).__call__
-    for is_kind, wrapper in _WRAPPERS:
-        if is_kind(bare):
-            return wrapper
-    return _around_call
 
 
 def _around_call(new_span: _NewSpan, function: _Function) -> _Function:
@@ -111,7 +108,7 @@ def _around_generator(new_span: _NewSpan, function: _Function) -> _Function:
     def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         return (yield from _Steps(new_span(), function(*args, **kwargs)))
 
-    return run
+    return types.coroutine(run) if is_awaitable_generator(function) else run
 
 
 class _Steps(Generator[Any, Any, Any]):
@@ -164,7 +161,7 @@ def _around_async_generator(new_span: _NewSpan, function: _Function) -> _Functio
     async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         body = function(*args, **kwargs)
         with new_span() as span:
-            step = body.asend(None)
+            step = _first_step(body)
             while True:
                 try:
                     value = await step
@@ -187,8 +184,23 @@ def _around_async_generator(new_span: _NewSpan, function: _Function) -> _Functio
     return run
 
 
-_WRAPPERS: tuple[tuple[Callable[[Any], bool], _Wrapper], ...] = (
-    (inspect.iscoroutinefunction, _around_coroutine),
-    (inspect.isgeneratorfunction, _around_generator),
-    (inspect.isasyncgenfunction, _around_async_generator),
-)
+def _first_step(body: Any) -> Any:
+    """Begin an asynchronous generator that nobody but its wrapper is to close.
+
+    At its end an event loop closes all those that it has seen begin, at once: the
+    wrapper, which closes the body, and the body, which then is closing already.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return body.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+_WRAPPERS: dict[Kind, _Wrapper] = {
+    "value": _around_call,
+    "coroutine": _around_coroutine,
+    "generator": _around_generator,
+    "async generator": _around_async_generator,
+}

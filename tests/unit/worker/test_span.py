@@ -58,6 +58,46 @@ def test_span_emits_exception(
     assert end.measurements.keys() == {"duration"}
 
 
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [
+        ([asyncio.CancelledError(), GeneratorExit()], "cancelled"),
+        ([asyncio.CancelledError(), KeyboardInterrupt()], "exit"),
+        ([KeyboardInterrupt(), ExceptionGroup("", [ValueError()])], "error"),
+        ([BaseExceptionGroup("", [asyncio.CancelledError()])], "cancelled"),
+    ],
+    ids=range(4),
+)
+def test_group_ends_as_the_worst_of_its_exceptions(
+    ring: OwnRing, errors: list[BaseException], outcome: str
+) -> None:
+    """A nursery whose tasks were all cancelled has not failed."""
+    with pytest.raises(BaseExceptionGroup), shmtel.span("job"):
+        raise BaseExceptionGroup("group", errors)
+    metadata = ring.events()[1].metadata
+    assert metadata is not None
+    assert metadata["outcome"] == outcome
+
+
+def test_exception_that_hides_its_class_is_described(ring: OwnRing) -> None:
+    """Its type says what it is, whatever it answers itself."""
+
+    class Masked(Exception):
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError
+
+    span = shmtel.span("job", {"k": 1})
+    span.__enter__()
+    span.__exit__(Masked, Masked("why"), None)
+    assert ring.events()[1].metadata == {
+        "k": 1,
+        "outcome": "error",
+        "error_type": "Masked",
+        "error_message": "",
+    }
+
+
 def test_unprintable_exception_is_described(ring: OwnRing) -> None:
     """An exception whose text raises leaves its type."""
 

@@ -1,7 +1,7 @@
 """Spans of tasks: parents, cancellation, TaskGroup and timeouts."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -182,3 +182,36 @@ def test_thread_of_to_thread_is_inside_the_span(ring: OwnRing) -> None:
 
     run(main)
     assert parents(ring.events())["thread"] == "around"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_loop_closes_what_was_left_of_asynchronous_generators(
+    ring: OwnRing, count: int
+) -> None:
+    """At its end each is closed once, and its span cancelled; the loop complains not.
+
+    Which of several a loop closes first is chance.
+    """
+
+    @shmtel.span("left")
+    async def left() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            shmtel.emit("closed", {})
+
+    complaints: list[dict[str, Any]] = []
+    kept = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        for _ in range(count):
+            kept.append(left())
+            await anext(kept[-1])
+
+    run(main)
+    assert complaints == []
+    names = [event.name for event in ring.events()]
+    assert names.count("closed") == names.count("left.exception") == count
