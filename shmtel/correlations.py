@@ -64,13 +64,18 @@ def set_correlation_id(correlation_id: str | None) -> Token[str | None]:
     Returns:
         What `reset_correlation_id` needs to put the former one back.
     """
+    if correlation_id is not None and not isinstance(correlation_id, str):
+        correlation_id = _text(correlation_id)  # of a UUID object, say
     return _ring.correlation_id_variable.set(correlation_id)
 
 
 def reset_correlation_id(token: Token[str | None] | None) -> None:
-    """Put back the correlation ID that `set_correlation_id` has replaced."""
+    """Put back the correlation ID that `set_correlation_id` has replaced.
+
+    A context that is not the one of the set has nothing to put back.
+    """
     if token is not None:
-        _ring.correlation_id_variable.reset(token)
+        _reset(_ring.correlation_id_variable, token)
 
 
 def correlation(
@@ -118,7 +123,7 @@ def _outgoing(correlation_id: str) -> list[tuple[str, Any]]:
     parent_id, is_kept = _ring.current_parent() or (_random_parent(), True)
     header = traceparent.render(TraceParent(trace_id, parent_id, is_kept))
     pairs = [(_TRACEPARENT, header)]
-    if correlation_id.isascii():
+    if correlation_id.isascii() and correlation_id == correlation_id.strip():
         pairs.append((CORRELATION_HEADER, correlation_id))
     state_of, state = _tracestate.get()
     if state and state_of == trace_id:
@@ -156,21 +161,30 @@ class _Arrived(NamedTuple):
         return trace_id
 
 
+_Tokens = list[tuple[ContextVar[Any], Token[Any]]]
+
+
 class Correlation:
-    """A correlation ID that is in force inside a `with` block."""
+    """A correlation ID that is in force inside a `with` block.
+
+    The same one may be used again, inside itself, and by several tasks at once.
+    """
 
     def __init__(self, correlation_id: str, arrived: _Arrived) -> None:
         self.correlation_id = correlation_id
         self._arrived = arrived
-        self._tokens: list[tuple[ContextVar[Any], Token[Any]]] = []
+        self._entered: list[_Tokens] = []
 
     def __enter__(self) -> str:
+        values: list[tuple[ContextVar[Any], object]] = [
+            (_ring.correlation_id_variable, self.correlation_id)
+        ]
         parent = self._arrived.parent
-        self._set(_ring.correlation_id_variable, self.correlation_id)
         if parent is not None:
             anchor = _ring.anchor(int(parent.parent_id, 16), parent.is_sampled)
-            self._set(_ring.current_span_variable, anchor)
-            self._set(_tracestate, (parent.trace_id, self._arrived.state))
+            values.append((_ring.current_span_variable, anchor))
+            values.append((_tracestate, (parent.trace_id, self._arrived.state)))
+        self._entered.append([(each, each.set(value)) for each, value in values])
         return self.correlation_id
 
     def __exit__(
@@ -179,21 +193,26 @@ class Correlation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        while self._tokens:
-            variable, token = self._tokens.pop()
-            try:
-                variable.reset(token)
-            except (ValueError, RuntimeError):  # left in another context: leave it be
-                continue
+        # The innermost of this context; another context is left as it is.
+        for tokens in reversed(self._entered):
+            if all(_reset(variable, token) for variable, token in tokens):
+                self._entered.remove(tokens)
+                return
 
-    def _set(self, variable: ContextVar[Any], value: object) -> None:
-        self._tokens.append((variable, variable.set(value)))
+
+def _reset(variable: ContextVar[Any], token: Token[Any]) -> bool:
+    """Undo a set; false where this is another context, or it has been undone."""
+    try:
+        variable.reset(token)
+    except (ValueError, RuntimeError):
+        return False
+    return True
 
 
 def _read_headers(headers: Headers | None) -> _Arrived:
     found: dict[str, list[str]] = {}
     for name, value in _pairs(headers):
-        found.setdefault(_text(name).lower(), []).append(_text(value))
+        found.setdefault(_of_header(name).lower(), []).append(_of_header(value))
     names = (CORRELATION_HEADER, *_OTHER_HEADERS)
     ids = (_usable(text.strip()) for name in names for text in found.get(name, ()))
     parents = found.get(_TRACEPARENT, [])
@@ -208,7 +227,7 @@ def _state(found: dict[str, list[str]]) -> str:
 
 
 def _parse(text: object) -> TraceParent | None:
-    return traceparent.parse(_text(text))
+    return traceparent.parse(_of_header(text))
 
 
 def _usable(correlation_id: object) -> str | None:
@@ -220,11 +239,36 @@ def _usable(correlation_id: object) -> str | None:
 
 def _pairs(headers: Any) -> list[tuple[Any, Any]]:
     """Return the pairs of what may be headers; what is none has none."""
-    try:
-        found = headers.items() if isinstance(headers, Mapping) else headers or ()
-        return [(name, value) for name, value in found]
-    except Exception:  # it is foreign, and so may be its iterator
+    if headers is None:
         return []
+    # Those of email.message are no mapping, and iterate over their names.
+    ways = (_items_of,) if isinstance(headers, Mapping) else (_itself, _items_of)
+    for way in ways:
+        try:
+            return [_pair_of(item) for item in way(headers)]
+        except Exception:  # it is foreign, and so may be its iterator
+            continue
+    return []
+
+
+def _itself(headers: Any) -> Any:
+    return headers
+
+
+def _items_of(headers: Any) -> Any:
+    return headers.items()
+
+
+def _pair_of(item: Any) -> tuple[Any, Any]:
+    name, value = item
+    if isinstance(item, str | bytes):  # a name of two characters
+        raise TypeError("no pair")
+    return name, value
+
+
+def _of_header(value: object) -> str:
+    """Return the text of a header's name or value; no header is anything else."""
+    return _text(value) if isinstance(value, str | bytes) else ""
 
 
 def _text(value: object) -> str:

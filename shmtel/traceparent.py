@@ -51,7 +51,7 @@ def render(parent: TraceParent) -> str:
 
 def trace_id_of(correlation_id: str | None) -> str | None:
     """Return the trace ID that a correlation ID is, or None if it is none."""
-    if correlation_id is None:
+    if not isinstance(correlation_id, str):
         return None
     digits = correlation_id
     if len(digits) == 36 and all(digits[at] == "-" for at in _UUID_DASHES):

@@ -12,6 +12,7 @@ its telemetry.
 import logging
 
 from shmtel import _ring
+from shmtel.plain import plain_text
 from shmtel.traceparent import trace_id_of
 
 
@@ -32,7 +33,7 @@ class CorrelationFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the three, and let the record pass."""
         present = record.__dict__
-        correlation_id = present.get("correlation_id", _ring.get_correlation_id())
+        correlation_id = present.get("correlation_id", _correlation_id())
         parent = _ring.current_parent()
         present.setdefault("correlation_id", self._or_missing(correlation_id))
         present.setdefault("trace_id", self._or_missing(_trace_id(correlation_id)))
@@ -41,6 +42,17 @@ class CorrelationFilter(logging.Filter):
 
     def _or_missing(self, text: str | None) -> str | None:
         return self._missing if text is None else text
+
+
+def _correlation_id() -> str | None:
+    """Return the ID as text; a program may have passed any object as one."""
+    found: object = _ring.get_correlation_id()
+    if found is None or isinstance(found, str):
+        return found
+    try:
+        return plain_text(found)
+    except Exception:  # __str__ of a foreign class
+        return None
 
 
 def _trace_id(correlation_id: object) -> str | None:

@@ -2,13 +2,16 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
 
 import shmtel
 from shmtel.contrib.logging import CorrelationFilter
+from shmtel.testing import capture
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 FORMAT = "%(message)s %(correlation_id)s %(trace_id)s %(span_id)s"
@@ -67,3 +70,21 @@ def test_what_a_record_has_stays(log: tuple[logging.Logger, StringIO]) -> None:
         logger.warning("a", extra={"correlation_id": TRACE})
         logger.warning("b", extra={"correlation_id": 17})
     assert stream.getvalue() == f"a {TRACE} {TRACE} -\nb 17 - -\n"
+
+
+class Mute:
+    """An ID without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("thing", [uuid.UUID(TRACE), Mute()], ids=["uuid", "mute"])
+def test_ids_that_are_no_text_are_logged_as_text(thing: Any) -> None:
+    """A JSON log does not fail on what somebody gave to a span as its ID."""
+    record = logging.makeLogRecord({"msg": "x"})
+    with capture(), shmtel.span("job", None, thing):
+        assert CorrelationFilter(missing=None).filter(record)
+    found = record.__dict__["correlation_id"], record.__dict__["trace_id"]
+    is_text = isinstance(thing, uuid.UUID)
+    assert found == ((str(thing), TRACE) if is_text else (None, None))
