@@ -23,7 +23,7 @@ def message(*pairs: tuple[str, str]) -> email.message.Message:
     return headers
 
 
-ARRIVED = (("X-Correlation-ID", "order-4711"), ("TE", "trailers"))
+ARRIVED = (("X-Correlation-ID", "order-4711"), ("K1", "v"))
 OF_SOMEBODY = [
     message(*ARRIVED),
     Headers(list(ARRIVED)),
@@ -38,13 +38,13 @@ def test_headers_that_are_no_mapping(headers: object) -> None:
         assert found == "order-4711"
 
 
-@pytest.mark.parametrize("headers", [*OF_SOMEBODY, message(("TE", "x"))], ids=range(4))
+@pytest.mark.parametrize("headers", [*OF_SOMEBODY, message(("K1", "x"))], ids=range(4))
 def test_none_of_the_given_headers_is_lost(headers: object) -> None:
     """A call goes out with the headers that its caller gave."""
     with shmtel.correlation(TRACE):
         found = shmtel.outgoing_metadata(headers)  # type: ignore[arg-type]
     names = [name.lower() for name, _ in found]
-    assert sorted(names) == ["te", "traceparent", "x-correlation-id"]
+    assert sorted(names) == ["k1", "traceparent", "x-correlation-id"]
 
 
 @pytest.mark.parametrize(
