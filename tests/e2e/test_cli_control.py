@@ -1,9 +1,11 @@
 """`shmtel ctl` against a hub program, a collector program and a busy worker."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -114,3 +116,67 @@ def test_a_hub_that_is_not_there_exits_5() -> None:
     assert result.returncode == 5
     assert "127.0.0.1:1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def _host(line: Line, *arguments: str) -> CompletedProcess[str]:
+    """Ask the collector of this host, as without --hub."""
+    return shmtel("ctl", *arguments, "--namespace", line.namespace)
+
+
+def test_waiting_says_who_has_applied_it(line: Line) -> None:
+    """By the hub and by the collector of the host, in the same words."""
+    for ask in (_host, lambda line, *a: shmtel("ctl", *a, "--hub", line.hub)):
+        result = ask(line, "sampling", "0.5", "--wait")
+        assert result.returncode == 0, result.stderr
+        assert re.fullmatch(r"applied by 1 of 1 worker in \d+ ms\n", result.stdout)
+
+
+def test_an_overlay_reverts_by_itself(line: Line) -> None:
+    """It acts at once, is shown with its time left, and is gone after it."""
+    assert _host(line, "toggle", "off", "--for", "2s", "--wait").returncode == 0
+    assert _grows(line, "disabled")
+    shown = _host(line, "show").stdout
+    assert "overlay 'local':" in shown
+    assert re.search(r"toggle off  \((1s|less than 1s) left\)", shown)
+    assert _grows(line, "committed")
+    assert "toggle off" not in _host(line, "show").stdout
+
+
+def test_what_is_in_force_is_explained_by_both(line: Line) -> None:
+    """Hub and collector name the same rule for the same event."""
+    _control(line, "sampling", "0.25", "a.*", "--wait")
+    _host(line, "filter", "--deny", "c.*", "--overlay", "night", "--wait")
+    expected = {
+        "a.b": ("rate", 0.25, "fleet"),
+        "c.d": ("denied", None, "night"),
+    }
+    for target in (("--hub", line.hub), ("--namespace", line.namespace)):
+        result = shmtel("ctl", "show", "--effective", "busy", "--json", *target)
+        (worker,) = json.loads(result.stdout)["workers"]
+        found = {
+            name: (event["says"], event["rate"], event["layer"])
+            for name, event in worker["events"].items()
+        }
+        assert found == expected
+
+
+def test_a_file_is_applied_and_reset(line: Line, tmp_path: Path) -> None:
+    """All rules at once, and none."""
+    file = tmp_path / "rules.toml"
+    file.write_text('[[rules]]\ndeny = ["c.*"]\n[[rules]]\nrate = 0\n')
+    assert _host(line, "apply", str(file), "--wait").returncode == 0
+    assert _grows(line, "filtered")
+    assert _grows(line, "sampled_out")
+    assert _host(line, "remove", "filter", "--wait").returncode == 0
+    assert _host(line, "reset", "--wait").returncode == 0
+    assert _grows(line, "committed")
+    result = _host(line, "remove", "filter")
+    assert result.returncode == 2
+    assert "there is no such rule" in result.stderr
+
+
+def test_the_workers_of_a_host(line: Line) -> None:
+    """The collector itself is none of them."""
+    result = _host(line, "workers", "--json")
+    (worker,) = json.loads(result.stdout)["workers"]
+    assert worker["worker_id"] == "busy"
