@@ -195,10 +195,11 @@ class Control(TypedDict):
 
 @type_check_only
 class EventCounters(TypedDict):
-    """One entry of the names zone."""
+    """One entry of the names zone; `initial_word` is the worker's own."""
 
     name: str
     word: int
+    initial_word: int
     committed: int
     sampled_out: int
     filtered: int

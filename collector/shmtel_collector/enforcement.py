@@ -16,10 +16,11 @@ record of itself.
 from collections.abc import Iterable
 from itertools import islice
 
-from shmtel.policy.model import Traits, WorkerResult
-from shmtel.policy.verdicts import Judge, Ruling
+from shmtel import _ring
+from shmtel.policy.model import GUARD, Traits, WorkerResult
+from shmtel.policy.verdicts import Judge, Verdict
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.policy import Words, words_of
+from shmtel_collector.policy import Verdicts, Words, words_of
 from shmtel_collector.policy_store import PolicyStore, PolicyStoreError
 from shmtel_collector.ring import Ring
 
@@ -53,7 +54,7 @@ class Enforcement:
     def apply(self, rings: Iterable[Ring]) -> None:
         """Bring rings to the rules, their new names included."""
         plans = [
-            (ring, words_of(self.ruling_of(ring), ring.names))
+            (ring, words_of(self.verdicts_of(ring)))
             for ring in rings
             if not ring.is_own
         ]
@@ -61,10 +62,26 @@ class Enforcement:
         for ring, words in plans:
             ring.control.apply(words)
 
-    def ruling_of(self, ring: Ring) -> Ruling:
+    def verdicts_of(self, ring: Ring) -> Verdicts:
         """Return what the rules say to the worker of a ring."""
-        own_word = ring.source.identity["initial_threshold"]
-        return self.judge.of_worker(self.traits_of(ring), own_word)
+        traits = self.traits_of(ring)
+        ruling = self.judge.of_worker(traits)
+        events = {name: ruling.of_event(name) for name in ring.names}
+        if any(map(_is_limit, events.values())):
+            self._spare(ring, traits, events)
+        # What a worker has set for a name that is new nobody knows yet, so no limit
+        # speaks for it: it could be looser, and what is drained meets it anyway.
+        other = self.judge.of_worker(traits, _ring.WORD_DENIED).default
+        enforced = tuple([ruling.enforced(name) for name in ring.names])
+        return Verdicts(ruling.enabled, other, events, enforced)
+
+    def _spare(self, ring: Ring, traits: Traits, events: dict[str, Verdict]) -> None:
+        """Leave alone what the worker itself has set harder than a limit."""
+        own_words = ring.source.initial_words()
+        for name, own_word in zip(ring.names, own_words, strict=False):
+            if _is_limit(events[name]):
+                ruling = self.judge.of_worker(traits, own_word)
+                events[name] = ruling.of_event(name)
 
     def traits_of(self, ring: Ring) -> Traits:
         """Return what selectors look at."""
@@ -122,3 +139,8 @@ class Enforcement:
             "sampled until now would be rejected: %s",
             error,
         )
+
+
+def _is_limit(verdict: Verdict) -> bool:
+    """Say whether a rate comes from the guard rails."""
+    return verdict.layer == GUARD and verdict.word != _ring.WORD_DENIED

@@ -80,14 +80,14 @@ class Operators:
         return control_codec.encode_list_workers_response(map(self._listed, rings))
 
     def _explanation(self, ring: Ring) -> control.Explanation:
-        ruling = self._enforcement.ruling_of(ring)
+        verdicts = self._enforcement.verdicts_of(ring)
         return control.Explanation(
             node=self._node,
             worker=ring.worker,
             ring_id=ring.ring_id,
-            enabled=ruling.enabled,
-            other=ruling.default,
-            events={name: ruling.of_event(name) for name in ring.names},
+            enabled=verdicts.enabled,
+            other=verdicts.other,
+            events=verdicts.events,
             note=self._enforcement.result_of(ring).failure,
         )
 

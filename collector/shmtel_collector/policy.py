@@ -1,10 +1,10 @@
 """From what the rules say to a worker to the words of its ring."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shmtel import _ring
-from shmtel.policy.verdicts import Ruling
+from shmtel.policy.verdicts import Verdict
 
 _KINDS = {
     "start": _ring.EVENT_START,
@@ -35,14 +35,30 @@ class Words:
         return {word for word in words if 0 < word <= _ring.THRESHOLD_MAX}
 
 
-def words_of(ruling: Ruling, names: Sequence[str]) -> Words:
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the rules say to one worker.
+
+    Attributes:
+        other: of names that are not registered yet.
+        events: by name, in the order of their ids.
+        enforced: words for what is drained, by event id.
+    """
+
+    enabled: Verdict
+    other: Verdict
+    events: Mapping[str, Verdict]
+    enforced: tuple[int, ...]
+
+
+def words_of(verdicts: Verdicts) -> Words:
     """Return the words of one worker's ring."""
     return Words(
-        enabled=ruling.enabled.word,
-        default=ruling.default.word,
-        by_event_id=tuple([ruling.of_event(name).word for name in names]),
-        enforced=tuple([ruling.enforced(name) for name in names]),
-        kinds=bytes(map(kind_of, names)),
+        enabled=verdicts.enabled.word,
+        default=verdicts.other.word,
+        by_event_id=tuple([verdict.word for verdict in verdicts.events.values()]),
+        enforced=verdicts.enforced,
+        kinds=bytes(map(kind_of, verdicts.events)),
     )
 
 

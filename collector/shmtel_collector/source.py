@@ -137,6 +137,10 @@ class Source:
         observed = self._try(lambda: _ring.observe(self.fileno()), None)
         return [] if observed is None else observed["events"]
 
+    def initial_words(self) -> list[int]:
+        """Return what the worker itself has set, by event id; its claim."""
+        return [event["initial_word"] for event in self.events()]
+
     def is_marked_closed(self) -> bool:
         """Say whether the worker left the ring in good order; False if unreadable."""
         counters = self._counters()

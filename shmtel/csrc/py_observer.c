@@ -154,9 +154,10 @@ static PyObject *event_dict(const struct ring_observation *observation, uint32_t
         Py_XDECREF(dropped);
         return NULL;
     }
-    return Py_BuildValue("{sNsIsKsKsKsN}",                            //
+    return Py_BuildValue("{sNsIsIsKsKsKsN}",                          //
                          "name", name,                                //
                          "word", word_of(observation, id),            //
+                         "initial_word", entry->initial_word,         //
                          "committed", count64(&entry->committed),     //
                          "sampled_out", count64(&entry->sampled_out), //
                          "filtered", count64(&entry->filtered),       //

@@ -154,16 +154,40 @@ def test_limit_does_not_loosen_what_a_worker_has_set_itself(
     limit = Rule(Selector(), Sampling(0.5))
     line.guard = Guard(Layer(GUARD, (limit,), is_guard=True))
     line.crash()
-    harder = start_worker(SHMTEL_SAMPLING_RATE="0.1")
-    softer = start_worker(SHMTEL_SAMPLING_RATE="0.9")
-    words = {}
-    for worker in (harder, softer):
-        worker.emit(200)
+    settings: list[tuple[dict[str, str], int]] = [
+        ({"SHMTEL_SAMPLING_RATE": "0.1"}, TENTH),
+        ({"SHMTEL_SAMPLING_RATE": "0.9"}, HALF),
+        ({"SHMTEL_SAMPLING_RATE": "0"}, _ring.WORD_KEEP_NONE),
+        ({"SHMTEL_DENY": "emitter.*"}, _ring.WORD_DENIED),
+        ({}, HALF),
+    ]
+    workers = [start_worker(**variables) for variables, _ in settings]
+    for worker in workers:
+        worker.emit(1)
     line.connect()
-    for worker in (harder, softer):
+    words = []
+    for worker in workers:
         fd = line.fleet.rings[worker.ring_id()].source.fileno()
-        words[worker] = _ring.observe(fd)["events"][0]["word"]
-    assert (words[harder], words[softer]) == (TENTH, HALF)
+        words.append(_ring.observe(fd)["events"][0]["word"])
+    assert words == [word for _, word in settings]
+
+
+def test_new_name_that_a_worker_denies_is_not_brought_back(
+    line: MemoryLine, start_worker: Callable[..., Emitter]
+) -> None:
+    """A limit says nothing of names that nobody knows; later ones meet it."""
+    limit = Rule(Selector(), Sampling(0.0, ("noisy.*",)))
+    line.guard = Guard(Layer(GUARD, (limit, Rule(Selector(), Sampling(0.9))), True))
+    line.crash()
+    worker = start_worker(SHMTEL_DENY="secret.*")
+    worker.emit(1, "a.b")
+    line.connect()
+    worker.emit(5, "secret.one")
+    worker.emit(5, "noisy.one")
+    line.step(SECOND_NS)
+    totals = line.hub.rings[worker.ring_id()].position.totals
+    assert sum(totals.values()) <= 6  # nothing of secret.one was committed
+    assert totals[Outcome.SAMPLED_OUT_BY_COLLECTOR] >= 5
 
 
 def test_thresholds_are_known_after_a_restart(

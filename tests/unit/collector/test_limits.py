@@ -53,12 +53,12 @@ def test_a_stricter_worker_is_not_loosened(
 
 
 def test_a_looser_worker_is_told(limited: MemoryLine, make_ring: MakeRing) -> None:
-    """It reads the limit as its word, for new names too."""
+    """It reads the limit as its word; new names meet it when they are drained."""
     ring = _worker(make_ring, threshold_of(0.9))
     ring.append(0, threshold=threshold_of(0.9), draw=ABOVE_ALL)
     assert _totals(limited, ring) == {Outcome.DELIVERED: 1}
     zone = ring.peek(ControlZone)
-    assert (zone.word[0], zone.default_word) == (HALF, HALF)
+    assert (zone.word[0], zone.default_word) == (HALF, _ring.WORD_UNSET)
 
 
 def test_a_worker_that_claims_to_be_strict_is_held_to_the_limit(

@@ -56,6 +56,7 @@ def test_events_are_shown_with_their_counters(ring: RingBuilder) -> None:
     assert observe(ring.fd)["events"][1] == {
         "name": "c.d",
         "word": 0,
+        "initial_word": 0,
         "committed": 1,
         "sampled_out": 2,
         "filtered": 3,
