@@ -3,10 +3,12 @@
 Every worker emits a probe every two milliseconds. Each round raises the sampling
 rate of the probes a little, so that an event tells by its threshold which policy
 it was emitted under; a collector never lowers one. The time of a round in a
-worker is that from before the hub is called until its first probe under the new
-policy was emitted. All clocks are this host's.
+worker is that from before the call until its first probe under the new policy
+was emitted. All clocks are this host's.
 
-The second row is the same while some of the workers emit other events as fast as
+The calls are those of an operator, ChangePolicy with a wait for all answers: 200
+of the hub, then 200 of the collector's socket, each beside the time until it was
+answered. The same again while some of the workers emit other events as fast as
 they can, so that their rings are full and the line carries all it can.
 """
 
@@ -18,6 +20,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -26,21 +29,24 @@ from measure import report, row
 
 WORKERS = 64
 FLOODING = 4  # of them, for full load
-ROUNDS = 50
-SETTLE_S = 3.0  # until all are there, and the line is as busy as it gets
+ROUNDS = 200  # of each target
+LOWEST_RATE = 0.9
+WAIT_MS = 5_000
+PATIENCE_S = 30.0  # until all are there
+SETTLE_S = 2.0  # then, until the line is as busy as it gets
 ROUND_S = 10.0  # a worker that has not obeyed by then never will
 
 CHILDREN = """
 import os, sys, time
-flooding, count = int(sys.argv[1]), int(sys.argv[2])
+from shmtel import emit
+flooding, count, parent = int(sys.argv[1]), int(sys.argv[2]), os.getpid()
 for number in range(count):
     if os.fork() == 0:
         break
 else:
     sys.stdin.read()
     sys.exit()
-from shmtel import emit
-parent, floods = os.getppid(), number < flooding
+floods = number < flooding
 while os.getppid() == parent:
     emit("probe", {"n": 1})
     until = time.monotonic() + 0.002
@@ -88,24 +94,47 @@ class Watch:
             return list(self.first_ns.values())
 
 
-def _rounds(hub: Any, watch: Watch) -> list[list[float]]:
-    """Return for each round the ms that each worker took."""
-    from shmtel.config import threshold_of
+@dataclass
+class Series:
+    """The rounds of one target: ms until each worker obeyed, and until the answer."""
 
-    draws = random.Random(1)
-    rounds = []
+    effects_ms: list[list[float]] = field(default_factory=list)
+    answers_ms: list[float] = field(default_factory=list)
+
+
+def _series(client: Any, watch: Watch, first_rate: float) -> Series:
+    """Change the rate of the probes again and again, through one target."""
+    from shmtel.config import threshold_of
+    from shmtel.policy.model import Rule, Sampling, Selector
+    from shmtel.wire.control import ChangeRequest, SetRule
+    from shmtel.wire.summary import summary
+
+    draws, series = random.Random(1), Series()
     for number in range(ROUNDS):
-        rate = 0.5 + 0.4 * (number + 1) / ROUNDS
+        rate = first_rate + (1 - LOWEST_RATE) / 2 * number / ROUNDS
+        rule = Rule(Selector(), Sampling(rate, ("probe",)))
         time.sleep(draws.uniform(0.0, 0.1))
         watch.expect(threshold_of(rate))
         called_ns = time.time_ns()
-        hub.update_sampling("*", rate, ["probe"])
-        rounds.append([(first - called_ns) / 1e6 for first in watch.wait()])
-    return rounds
+        report = client.change(ChangeRequest(SetRule(rule), WAIT_MS))
+        series.answers_ms.append((time.time_ns() - called_ns) / 1e6)
+        assert summary(report).applied == WORKERS, str(summary(report))
+        series.effects_ms.append([(at - called_ns) / 1e6 for at in watch.wait()])
+    return series
 
 
-def _measure(flooding: int) -> tuple[list[list[float]], float]:
-    """Run a line with 64 workers; return the rounds, and its load in events/s."""
+def _both_series(hub: Any, socket: Path, watch: Watch) -> dict[str, Series]:
+    from shmtel.cli.control_client import ControlClient, host_target, hub_target
+
+    with ControlClient(hub_target(hub.address)) as client:
+        by_hub = _series(client, watch, LOWEST_RATE)
+    with ControlClient(host_target("", socket)) as client:
+        by_socket = _series(client, watch, (1 + LOWEST_RATE) / 2)
+    return {"hub": by_hub, "socket": by_socket}
+
+
+def _measure(flooding: int) -> tuple[dict[str, Series], float]:
+    """Run a line with 64 workers; return the series, and its load in events/s."""
     from shmtel.hub import Hub
 
     namespace = f"bench-{os.getpid()}-{flooding}"
@@ -115,10 +144,12 @@ def _measure(flooding: int) -> tuple[list[list[float]], float]:
         hub = stack.enter_context(Hub(listen=f"unix:{directory / 'hub'}"))
         hub.attach_batch("watch", "probe", watch)
         hub.attach_batch("count", "flood", all_events)
+        socket = directory / "control"
         place = ("--namespace", namespace, "--state-dir", str(directory / "state"))
         verb = ("-P", "-m", "shmtel.cli", "collector", "--hub", hub.address)
         family = ("--parent", str(os.getpid()), "--log-level", "error")
-        collector = subprocess.Popen([sys.executable, *verb, *place, *family])
+        here = ("--socket", str(socket))
+        collector = subprocess.Popen([sys.executable, *verb, *place, *family, *here])
         stack.callback(collector.wait, 20)
         stack.callback(collector.terminate)
         workers = subprocess.Popen(
@@ -129,15 +160,23 @@ def _measure(flooding: int) -> tuple[list[list[float]], float]:
         stack.callback(workers.wait, 20)
         assert workers.stdin is not None
         stack.callback(workers.stdin.close)
+        _wait_for_workers(hub)
         time.sleep(SETTLE_S)
         before, started = watch.events + all_events.events, time.monotonic()
-        rounds = _rounds(hub, watch)
+        series = _both_series(hub, socket, watch)
         elapsed = time.monotonic() - started
         load = (watch.events + all_events.events - before) / elapsed
         workers.stdin.close()
         workers.wait(20)
         time.sleep(1.5)  # let the collector finish the rings
-    return rounds, load
+    return series, load
+
+
+def _wait_for_workers(hub: Any) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(hub.list_workers()) < WORKERS:
+        assert time.monotonic() < deadline, "not all workers have come"
+        time.sleep(0.05)
 
 
 class Count:
@@ -151,29 +190,38 @@ class Count:
         self.events += len(batch.records)
 
 
-def _facts(rounds: list[list[float]], load: float) -> dict[str, float]:
-    times = [value for times in rounds for value in times]
+def _facts(series: Series) -> dict[str, float]:
+    times = [value for times in series.effects_ms for value in times]
+    last = [max(times) for times in series.effects_ms]
     return {
-        "rounds": len(rounds),
+        "changes": len(series.effects_ms),
         "p50_ms": round(median(times), 2),
-        "p99_ms": round(quantiles(times, n=100)[98], 2),
+        "p99_ms": round(_p99(times), 2),
         "slowest_ms": round(max(times), 2),
-        "last_of_64_p50_ms": round(median(max(times) for times in rounds), 2),
-        "delivered_events_per_s": round(load),
+        "last_of_64_p50_ms": round(median(last), 2),
+        "last_of_64_p99_ms": round(_p99(last), 2),
+        "answer_p50_ms": round(median(series.answers_ms), 2),
+        "answer_p99_ms": round(_p99(series.answers_ms), 2),
     }
+
+
+def _p99(values: list[float]) -> float:
+    return quantiles(values, n=100)[98]
 
 
 def main() -> None:
     """Measure, and print the JSON."""
-    busy = _facts(*_measure(0))
-    full = _facts(*_measure(FLOODING))
-    report(
-        [
-            row("call to effect in 64 busy workers, p99", busy["p99_ms"], 50, "ms"),
-            row("the same under full data load, p99", full["p99_ms"], 100, "ms"),
-        ],
-        {"workers": WORKERS, "busy": busy, "full_load": full},
-    )
+    rows: list[dict[str, Any]] = []
+    details: dict[str, Any] = {"workers": WORKERS}
+    cases = (("64 busy workers", 0, 50), ("under full load", FLOODING, 100))
+    for case, flooding, bar in cases:
+        series, load = _measure(flooding)
+        details[case] = {"delivered_events_per_s": round(load)}
+        for target, rounds in series.items():
+            facts = details[case][target] = _facts(rounds)
+            name = f"{target}: call to effect, {case}, p99"
+            rows.append(row(name, facts["p99_ms"], bar, "ms"))
+    report(rows, details)
 
 
 if __name__ == "__main__":
