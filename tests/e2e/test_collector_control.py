@@ -1,6 +1,7 @@
 """Control of a host as its operators see it: real collector, workers and hub."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.processes import wait_until
 from support.program import fresh_namespace, shmtel
 
 NOBODY = "127.0.0.1:1"
+_wait = partial(wait_until, seconds=30.0)  # programs start slowly on a busy machine
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def _settled(collector: CollectorProcess) -> Ledger:
 
 
 def _wait_for_socket(collector: CollectorProcess) -> None:
-    wait_until(lambda: collector.ctl("show").returncode == 0)
+    _wait(lambda: collector.ctl("show").returncode == 0)
 
 
 def test_late_worker_and_new_names_obey_at_once(namespace: str, tmp_path: Path) -> None:
@@ -57,11 +59,11 @@ def test_late_worker_and_new_names_obey_at_once(namespace: str, tmp_path: Path) 
         _wait_for_socket(collector)
         hub.hub.update_filter("*", deny=["secret.*"])
         hub.hub.update_sampling("*", 0.0, ["noise.*"])
-        wait_until(lambda: "secret" in collector.ctl("show").stdout)
+        _wait(lambda: "secret" in collector.ctl("show").stdout)
         with Emitter(namespace, SHMTEL_WORKER_ID="late") as worker:
             for event in ("secret.one", "noise.one", "good.one", "secret.two"):
                 worker.emit(3, event)
-            wait_until(lambda: len(hub.of("late")) >= 3)
+            _wait(lambda: len(hub.of("late")) >= 3)
             ledger = _settled(collector)
         assert hub.of("late") == ["good.one"] * 3
         (account,) = [r.account for r in ledger.rings if r.worker_id == "late"]
@@ -94,7 +96,7 @@ def test_restart_without_a_hub_keeps_rules_and_deadlines(
             worker.emit(1)
             return collector.ledger().total.committed > before
 
-        wait_until(is_on_again, seconds=20)
+        _wait(is_on_again)
         assert "night" not in collector.ctl("show").stdout
 
 
@@ -108,7 +110,7 @@ def test_fleet_policy_outlives_hub_and_collector(
             with CollectorProcess(namespace, address, tmp_path) as collector:
                 _wait_for_socket(collector)
                 hub.hub.update_filter("*", deny=["secret.*"])
-                wait_until(lambda: "secret" in collector.ctl("show").stdout)
+                _wait(lambda: "secret" in collector.ctl("show").stdout)
         worker.emit(5, "secret.one")
         with CollectorProcess(namespace, NOBODY, tmp_path) as collector:
             _wait_for_socket(collector)
@@ -119,7 +121,7 @@ def test_fleet_policy_outlives_hub_and_collector(
             CollectorProcess(namespace, hub.hub.address, tmp_path) as collector,
         ):
             worker.emit(1, "good.one")
-            wait_until(lambda: hub.count() >= 1)
+            _wait(lambda: hub.count() >= 1)
             ledger = _settled(collector)
         (account,) = [r.account for r in ledger.rings if r.worker_id == "w"]
         assert account.filtered + account.filtered_by_collector == 10
@@ -139,7 +141,7 @@ def test_guard_wins_over_hub_and_overlay(namespace: str, tmp_path: Path) -> None
         assert done.returncode == 0, done.stderr
         worker.emit(5, "secret.one")
         worker.emit(5, "good.one")
-        wait_until(lambda: len(hub.of("w")) >= 5)
+        _wait(lambda: len(hub.of("w")) >= 5)
         _settled(collector)
         assert set(hub.of("w")) == {"good.one"}
 
@@ -154,10 +156,10 @@ def test_every_change_is_an_event(namespace: str, tmp_path: Path) -> None:
     ):
         _wait_for_socket(collector)
         hub.hub.update_sampling("*", 0.1)
-        wait_until(lambda: "0.1" in collector.ctl("show").stdout)
+        _wait(lambda: "0.1" in collector.ctl("show").stdout)
         collector.ctl("toggle", "off", "--for", "1s")
         expected = ["guard.loaded", "policy.applied", "overlay.changed"]
-        wait_until(lambda: hub.of("collector") == [*expected, "policy.expired"])
+        _wait(lambda: hub.of("collector") == [*expected, "policy.expired"])
         assert collector.stop()[0] == 0
         (ring,) = collector.ledger().rings
         assert (ring.worker_id, ring.pool_name, ring.state) == (
@@ -179,9 +181,9 @@ def test_events_of_a_killed_collector_are_the_next_ones(
         with Events() as hub:
             collector = CollectorProcess(namespace, hub.hub.address, tmp_path)
             with collector:
-                wait_until(lambda: hub.of("collector"))
+                _wait(lambda: hub.of("collector"))
                 assert hub.of("collector") == ["overlay.changed"]
-                wait_until(
+                _wait(
                     lambda: (
                         [ring.state for ring in collector.ledger().rings]
                         == ["vanished"]
@@ -238,7 +240,7 @@ def test_socket_that_cannot_be_opened_is_a_warning(
         collector.socket.write_text("in the way")
         with collector:
             worker.emit(5)
-            wait_until(lambda: hub.count() == 5)
+            _wait(lambda: hub.count() == 5)
             assert "--socket" in collector.log()
             assert "Traceback" not in collector.log()
 
