@@ -12,6 +12,7 @@ Rules: a backend is foreign code. What it raises is counted (`other_backend` in
 
 import json
 import math
+import os
 import sys
 import time
 from base64 import b64encode
@@ -203,6 +204,10 @@ class _Route:
         self._was_on = False  # before anybody listened
         self._change = RLock()
 
+    def after_fork(self) -> None:
+        """Forget a change that another thread was making when this child was made."""
+        self._change = RLock()
+
     def set_backend(self, backend: Backend | None) -> None:
         """Send events there, also when nobody listens any more."""
         with self._change:
@@ -272,6 +277,7 @@ def _id_of(span_id: bytes) -> str | None:
 
 
 route = _Route()
+os.register_at_fork(after_in_child=route.after_fork)
 
 
 def _json_of(event: Metadata) -> str:

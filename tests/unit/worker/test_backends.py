@@ -329,3 +329,34 @@ assert os.waitpid(pid, 0)[1] == 0
 """
     with fresh_namespace() as namespace:
         run_python(code, namespace)
+
+
+def test_fork_in_the_middle_of_a_change_stops_nobody() -> None:
+    """A child does not wait for a thread that only its parent has."""
+    code = """
+import os, signal, sys, threading, shmtel
+shmtel.get_backend()
+inside, go_on = threading.Event(), threading.Event()
+def pause(frame, event, function):
+    if event == "c_call" and function.__name__ == "divert":
+        inside.set()
+        go_on.wait()
+def change():
+    sys.setprofile(pause)
+    shmtel.set_backend(shmtel.MemoryBackend())
+thread = threading.Thread(target=change)
+thread.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    backend = shmtel.MemoryBackend()
+    shmtel.set_backend(backend)
+    shmtel.emit("child", {})
+    os._exit(len(backend.events) - 1)
+go_on.set()
+thread.join()
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
