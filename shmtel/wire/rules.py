@@ -1,6 +1,8 @@
 """Policies and what belongs to them, to messages and back."""
 
 from shmtel.policy import model
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.limits import HELLO_TEXT_MAX
 from shmtel.wire.pb.shmtel.v1 import uplink_pb2 as pb
 
 
@@ -67,7 +69,15 @@ def put_status(message: pb.PolicyStatus, status: model.PolicyStatus) -> None:
 
 
 def take_policy(message: pb.Policy) -> model.Policy:
-    """Read a policy from its message."""
+    """Read a policy from its message.
+
+    Raises:
+        RemoteProtocolError: no Hello could name its origin, and so no hub would
+            ever take a collector again that has it in force.
+    """
+    length = len(message.origin)
+    if length > HELLO_TEXT_MAX:
+        raise RemoteProtocolError(f"a policy whose origin has {length} characters")
     rules = tuple(map(take_rule, message.rules))
     return model.Policy(message.version, rules, message.origin, message.sent_ns)
 

@@ -6,6 +6,7 @@ from shmtel.policy.model import Policy, Rule, Selector
 from shmtel.wire import codec
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel.wire.frames import CollectorFrame, Hello, HubFrame, RingOpened
+from shmtel.wire.limits import HELLO_TEXT_MAX
 from support.frames import COLLECTOR_FRAMES, HUB_FRAMES, WORKER
 
 
@@ -89,3 +90,12 @@ def test_a_field_that_does_not_fit(frame: Hello) -> None:
     """A value that its field cannot hold is our own fault."""
     with pytest.raises(LocalProtocolError, match="hello"):
         codec.encode_collector_frame(frame)
+
+
+def test_a_policy_that_no_hello_could_name() -> None:
+    """An origin may be as long as a Hello holds, or its collector had no hub left."""
+    good = Policy(1, origin="o" * HELLO_TEXT_MAX)
+    assert codec.decode_hub_frame(codec.encode_hub_frame(good)) == good
+    data = codec.encode_hub_frame(Policy(1, origin="o" * (HELLO_TEXT_MAX + 1)))
+    with pytest.raises(RemoteProtocolError, match="origin has 256 characters"):
+        codec.decode_hub_frame(data)
