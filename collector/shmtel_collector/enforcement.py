@@ -127,6 +127,7 @@ class Enforcement:
         oldest = list(islice(known, len(known) - THRESHOLDS_MAX * 3 // 4))
         for threshold in oldest:
             del known[threshold]
+        self._owed.get(ring.ring_id, set()).difference_update(oldest)
         try:
             self._store.forget_thresholds(ring.ring_id, oldest)
         except PolicyStoreError as error:

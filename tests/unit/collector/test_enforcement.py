@@ -18,6 +18,7 @@ from shmtel.policy.model import (
     Toggle,
 )
 from shmtel.wire.frames import Outcome
+from shmtel_collector import enforcement
 from shmtel_collector.guard import Guard
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine
@@ -253,6 +254,24 @@ def test_failing_disk_does_not_keep_a_policy_from_acting(
         TENTH,
         threshold_of(0.2),
     }
+
+
+def test_what_a_failing_disk_is_owed_is_bounded(
+    line: MemoryLine, make_ring: MakeRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stays full under a flood of rates is not owed all of them."""
+    monkeypatch.setattr(enforcement, "THRESHOLDS_MAX", 8)
+    ring = make_ring()
+    ring.add_name("a.b")
+    line.connect()
+    line.let_disk_fail(True)
+    for version in range(1, 40):
+        _push(line, version, Sampling(version / 100))
+    line.let_disk_fail(False)
+    _push(line, 40, Sampling(0.4))
+    noted = line.state.policies.thresholds(ring.ring_id)
+    assert len(noted) <= 8
+    assert {threshold_of(0.39), threshold_of(0.4)} <= set(noted)
 
 
 def test_thresholds_go_with_their_ring(
