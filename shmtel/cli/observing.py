@@ -6,6 +6,7 @@ against what was delivered.
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,6 +14,9 @@ from fnmatch import fnmatchcase
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
 from shmtel_collector.worker import worker_of
+
+_MAGIC_BYTES = 8  # at the start, stored last
+_MAKING_S = 1.0  # a maker takes microseconds from the segment to its lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,18 @@ def _observe_all(namespace: str) -> Iterator[RingStat | Refused]:
         try:
             yield _observe(fd)
         except _ring.RingError as error:
-            yield Refused(name, str(error))
+            if not _is_being_made(fd):
+                yield Refused(name, str(error))
         finally:
             os.close(fd)
+
+
+def _is_being_made(fd: int) -> bool:
+    """Say whether a segment is no ring only because its maker is not done yet."""
+    if os.pread(fd, _MAGIC_BYTES, 0).strip(b"\0"):
+        return False
+    age_s = time.time() - os.fstat(fd).st_mtime
+    return _ring.lock_holder(fd) is not None or age_s < _MAKING_S
 
 
 def _observe(fd: int) -> RingStat:

@@ -1,6 +1,7 @@
 """`shmtel stat` on the rings of real workers, with no collector about."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,3 +122,14 @@ def test_the_namespace_comes_from_the_environment_too(namespace: str) -> None:
     assert json.loads(result.stdout)["namespace"] == namespace
     result = shmtel("stat", "--json", "--namespace", "x", SHMTEL_NAMESPACE=namespace)
     assert json.loads(result.stdout)["namespace"] == "x"
+
+
+def test_a_ring_in_the_making_is_not_refused(namespace: str) -> None:
+    """A segment without its magic is a ring to come; an old one is what was left."""
+    name = segments.segment_name(namespace, bytes(range(16)))
+    path = Path(segments.DIRECTORY) / name.removeprefix("/")
+    path.write_bytes(bytes(1 << 20))
+    assert _stat(namespace)["refused"] == []
+    os.utime(path, (0, 0))
+    (refused,) = _stat(namespace)["refused"]
+    assert refused["segment"] == path.name
