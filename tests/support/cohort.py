@@ -5,6 +5,7 @@ with those variables. The child connects to the test's socket and obeys: each
 line is a command, answered by a line when it is done.
 """
 
+import faulthandler
 import json
 import os
 import secrets
@@ -89,8 +90,12 @@ class Cohort:
         traceback: TracebackType | None,
     ) -> None:
         self.leave()
-        self._process.communicate(timeout=_PATIENCE_S)
         self._listener.close()
+        try:
+            self._process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # it says where it hangs
+            raise
 
     def fork(self, **variables: str) -> Member:
         """Have one more worker, with variables of its own."""
@@ -220,6 +225,7 @@ def _serve(path: str, variables: Mapping[str, str]) -> None:
 
 
 def _main(path: str) -> None:
+    faulthandler.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     for line in iter(sys.stdin.readline, ""):
         if os.fork() == 0:
