@@ -1,7 +1,7 @@
 """Types of the C core. The layout of a ring is in csrc/ring_layout.h."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import (
     Any,
@@ -16,12 +16,15 @@ from typing import (
 from shmtel import identities
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
 
 # -- worker side (py_producer.c, py_span.c) ---------------------------------
 
 correlation_id_variable: Final[ContextVar[str | None]]
 current_span_variable: Final[ContextVar[Span | None]]
 
+def set_variable(variable: ContextVar[_T], value: _T, /) -> Token[_T]: ...
+def reset_variable(variable: ContextVar[_T], token: Token[_T], /) -> None: ...
 def emit(
     event: str,
     measurements: Mapping[str, float],

@@ -66,7 +66,7 @@ def set_correlation_id(correlation_id: str | None) -> Token[str | None]:
     """
     if correlation_id is not None and not isinstance(correlation_id, str):
         correlation_id = _text(correlation_id)  # of a UUID object, say
-    return _ring.correlation_id_variable.set(correlation_id)
+    return _ring.set_variable(_ring.correlation_id_variable, correlation_id)
 
 
 def reset_correlation_id(token: Token[str | None] | None) -> None:
@@ -184,7 +184,9 @@ class Correlation:
             anchor = _ring.anchor(int(parent.parent_id, 16), parent.is_sampled)
             values.append((_ring.current_span_variable, anchor))
             values.append((_tracestate, (parent.trace_id, self._arrived.state)))
-        self._entered.append([(each, each.set(value)) for each, value in values])
+        self._entered.append(
+            [(each, _ring.set_variable(each, value)) for each, value in values]
+        )
         return self.correlation_id
 
     def __exit__(
@@ -203,7 +205,7 @@ class Correlation:
 def _reset(variable: ContextVar[Any], token: Token[Any]) -> bool:
     """Undo a set; false where this is another context, or it has been undone."""
     try:
-        variable.reset(token)
+        _ring.reset_variable(variable, token)
     except (ValueError, RuntimeError):
         return False
     return True

@@ -2,6 +2,7 @@
  *
  * The current span of a context, and the correlation ID that is in force there.
  */
+#include "py_context.h"
 #include "py_span.h"
 
 /* How far up a chain of spans to look for one that ends before an inner one. */
@@ -17,25 +18,9 @@ static PyObject *get_variable(PyObject *variable)
     return Py_NewRef(Py_None);
 }
 
-/* CPython 3.11 may collect garbage in the middle of a change of the context, and
- * crashes if a finalizer or callback then changes it too: by a span of its own,
- * say. Later versions collect between instructions of Python code only. */
-static PyObject *set_undisturbed(PyObject *variable, PyObject *value)
-{
-#if PY_VERSION_HEX < 0x030C0000
-    int was_enabled = PyGC_Disable();
-    PyObject *token = PyContextVar_Set(variable, value);
-    if (was_enabled)
-        PyGC_Enable();
-    return token;
-#else
-    return PyContextVar_Set(variable, value);
-#endif
-}
-
 static void set_variable(PyObject *variable, PyObject *value)
 {
-    PyObject *token = set_undisturbed(variable, value);
+    PyObject *token = context_set(variable, value);
     if (token == NULL)
         PyErr_Clear();
     Py_XDECREF(token);

@@ -8,6 +8,7 @@
  * running without one.
  */
 #include "py_binding.h"
+#include "py_context.h"
 
 static const char *status_reason(enum ring_status status)
 {
@@ -105,7 +106,8 @@ static int binding_exec(PyObject *module)
     struct binding_state *state = PyModule_GetState(module);
     if (add_errors(module, state) < 0 || add_statuses(module) < 0 ||
         binding_add_producer(module, state) < 0 || binding_add_stats(module) < 0 ||
-        binding_add_span(module, state) < 0 || binding_add_consumer(module, state) < 0)
+        binding_add_context(module) < 0 || binding_add_span(module, state) < 0 ||
+        binding_add_consumer(module, state) < 0)
         return -1;
     return 0;
 }

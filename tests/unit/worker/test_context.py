@@ -10,6 +10,8 @@ import pytest
 
 import shmtel
 from support.own_ring import OwnRing
+from support.processes import run_python
+from support.program import fresh_namespace
 
 
 def seen() -> tuple[str | None, str | None]:
@@ -115,3 +117,43 @@ def test_what_runs_later_cannot_be_wrapped(function: Callable[[], Any]) -> None:
     """A call would only make it, and the context would be gone when it runs."""
     with pytest.raises(TypeError, match="plain functions"):
         shmtel.wrap(function)
+
+
+INTERRUPTED = {
+    "set": """
+        tokens = [(each, each.set([index])) for each in others]
+        for each, token in tokens:
+            each.reset(token)
+""",
+    "copy": "        contextvars.copy_context().run(int)",
+    "correlation": """
+        with shmtel.correlation("id", traceparent=HEADER), shmtel.span("work"):
+            shmtel.reset_correlation_id(shmtel.set_correlation_id("inner"))
+""",
+}
+
+
+@pytest.mark.parametrize("work", INTERRUPTED.values(), ids=INTERRUPTED)
+def test_collections_that_change_the_context_harm_nobody(work: str) -> None:
+    """A span in a finalizer or a callback of the collector may come at any moment."""
+    code = f"""
+import contextvars, gc, shmtel
+HEADER = "00-{32 * "a"}-{16 * "b"}-01"
+def callback(phase, info):
+    with shmtel.span("outer"), shmtel.correlation("other"), shmtel.span("inner"):
+        assert shmtel.get_correlation_id() == "other"
+others = [contextvars.ContextVar(str(index)) for index in range(40)]
+for each in others: each.set([])
+def main():
+    for index in range(200):
+{work}
+shmtel.enable()
+gc.callbacks.append(callback)
+gc.set_threshold(1)
+main()
+gc.callbacks.clear()
+assert [each.get() for each in others] == [[]] * 40
+assert shmtel.current_span() is None and shmtel.get_correlation_id() is None
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
