@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from shmtel import _ring
 from shmtel.hub.fleet import Host
 from shmtel.hub.table import RingEntry
 from shmtel.policy.model import FLEET, Layer, Policy, Traits
@@ -21,6 +22,10 @@ from shmtel.policy.verdicts import Judge
 from shmtel.wire.control import Explanation
 
 WORKERS_MAX = 256  # explained at once
+_UNSURE = (
+    "where a guard rail sets a rate, a stricter setting of the worker's own holds, "
+    "which only its host knows"
+)
 _COLLECTOR = ("collector", "shmtel")  # its own ring, which no policy acts on
 
 
@@ -60,21 +65,27 @@ def _explanations(
             layers = [Layer(FLEET, policy.rules), *_local_layers(host)]
             judge = judges[host.host_id] = Judge(layers, now_ns)
         explanation = _explanation(entry, judge)
-        yield replace(explanation, note=_note(policy, host))
+        notes = filter(None, (_note(policy, host), explanation.note))
+        yield replace(explanation, note="; ".join(notes))
 
 
 def _explanation(entry: RingEntry, judge: Judge) -> Explanation:
     worker = entry.worker
-    ruling = judge.of_worker(
-        Traits(worker.worker_id, worker.pool_name, worker.service, entry.node)
-    )
+    traits = Traits(worker.worker_id, worker.pool_name, worker.service, entry.node)
+    ruling = judge.of_worker(traits)
+    # As for a worker that is stricter itself: no limit touches what no rule sets.
+    lenient = judge.of_worker(traits, _ring.WORD_DENIED)
+    names = list(entry.names)
+    events = {name: ruling.of_event(name) for name in names}
+    is_unsure = any(events[name] != lenient.of_event(name) for name in names)
     return Explanation(
         node=entry.node,
         worker=worker,
         ring_id=entry.ring_id,
         enabled=ruling.enabled,
-        other=ruling.default,
-        events={name: ruling.of_event(name) for name in list(entry.names)},
+        other=lenient.default,
+        events=events,
+        note=_UNSURE if is_unsure else "",
     )
 
 

@@ -110,6 +110,26 @@ def test_a_host_with_another_policy_is_said_to_have_it(
     assert explanation.enabled.word == _ring.RING_OFF
 
 
+def test_a_limit_on_what_no_rule_sets_is_said_to_be_unsure() -> None:
+    """What a worker has set itself holds where it is stricter, and its host knows."""
+    limit = Rule(Selector(), Sampling(0.5))
+    layers = (Layer(GUARD, (limit,), True),)
+    with one_worker() as (hub, collector):
+        hub.update_sampling("*", 0.75, ["a.*", "secret.*"])
+        key = hub.policy.key
+        say(collector, hub, PolicyStatus(*key, None, *key, local_layers=layers))
+        collector.wait_acked(collector.send())
+        capped = hub.explain("w-1")[0]
+        hub.update_sampling("*", 0.75, ["a.*"])
+        hub.remove_rule(hub.policy.rules[0])
+        unsure = hub.explain("w-1")[0]
+    assert capped.note == ""
+    assert capped.events["a.b"] == Verdict(threshold_of(0.5), GUARD, limit)
+    assert capped.other == Verdict(_ring.WORD_UNSET)
+    assert unsure.events["secret.x"] == Verdict(threshold_of(0.5), GUARD, limit)
+    assert "a stricter setting of the worker's own holds" in unsure.note
+
+
 def test_only_live_workers_that_match_are_explained() -> None:
     """Neither others, nor those whose host is away, nor too many."""
     with running_hub() as hub:
