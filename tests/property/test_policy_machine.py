@@ -70,6 +70,13 @@ class PolicyMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """With nothing lost any more, all are where they should be."""
+        try:
+            self._see_all_agree()
+        finally:
+            self.services.desired._store.close()
+            shutil.rmtree(self.directory)
+
+    def _see_all_agree(self) -> None:
         for host in HOSTS:
             self.connect(host)
             self.read(host, refuses=False)
@@ -80,8 +87,6 @@ class PolicyMachine(RuleBasedStateMachine):
             assert has_it or collector.rejected == policy.key, host
             if has_it and policy.version:
                 assert collector.in_force.rules == policy.rules
-        self.services.desired._store.close()
-        shutil.rmtree(self.directory)
 
     @rule(host=st.sampled_from(HOSTS))
     def connect(self, host: str) -> None:

@@ -15,6 +15,8 @@ from shmtel_collector.ledger import Ledger, read_ledger
 from support.processes import wait_until
 from support.program import PROGRAM, clean_environment, shmtel
 
+_QUIET_S = 30.0  # a line beside other load
+
 
 class CollectorProcess:
     """One `shmtel collector` after the other, on one state directory."""
@@ -101,7 +103,10 @@ class CollectorProcess:
             total = (ledger := self.ledger()).total
             return None if total.in_ring or total.in_flight else ledger
 
-        ledger: Ledger = wait_until(is_quiet)
+        try:
+            ledger: Ledger = wait_until(is_quiet, _QUIET_S)
+        except TimeoutError as error:
+            raise TimeoutError(f"still under way: {self.ledger().total}") from error
         return ledger
 
 
