@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from shmtel.errors import ShmtelError
+from shmtel.statefiles import is_damage, set_aside
 from shmtel_collector import policy_store
 from shmtel_collector.finished import (
     FinishedRing,
@@ -59,8 +60,6 @@ _NOTE_LEFT_OUT = "INSERT OR REPLACE INTO left_out VALUES (?, ?)"
 _FORGET_LEFT_OUT = "DELETE FROM left_out WHERE ring_id = ?"
 _LEFT_OUT = "SELECT ring_id, counts FROM left_out"
 _FINISHED = "SELECT ring_id, closed_ns, ring FROM finished ORDER BY closed_ns, ring_id"
-# Of the file itself; all else speaks of the directory, the disk or a neighbour.
-_DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class StateError(ShmtelError):
@@ -173,9 +172,9 @@ class State:
 
     def _start_over(self, error: sqlite3.Error) -> sqlite3.Connection:
         try:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise error
-            self.set_aside = _move_aside(self.path)
+            self.set_aside = set_aside(self.path)
             return _open(self.path)
         except (sqlite3.Error, OSError) as again:
             raise StateError(_directory_text(self.path.parent, again)) from again
@@ -265,21 +264,6 @@ def _check(database: sqlite3.Connection) -> None:
             ring_from_json(*row)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in _DAMAGE
-
-
-def _move_aside(path: Path) -> Path:
-    number = 1
-    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(target)
-    for suffix in ("-wal", "-shm"):  # they belong to the file that was moved
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return target
 
 
 def _make_directory(directory: Path) -> None:

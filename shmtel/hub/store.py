@@ -28,6 +28,7 @@ from pathlib import Path
 from shmtel.errors import ConfigurationError, ShmtelError
 from shmtel.hub.fleet import REJECTED_MAX
 from shmtel.policy.model import Policy
+from shmtel.statefiles import is_damage, set_aside
 from shmtel.wire.codec import decode_policy, encode_policy
 from shmtel.wire.errors import RemoteProtocolError
 
@@ -58,8 +59,6 @@ _TRIM_REJECTED = (
     "DELETE FROM rejected WHERE number NOT IN "
     "(SELECT number FROM rejected ORDER BY number DESC LIMIT ?)"
 )
-# Of the file itself; all else speaks of the directory, the disk or a neighbour.
-_DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class StoreError(ShmtelError):
@@ -187,9 +186,9 @@ def _open_or_start_over(path: Path | None) -> sqlite3.Connection:
     try:
         return _open(path)
     except sqlite3.Error as error:
-        if path is None or not _is_damage(error):
+        if path is None or not is_damage(error):
             raise
-        target = _moved_aside(path)
+        target = set_aside(path)
         _log.error(
             "the hub's state was damaged (%s) and is set aside as %s: its policy is "
             "lost here, and stays in force at the collectors until rules are set",
@@ -230,21 +229,6 @@ def _check(database: sqlite3.Connection) -> None:
             raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
         if not origin:
             raise sqlite3.DatabaseError("unreadable contents: no origin")
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in _DAMAGE
-
-
-def _moved_aside(path: Path) -> Path:
-    number = 1
-    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(target)
-    for suffix in ("-wal", "-shm"):  # they belong to the file that was moved
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return target
 
 
 def _directory_text(directory: Path | None, error: Exception) -> str:
