@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Coverage-guided fuzzing of the consumer and of the observer (libFuzzer), and,
+ * built with -DREPLAY, a program that runs saved inputs once.
+ *
+ * An input is a list of edits of a good ring: four bytes say where (zone, offset
+ * in it, length), the bytes that follow are put there. So the search starts
+ * from something that is read to its end, and a few edits reach every check.
+ * Whatever comes out: no crash, nothing read or written outside, what is
+ * delivered and counted adds up, and it ends.
+ */
+#include "ring_fixture.h"
+
+#include "ring_observer.h"
+
+#define CAPACITY (UINT64_C(64) << 10)
+#define PASSES_MAX 4096 /* more than the ring has records */
+
+static struct ring_producer producer;
+static uint8_t *image; /* of the good ring */
+static int segment = -1;
+
+static void make_image(void)
+{
+    static const char *const names[] = {"op.start", "op.stop", "op.exception"};
+    make_ring(&producer, CAPACITY);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        CHECK(ring_add_name(&producer, (const uint8_t *)names[i], strlen(names[i]),
+                            0) > 0);
+    for (size_t padding = 0; producer.committed < 60; padding += 7)
+        CHECK(emit_event(&producer, padding % 300));
+    image = malloc(producer.geometry.file_size);
+    CHECK(image != NULL);
+    CHECK(pread(producer.fd, image, producer.geometry.file_size, 0) ==
+          (ssize_t)producer.geometry.file_size);
+    segment = memfd_create("fuzzed", MFD_CLOEXEC);
+    CHECK(segment >= 0);
+}
+
+static uint64_t zone_offset(unsigned zone)
+{
+    const struct ring_geometry *geometry = &producer.geometry;
+    const uint64_t offsets[] = {0, geometry->page_size, geometry->control_offset,
+                                geometry->names_offset, geometry->data_offset};
+    return offsets[zone % (sizeof offsets / sizeof *offsets)];
+}
+
+/* Lays the good ring down and makes the edits; one of zone 5 cuts the file. */
+static void lay_down(const uint8_t *input, size_t size)
+{
+    uint64_t file_size = producer.geometry.file_size;
+    CHECK(ftruncate(segment, (off_t)file_size) == 0);
+    CHECK(pwrite(segment, image, file_size, 0) == (ssize_t)file_size);
+    while (size > 4) {
+        uint64_t at = (uint64_t)input[1] | (uint64_t)input[2] << 8;
+        unsigned zone = input[0] & 7;
+        size_t length = input[3] % 17;
+        input += 4;
+        size -= 4;
+        if (length > size)
+            length = size;
+        if (zone == 5)
+            CHECK(ftruncate(segment, (off_t)(at << 2)) == 0);
+        else if (length > 0)
+            CHECK(pwrite(segment, input, length, (off_t)(zone_offset(zone) + at)) > 0);
+        input += length;
+        size -= length;
+    }
+}
+
+static void set_judgement(struct ring_consumer *consumer)
+{
+    static const uint32_t words[] = {RING_WORD_UNSET, UINT32_C(0x80000000), 0,
+                                     RING_WORD_DENIED};
+    static const uint8_t kinds[] = {RING_EVENT_PLAIN, RING_EVENT_START,
+                                    RING_EVENT_STOP, RING_EVENT_EXCEPTION};
+    ring_judge_set(&consumer->tables->judge, true, 4, words, kinds);
+}
+
+static void drain_all(struct ring_consumer *consumer)
+{
+    size_t readable;
+    struct ring_drained drained = {.size = 0};
+    uint64_t total[RING_OUTCOME_SLOTS] = {0};
+    for (int pass = 0; pass < PASSES_MAX; pass++) {
+        if (ring_peek(consumer, 3000, &readable) != RING_OK || readable == 0)
+            return;
+        uint8_t *buffer = malloc(readable);
+        CHECK(buffer != NULL);
+        enum ring_status status = ring_drain(consumer, buffer, readable, &drained);
+        free(buffer);
+        if (status != RING_OK || drained.wants_names)
+            return;
+        CHECK(drained.size <= readable);
+        CHECK(drained.delivered + drained.counted ==
+              drained.seq_last - drained.seq_before);
+        total[0] = drained.seq_last;
+        CHECK(ring_settle(consumer, drained.position, drained.seq_last, total) ==
+              RING_OK);
+    }
+    CHECK(!"the ring never ends");
+}
+
+static void consume(void)
+{
+    static struct ring_consumer consumer;
+    static struct ring_names_zone names;
+    struct ring_identity_page page;
+    int fd = open_again(segment);
+    if (ring_attach(&consumer, fd, &page) != RING_OK) {
+        close(fd);
+        return;
+    }
+    set_judgement(&consumer);
+    drain_all(&consumer);
+    if (ring_look_for_names(&consumer) == RING_OK)
+        ring_copy_names(&consumer, 0, &names);
+    ring_rewind(&consumer);
+    ring_detach(&consumer);
+}
+
+static void observe(void)
+{
+    static struct ring_observation observation;
+    ring_observe(segment, &observation);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    if (image == NULL)
+        make_image();
+    lay_down(input, size);
+    observe();
+    consume();
+    return 0;
+}
+
+#ifdef REPLAY
+int main(int count, char **paths)
+{
+    static uint8_t input[1 << 16];
+    for (int i = 1; i < count; i++) {
+        FILE *file = fopen(paths[i], "rb");
+        CHECK(file != NULL);
+        size_t size = fread(input, 1, sizeof input, file);
+        fclose(file);
+        LLVMFuzzerTestOneInput(input, size);
+    }
+    printf("%d inputs\n", count - 1);
+    return 0;
+}
+#endif
