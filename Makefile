@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-system stress control-chaos check build proto proto-check format lint types native sanitize bench docs clean
+.PHONY: help demo test test-system stress control-chaos check build proto proto-check format lint types native sanitize fuzz bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,14 @@ sanitize: $(VENV)/dev.stamp  ## run the tests of the core with gcc's address and
 	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:handle_sigbus=0 \
 	PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(SANITIZED)/lib \
 		$(PYTEST) tests/unit/worker tests/unit/core
+
+SECONDS ?= 600
+fuzz:  ## fuzz the consumer and the follower by coverage (clang, libclang-rt); SECONDS=600
+	mkdir -p build/fuzz/corpus
+	clang -std=c11 -g -O1 -Ishmtel/csrc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		tests/native/fuzz_consumer.c shmtel/csrc/ring_*.c shmtel/csrc/msgpack_*.c -o build/fuzz/fuzz_consumer
+	cd build/fuzz && ./fuzz_consumer -max_total_time=$(SECONDS) -max_len=200 \
+		corpus $(CURDIR)/tests/native/corpus
 
 build: $(VENV)/product.stamp  ## build the wheel and the source archive into dist/
 	$(BIN)/pip install -q build

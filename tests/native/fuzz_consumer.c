@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Coverage-guided fuzzing of the consumer and of the observer (libFuzzer), and,
- * built with -DREPLAY, a program that runs saved inputs once.
+ * Coverage-guided fuzzing of the consumer, the follower and the observer
+ * (libFuzzer), and, built with -DREPLAY, a program that runs saved inputs once.
  *
  * An input is a list of edits of a good ring: four bytes say where (zone, offset
  * in it, length), the bytes that follow are put there. So the search starts
@@ -11,6 +11,7 @@
  */
 #include "ring_fixture.h"
 
+#include "ring_follower.h"
 #include "ring_observer.h"
 
 #define CAPACITY (UINT64_C(64) << 10)
@@ -25,8 +26,8 @@ static void make_image(void)
     static const char *const names[] = {"op.start", "op.stop", "op.exception"};
     make_ring(&producer, CAPACITY);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        CHECK(ring_add_name(&producer, (const uint8_t *)names[i], strlen(names[i]),
-                            0) > 0);
+        CHECK(ring_add_name(&producer, (const uint8_t *)names[i], strlen(names[i]), 0) >
+              0);
     for (size_t padding = 0; producer.committed < 60; padding += 7)
         CHECK(emit_event(&producer, padding % 300));
     image = malloc(producer.geometry.file_size);
@@ -72,8 +73,8 @@ static void set_judgement(struct ring_consumer *consumer)
 {
     static const uint32_t words[] = {RING_WORD_UNSET, UINT32_C(0x80000000), 0,
                                      RING_WORD_DENIED};
-    static const uint8_t kinds[] = {RING_EVENT_PLAIN, RING_EVENT_START,
-                                    RING_EVENT_STOP, RING_EVENT_EXCEPTION};
+    static const uint8_t kinds[] = {RING_EVENT_PLAIN, RING_EVENT_START, RING_EVENT_STOP,
+                                    RING_EVENT_EXCEPTION};
     ring_judge_set(&consumer->tables->judge, true, 4, words, kinds);
 }
 
@@ -119,6 +120,34 @@ static void consume(void)
     ring_detach(&consumer);
 }
 
+/* A hostile ring may send a follower back and forth, but never for ever. */
+static void follow(bool at_end)
+{
+    static struct ring_follower follower;
+    struct ring_identity_page page;
+    struct ring_followed followed = {.size = 0};
+    size_t readable;
+    if (ring_follow(&follower, segment, at_end, &page) != RING_OK)
+        return;
+    for (int pass = 0; pass < PASSES_MAX; pass++) {
+        if (ring_follow_peek(&follower, 3000, 8000, &readable) != RING_OK ||
+            readable == 0)
+            return;
+        size_t room = readable < RING_BATCH_HEAD ? RING_BATCH_HEAD : readable;
+        uint8_t *buffer = malloc(room);
+        CHECK(buffer != NULL);
+        enum ring_status status =
+            ring_follow_on(&follower, buffer, readable, &followed);
+        free(buffer);
+        if (status != RING_OK)
+            return;
+        CHECK(followed.size <= room);
+        CHECK(followed.events + followed.rejected ==
+              followed.seq_last - followed.seq_before);
+    }
+    CHECK(!"the ring never ends");
+}
+
 static void observe(void)
 {
     static struct ring_observation observation;
@@ -133,6 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         make_image();
     lay_down(input, size);
     observe();
+    follow(false);
+    follow(true);
     consume();
     return 0;
 }

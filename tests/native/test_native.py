@@ -18,12 +18,13 @@ FLAGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
 FLAGS_OF = {"thread": ("-Wno-tsan",)}
 
 
-def _compile(program: str, sanitizers: str, directory: Path) -> Path:
+def _compile(program: str, sanitizers: str, directory: Path, *definitions: str) -> Path:
     binary = directory / program
     subprocess.run(
         [
             os.environ.get("CC", "cc"),
             *FLAGS,
+            *definitions,
             *FLAGS_OF.get(sanitizers, ()),
             f"-fsanitize={sanitizers}",
             "-fno-sanitize-recover=all",
@@ -68,6 +69,16 @@ def test_both_sides_at_once(tmp_path: Path, sanitizer: str) -> None:
     run = _run(_compile("stress_ring", sanitizer, tmp_path), "30000")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("30000 events")
+
+
+def test_what_fuzzing_has_found_is_read_again(tmp_path: Path) -> None:
+    """Each input that once reached something new is refused or read, in bounds."""
+    binary = _compile("fuzz_consumer", "address,undefined", tmp_path, "-DREPLAY")
+    inputs = sorted(map(str, (NATIVE / "corpus").iterdir()))
+    run = _run(binary, *inputs)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{len(inputs)} inputs\n"
+    assert len(inputs) > 100
 
 
 def test_the_core_knows_nothing_of_python() -> None:
