@@ -132,6 +132,7 @@ def adopt(
     pid_namespace: int,
     start_time: int,
     initial_threshold: int = 0,
+    overflow: int = ...,
 ) -> bool: ...
 def close() -> None: ...
 def identity() -> object: ...
@@ -217,6 +218,8 @@ class Observation(TypedDict):
     control: Control
     events: list[EventCounters]
     tail: int
+    oldest: int  # the first record that is there and not released
+    overwritten: int  # seqs up to here were overwritten, read or unread
 
 @final
 class Taken:
@@ -351,6 +354,8 @@ WORD_UNSET: Final[int]
 WORD_KEEP_NONE: Final[int]
 WORD_DENIED: Final[int]
 THRESHOLD_MAX: Final[int]
+RING_DROP: Final[int]
+RING_OVERWRITE: Final[int]
 RING_OFF: Final[int]
 RING_ON: Final[int]
 RING_RETIRED: Final[int]

@@ -38,6 +38,7 @@ class WorkerConfig(NamedTuple):
 
     namespace: str = "default"
     ring_size_bytes: int = DEFAULT_RING_SIZE
+    overflow: str = "drop"
     worker_id: str | None = None
     pool_name: str = "default"
     service: str | None = None
@@ -106,6 +107,12 @@ def parse_namespace(text: str) -> str:
     return text
 
 
+def _parse_overflow(text: str) -> str:
+    if text not in ("drop", "overwrite"):
+        raise ValueError("use drop or overwrite")
+    return text
+
+
 def _parse_id(text: str) -> str:
     if not text.isprintable() or not 1 <= len(text.encode()) <= _MAX_ID_LENGTH:
         raise ValueError(f"use 1 to {_MAX_ID_LENGTH} printable bytes")
@@ -130,6 +137,7 @@ _Parser = Callable[[str], object]
 _VARIABLES: tuple[tuple[str, str, _Parser], ...] = (
     ("SHMTEL_NAMESPACE", "namespace", parse_namespace),
     ("SHMTEL_RING_SIZE", "ring_size_bytes", parse_size),
+    ("SHMTEL_OVERFLOW", "overflow", _parse_overflow),
     ("SHMTEL_WORKER_ID", "worker_id", _parse_id),
     ("SHMTEL_POOL_NAME", "pool_name", _parse_id),
     ("OTEL_SERVICE_NAME", "service", _parse_id),

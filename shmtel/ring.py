@@ -106,6 +106,7 @@ def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> None:
         pid_namespace=resource.pid_namespace(),
         start_time=resource.start_time(),
         initial_threshold=_initial_threshold(settings),
+        overflow=_overflow(settings),
     ):
         _last_ring[:] = [os.getpid(), ring_id]
 
@@ -126,6 +127,11 @@ def _initial_threshold(settings: WorkerConfig) -> int:
 
     threshold = threshold_of(settings.sampling_rate)
     return threshold if threshold <= _ring.THRESHOLD_MAX else 0
+
+
+def _overflow(settings: WorkerConfig) -> int:
+    overwrites = settings.overflow == "overwrite"
+    return _ring.RING_OVERWRITE if overwrites else _ring.RING_DROP
 
 
 def _make_plain(*arguments: object) -> tuple[Any, ...] | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
+from shmtel.wire.frames import Outcome
 from shmtel_collector.accounts import (
     Account,
     EventAccount,
@@ -135,9 +136,11 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
     # `sent_seq` is a hint, and an old one right after a resume.
     committed = max(counters["committed"], settled)
     sent = min(max(control["sent_seq"], settled), committed)
+    # What is under way is not lost, whatever its place in the ring is used for.
+    there = min(max(sent, observation["overwritten"]), committed)
     is_empty = observation["tail"] == control["head"]
     return account_of_totals(
-        _totals(control),
+        _totals(control, overwritten=there - sent),
         committed=committed,
         dropped=counters["dropped"],
         sampled_out=counters["sampled_out"],
@@ -145,12 +148,17 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
         disabled=counters["disabled"],
         # A ring without records has no room for events: they would be missing.
         in_flight=0 if is_empty else sent - settled,
-        in_ring=0 if is_empty else committed - sent,
+        in_ring=0 if is_empty else committed - there,
     )
 
 
-def _totals(control: "_ring.Control") -> dict[int, int]:
-    return {outcome: n for outcome, n in enumerate(control["totals"]) if n}
+def _totals(control: "_ring.Control", overwritten: int = 0) -> dict[int, int]:
+    totals = {outcome: n for outcome, n in enumerate(control["totals"]) if n}
+    if overwritten:
+        totals[Outcome.LOST_OVERWRITTEN] = (
+            totals.get(Outcome.LOST_OVERWRITTEN, 0) + overwritten
+        )
+    return totals
 
 
 def _accounts(events: EventTable) -> dict[str, EventAccount]:

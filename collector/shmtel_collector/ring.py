@@ -237,6 +237,8 @@ class Ring:
             has_grown = self.read_names()
             if drained.seq_last > drained.seq_before:
                 return drained
+            if not drained.wants_names:  # overwritten faster than it can be copied
+                return None
             if not has_grown:  # it has taken back a name that it had published
                 self.source.spoil("names")
                 return None

@@ -110,7 +110,7 @@ def _observe(fd: int) -> RingStat:
         sampled_out=counters["sampled_out"],
         filtered=counters["filtered"],
         disabled=counters["disabled"],
-        used_bytes=max(seen["tail"] - seen["control"]["head"], 0),
+        used_bytes=max(seen["tail"] - seen["oldest"], 0),
         capacity_bytes=identity["capacity"],
         high_water_bytes=counters["high_water"],
     )

@@ -17,11 +17,11 @@ struct drained {
 };
 
 static int append_count(PyObject *counts, uint32_t event_id, unsigned outcome,
-                        uint32_t events)
+                        unsigned long long events)
 {
     if (event_id == RING_EVENT_UNKNOWN)
         event_id = UINT32_MAX; /* as the uplink says it */
-    PyObject *count = Py_BuildValue("(III)", event_id, outcome, events);
+    PyObject *count = Py_BuildValue("(IIK)", event_id, outcome, events);
     if (count == NULL)
         return -1;
     int failed = PyList_Append(counts, count);
@@ -45,9 +45,15 @@ static int append_counts(PyObject *counts, const struct ring_consumer *ring,
     return failed;
 }
 
-static PyObject *counts_of(const struct ring_consumer *ring, uint32_t outcomes)
+static PyObject *counts_of(const struct ring_consumer *ring,
+                           const struct ring_drained *drained)
 {
     PyObject *counts = PyList_New(0);
+    uint32_t outcomes = drained->outcomes;
+    if (counts != NULL && drained->overwritten > 0 &&
+        append_count(counts, RING_EVENT_UNKNOWN, RING_OUTCOME_LOST_OVERWRITTEN,
+                     drained->overwritten) < 0)
+        Py_CLEAR(counts);
     for (; counts != NULL && outcomes != 0; outcomes &= outcomes - 1) {
         enum ring_outcome outcome = (enum ring_outcome)__builtin_ctz(outcomes);
         if (append_counts(counts, ring, outcome) < 0)
@@ -60,7 +66,7 @@ PyObject *binding_drained(struct binding_state *state, PyObject *events,
                           const struct ring_consumer *ring,
                           const struct ring_drained *drained)
 {
-    PyObject *counts = counts_of(ring, drained->outcomes);
+    PyObject *counts = counts_of(ring, drained);
     if (counts == NULL)
         return NULL;
     struct drained *self =

@@ -114,6 +114,8 @@ static const struct number constants[] = {
     {"WORD_KEEP_NONE", RING_WORD_KEEP_NONE},
     {"WORD_DENIED", RING_WORD_DENIED},
     {"THRESHOLD_MAX", RING_THRESHOLD_MAX},
+    {"RING_DROP", RING_DROP},
+    {"RING_OVERWRITE", RING_OVERWRITE},
     {"RING_OFF", RING_OFF},
     {"RING_ON", RING_ON},
     {"RING_RETIRED", RING_RETIRED},

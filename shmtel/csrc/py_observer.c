@@ -185,9 +185,11 @@ static PyObject *observation_dict(const struct ring_observation *observation)
     PyObject *events = control ? event_list(observation) : NULL;
     PyObject *dict = NULL;
     if (events != NULL)
-        dict = Py_BuildValue("{sOsOsOsOsK}", "identity", identity, "counters", counters,
-                             "control", control, "events", events, "tail",
-                             (unsigned long long)observation->tail);
+        dict = Py_BuildValue("{sOsOsOsOsKsKsK}", "identity", identity, "counters",
+                             counters, "control", control, "events", events, "tail",
+                             (unsigned long long)observation->tail, "oldest",
+                             (unsigned long long)observation->oldest, "overwritten",
+                             (unsigned long long)observation->overwritten);
     Py_XDECREF(identity);
     Py_XDECREF(counters);
     Py_XDECREF(control);

@@ -184,7 +184,7 @@ static PyObject *adopt_described(PyObject *module, int fd,
 
 PyDoc_STRVAR(adopt_doc,
              "adopt(fd, *, capacity, resource, ring_id, boot_id, pid_namespace,\n"
-             "      start_time, initial_threshold=0)\n--\n\n"
+             "      start_time, initial_threshold=0, overflow=RING_DROP)\n--\n\n"
              "Make the ring of this process in the empty segment behind fd.\n\n"
              "Owns fd if it returns True. Returns False, and leaves fd alone, if the\n"
              "process has a ring already. Raises RingError if it cannot be made.");
@@ -193,16 +193,17 @@ static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords
 {
     static char *names[] = {"fd",         "capacity",          "resource",
                             "ring_id",    "boot_id",           "pid_namespace",
-                            "start_time", "initial_threshold", NULL};
+                            "start_time", "initial_threshold", "overflow",
+                            NULL};
     struct ring_description description = {0};
     unsigned long long capacity, pid_namespace, start_time;
-    unsigned int threshold = 0;
+    unsigned int threshold = 0, overflow = RING_DROP;
     Py_buffer resource, ring_id, boot_id;
     PyObject *result = NULL;
     int fd;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "iKy*y*y*KK|I", names, &fd,
-                                     &capacity, &resource, &ring_id, &boot_id,
-                                     &pid_namespace, &start_time, &threshold))
+    if (!PyArg_ParseTupleAndKeywords(
+            arguments, keywords, "iKy*y*y*KK|II", names, &fd, &capacity, &resource,
+            &ring_id, &boot_id, &pid_namespace, &start_time, &threshold, &overflow))
         return NULL;
     description.capacity = capacity;
     description.resource = resource.buf;
@@ -210,6 +211,7 @@ static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords
     description.pid_namespace = pid_namespace;
     description.start_time = start_time;
     description.initial_threshold = threshold;
+    description.overflow = overflow == RING_OVERWRITE ? RING_OVERWRITE : RING_DROP;
     if (copy_id(description.ring_id, &ring_id, "ring_id") &&
         copy_id(description.boot_id, &boot_id, "boot_id"))
         result = adopt_described(module, fd, &description);

@@ -47,6 +47,7 @@ struct ring_geometry {
     uint64_t data_offset;
     uint64_t file_size;
     uint64_t max_record; /* header and padding included */
+    bool overwrites;     /* the identity's; else the newest is dropped */
 };
 
 static inline bool ring_is_power_of_two(uint64_t value)
@@ -78,6 +79,7 @@ static inline enum ring_status ring_geometry_of(uint64_t page_size, uint64_t cap
     geometry->file_size = geometry->data_offset + capacity;
     geometry->max_record =
         capacity / 4 < RING_RECORD_MAX ? capacity / 4 : RING_RECORD_MAX;
+    geometry->overwrites = false;
     return RING_OK;
 }
 

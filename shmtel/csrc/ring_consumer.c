@@ -98,7 +98,7 @@ static enum ring_status resume(struct ring_consumer *consumer)
         return status;
     uint64_t head = atomic_load_explicit(&control.head, memory_order_relaxed);
     uint32_t slot = atomic_load_explicit(&control.active_slot, memory_order_relaxed);
-    if (!ring_are_positions(&consumer->geometry, head, consumer->tail))
+    if (!ring_is_head(&consumer->geometry, head, consumer->tail))
         return RING_ERROR_POSITIONS;
     if (slot > 1 ||
         !ring_is_settlement(&consumer->geometry, &control.slot[slot], consumer->tail) ||

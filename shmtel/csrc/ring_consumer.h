@@ -48,8 +48,10 @@ struct ring_consumer {
     const struct ring_producer_zone *producer;
     struct ring_control_zone *control;
     uint64_t tail;                  /* last seen; not beyond final_tail */
+    uint64_t oldest;                /* last seen; 0 where nothing is overwritten */
     uint64_t final_tail;            /* nothing behind it is read */
-    uint64_t cursor;                /* the next record to drain */
+    uint64_t cursor;                /* the next record to drain; below `oldest` its
+                                       place is all that is left of it */
     uint64_t cursor_seq;            /* of the record before it */
     struct ring_settlement settled; /* in force; its head is ours */
     uint32_t active_slot;
@@ -58,12 +60,14 @@ struct ring_consumer {
     struct ring_tables *tables;
 };
 
-/* One pass over a ring: delivered + counted == seq_last - seq_before. */
+/* One pass over a ring:
+ * overwritten + delivered + counted == seq_last - seq_before. */
 struct ring_drained {
     size_t size; /* bytes of the msgpack array in the buffer */
     uint64_t seq_before;
     uint64_t seq_last;
-    uint64_t position; /* after the last record taken */
+    uint64_t position;    /* after the last record taken */
+    uint64_t overwritten; /* before the first record taken, and never read */
     uint32_t delivered;
     uint32_t counted;  /* not delivered; see ring_count_of() */
     uint32_t outcomes; /* which of them there were: bits by enum ring_outcome */
@@ -105,10 +109,10 @@ enum ring_status ring_look_for_names(struct ring_consumer *consumer);
 enum ring_status ring_copy_names(struct ring_consumer *consumer, uint32_t first,
                                  struct ring_names_zone *names);
 
-/* Loads `tail` as it stands; for attach. */
+/* Loads `tail`, and `oldest` where there is one, as they stand; for attach. */
 enum ring_status ring_load_tail(struct ring_consumer *consumer);
 
-/* Loads `tail` and judges it against what was seen before. */
+/* Loads the same and judges them against what was seen before. */
 enum ring_status ring_read_tail(struct ring_consumer *consumer);
 
 /* The most that one pass reads. A bit less than allocators hand out without
@@ -131,7 +135,8 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
 /* Takes what ring_peek() promised. `buffer` has room for `readable` bytes. Where
  * the ring turns out to be damaged, what stands before the damage is delivered
  * first, and the next call reports. In front of a record whose event has a name
- * but no ruling it stops, and may then have taken nothing. */
+ * but no ruling it stops, and may then have taken nothing; so it may where the
+ * producer overwrites faster than this can copy. */
 enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
                             size_t readable, struct ring_drained *drained);
 
@@ -139,8 +144,8 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
 void ring_rewind(struct ring_consumer *consumer);
 
 /* Moves the cursor behind the record of that seq, through a scratch buffer that
- * holds the largest record. Where the ring ends before, nothing moves and
- * `found` is false. */
+ * holds the largest record; a record that was overwritten since is as good as one
+ * that is there. Where the ring ends before, nothing moves and `found` is false. */
 enum ring_status ring_skip_to(struct ring_consumer *consumer, uint64_t seq,
                               uint8_t *scratch, bool *found);
 

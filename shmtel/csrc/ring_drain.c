@@ -6,6 +6,11 @@
 static void access_tail(void *context)
 {
     struct ring_consumer *consumer = context;
+    /* Pairs with the release of `oldest` in evict(): the tail that is loaded
+     * after it is not behind it. */
+    if (consumer->geometry.overwrites)
+        consumer->oldest =
+            atomic_load_explicit(&consumer->producer->oldest, memory_order_acquire);
     /* Pairs with the release of `tail` in ring_commit(). */
     consumer->tail =
         atomic_load_explicit(&consumer->producer->tail, memory_order_acquire);
@@ -20,18 +25,35 @@ enum ring_status ring_load_tail(struct ring_consumer *consumer)
     return status;
 }
 
+/* Where the first record is that is still there and not taken yet. */
+static uint64_t first_position(const struct ring_consumer *consumer)
+{
+    return consumer->cursor > consumer->oldest ? consumer->cursor : consumer->oldest;
+}
+
+/* Whether the positions can be what they say. A producer that overwrites gives up
+ * records only to make room for others: the newest one stays. */
+static bool are_sane(const struct ring_consumer *consumer)
+{
+    const struct ring_geometry *geometry = &consumer->geometry;
+    if (!geometry->overwrites)
+        return ring_are_positions(geometry, consumer->settled.head, consumer->tail);
+    return ring_are_positions(geometry, consumer->oldest, consumer->tail) &&
+           (consumer->oldest < consumer->tail || consumer->oldest <= consumer->cursor);
+}
+
 enum ring_status ring_read_tail(struct ring_consumer *consumer)
 {
-    uint64_t before = consumer->tail;
+    uint64_t tail = consumer->tail, oldest = consumer->oldest;
     if (consumer->damage != RING_OK)
         return consumer->damage;
     enum ring_status status = ring_load_tail(consumer);
     if (status == RING_OK &&
-        (consumer->tail < before ||
-         !ring_are_positions(&consumer->geometry, consumer->settled.head,
-                             consumer->tail))) {
-        consumer->tail = before;
+        (consumer->tail < tail || consumer->oldest < oldest || !are_sane(consumer)))
         status = RING_ERROR_POSITIONS;
+    if (status != RING_OK) {
+        consumer->tail = tail;
+        consumer->oldest = oldest;
     }
     return ring_damaged(consumer, status);
 }
@@ -41,7 +63,7 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
 {
     enum ring_status status = ring_read_tail(consumer);
     uint64_t most = consumer->geometry.max_record;
-    uint64_t there = consumer->tail - consumer->cursor;
+    uint64_t there = consumer->tail - first_position(consumer);
     if (budget > most)
         most = budget < RING_PASS_MAX ? budget : RING_PASS_MAX;
     *readable = (size_t)(there < most ? there : most);
@@ -50,12 +72,65 @@ enum ring_status ring_peek(struct ring_consumer *consumer, uint64_t budget,
 
 /* -- records ------------------------------------------------------------------- */
 
-/* Copies `size` bytes from the cursor on. */
-static enum ring_status copy_records(struct ring_consumer *consumer, uint8_t *buffer,
-                                     size_t size)
+/* The walk over one copy. `to` follows `from` in the same buffer: what is kept
+ * loses its header, so it never overtakes what is still to be read. */
+struct walk {
+    uint8_t *from;
+    const uint8_t *end;
+    uint8_t *to;
+    bool has_looked; /* at the count of names; once in a pass is enough */
+};
+
+/* How often a copy is made anew that was overwritten from end to end meanwhile. */
+#define TRIES 16
+
+/* Copies at most `size` bytes from the first position on. */
+static enum ring_status copy_once(struct ring_consumer *consumer, uint8_t *buffer,
+                                  size_t size, struct walk *walk)
 {
-    return ring_damaged(consumer, ring_read_data(consumer->fd, &consumer->geometry,
-                                                 consumer->cursor, buffer, size));
+    uint64_t first = first_position(consumer);
+    if (size > consumer->tail - first)
+        size = (size_t)(consumer->tail - first);
+    enum ring_status status =
+        ring_read_data(consumer->fd, &consumer->geometry, first, buffer, size);
+    walk->from = buffer;
+    walk->end = buffer + size;
+    if (status != RING_OK || !consumer->geometry.overwrites)
+        return ring_damaged(consumer, status);
+    /* Pairs with the fence in evict(): if anything newer was copied, `oldest` is
+     * now seen to have passed it. */
+    atomic_thread_fence(memory_order_acquire);
+    status = ring_read_tail(consumer);
+    uint64_t passed = first_position(consumer) - first;
+    walk->from += passed < size ? passed : size;
+    return status;
+}
+
+/* Goes on behind what was overwritten unread. How much that was tells the seq of
+ * the first record that is still there. */
+static enum ring_status jump(struct ring_consumer *consumer, const struct walk *walk)
+{
+    uint64_t first = first_position(consumer);
+    if (first == consumer->cursor || walk->end - walk->from < RING_RECORD_MIN)
+        return RING_OK;
+    const uint8_t *array = walk->from + sizeof(struct ring_record);
+    uint64_t seq = ring_load64_be(array + RING_ARRAY_SEQ);
+    if (!ring_has_head(array) ||
+        !ring_is_seq_ahead(seq, first, consumer->cursor_seq, consumer->cursor))
+        return ring_damaged(consumer, RING_ERROR_SEQUENCE);
+    consumer->cursor = first;
+    consumer->cursor_seq = seq - 1;
+    return RING_OK;
+}
+
+/* Copies records, so that the walk begins with the one at the cursor. */
+static enum ring_status copy_records(struct ring_consumer *consumer, uint8_t *buffer,
+                                     size_t size, struct walk *walk)
+{
+    enum ring_status status = copy_once(consumer, buffer, size, walk);
+    for (int i = 1; i < TRIES && status == RING_OK && walk->from == walk->end; i++)
+        status = copy_once(consumer, buffer, size, walk);
+    return status == RING_OK ? jump(consumer, walk) : status;
 }
 
 /* Frames the record at `from`, which is the one at the cursor. */
@@ -75,15 +150,6 @@ static inline void step(struct ring_consumer *consumer, const struct ring_frame 
 }
 
 /* -- drain ------------------------------------------------------------------- */
-
-/* The walk over one copy. `to` follows `from` in the same buffer: what is kept
- * loses its header, so it never overtakes what is still to be read. */
-struct walk {
-    uint8_t *from;
-    const uint8_t *end;
-    uint8_t *to;
-    bool has_looked; /* at the count of names; once in a pass is enough */
-};
 
 /* An id that is not known may be new: the name was published before the record
  * was, so a count read after `tail` covers it. */
@@ -186,18 +252,20 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
                             size_t readable, struct ring_drained *drained)
 {
     /* The head takes the place of the first record's header. */
-    struct walk walk = {buffer, buffer + readable, buffer + RING_BATCH_HEAD, false};
+    struct walk walk = {.to = buffer + RING_BATCH_HEAD};
     *drained = (struct ring_drained){.seq_before = consumer->cursor_seq};
     if (consumer->damage != RING_OK)
         return consumer->damage;
     if (readable < sizeof(struct ring_record) ||
-        readable > consumer->tail - consumer->cursor)
+        readable > consumer->tail - first_position(consumer))
         return RING_ERROR_ARGUMENT;
     clear_counts(consumer);
-    enum ring_status status = copy_records(consumer, buffer, readable);
+    enum ring_status status = copy_records(consumer, buffer, readable, &walk);
     if (status != RING_OK)
         return status;
-    status = take_records(consumer, &walk, drained);
+    drained->overwritten = consumer->cursor_seq - drained->seq_before;
+    if (consumer->cursor == first_position(consumer))
+        status = take_records(consumer, &walk, drained);
     consumer->counted = drained->outcomes;
     ring_store_batch_head(buffer, drained->delivered);
     drained->size = (size_t)(walk.to - buffer);
@@ -211,18 +279,28 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
 
 /* Steps over the whole records of one copy, at most up to `seq`. */
 static enum ring_status skip_records(struct ring_consumer *consumer, uint64_t seq,
-                                     uint8_t *from, size_t size)
+                                     uint8_t *scratch, size_t size)
 {
-    const uint8_t *end = from + size;
+    struct walk walk = {.to = NULL};
     struct ring_frame frame;
-    while (consumer->cursor_seq < seq) {
-        enum ring_status status = frame_record(consumer, from, end, &frame);
+    uint64_t cursor = consumer->cursor;
+    enum ring_status status = copy_records(consumer, scratch, size, &walk);
+    if (status == RING_OK && consumer->cursor_seq > seq) {
+        /* It is gone, and others behind it. Those are left for the next drain to
+         * find missing: it begins below `oldest`. */
+        consumer->cursor = cursor;
+        consumer->cursor_seq = seq;
+    }
+    if (consumer->cursor < first_position(consumer))
+        return status;
+    while (status == RING_OK && consumer->cursor_seq < seq) {
+        status = frame_record(consumer, walk.from, walk.end, &frame);
         if (status != RING_OK || frame.size == 0)
             return ring_damaged(consumer, status);
-        from += frame.size;
+        walk.from += frame.size;
         step(consumer, &frame);
     }
-    return RING_OK;
+    return status;
 }
 
 enum ring_status ring_skip_to(struct ring_consumer *consumer, uint64_t seq,
@@ -234,10 +312,11 @@ enum ring_status ring_skip_to(struct ring_consumer *consumer, uint64_t seq,
     enum ring_status status = ring_peek(consumer, 0, &readable);
     if (status == RING_OK && seq < cursor_seq)
         return RING_ERROR_ARGUMENT;
-    while (status == RING_OK && consumer->cursor_seq < seq && readable > 0) {
-        status = copy_records(consumer, scratch, readable);
-        if (status == RING_OK)
-            status = skip_records(consumer, seq, scratch, readable);
+    uint64_t before = cursor_seq - 1;
+    while (status == RING_OK && consumer->cursor_seq < seq && readable > 0 &&
+           consumer->cursor_seq != before) {
+        before = consumer->cursor_seq;
+        status = skip_records(consumer, seq, scratch, readable);
         if (status == RING_OK)
             status = ring_peek(consumer, 0, &readable);
     }

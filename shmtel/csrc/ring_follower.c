@@ -21,10 +21,32 @@ static enum ring_status read_tail(struct ring_follower *follower, uint64_t *tail
     return status;
 }
 
+/* The same of a ring that overwrites. */
+static enum ring_status look_at_oldest(struct ring_follower *follower, uint64_t *safe)
+{
+    uint64_t tail, final_tail;
+    const struct ring_geometry *geometry = &follower->geometry;
+    enum ring_status status = ring_read_oldest(follower->fd, geometry, safe, &tail);
+    if (status == RING_OK)
+        status = ring_read(follower->fd,
+                           geometry->control_offset +
+                               offsetof(struct ring_control_zone, final_tail),
+                           &final_tail, sizeof final_tail);
+    if (status == RING_OK && (tail < follower->tail || (*safe == tail && tail > 0)))
+        status = RING_ERROR_POSITIONS;
+    if (status != RING_OK)
+        return status;
+    follower->tail = tail;
+    follower->end = tail < final_tail ? tail : final_tail;
+    return RING_OK;
+}
+
 /* Reads both positions. `safe` gets where records begin that nobody can have
  * touched up to now. */
 static enum ring_status look(struct ring_follower *follower, uint64_t *safe)
 {
+    if (follower->geometry.overwrites)
+        return look_at_oldest(follower, safe);
     struct ring_control_zone control; /* only up to its slots */
     const struct ring_geometry *geometry = &follower->geometry;
     uint64_t tail = 0, reach = geometry->max_record + OVERTAKING;
@@ -93,9 +115,16 @@ static enum ring_status find_settlement(struct ring_follower *follower,
 }
 
 /* Goes on where nothing has been released yet; what lies between is missed. */
-static enum ring_status catch_up(struct ring_follower *follower)
+static enum ring_status catch_up(struct ring_follower *follower, uint64_t safe)
 {
     struct ring_settlement settlement;
+    if (follower->geometry.overwrites) {
+        if (!follower->is_overtaken)
+            follower->overtaken_at = follower->position;
+        follower->is_overtaken = true;
+        follower->position = safe;
+        return RING_OK;
+    }
     enum ring_status status = find_settlement(follower, &settlement);
     if (status != RING_OK)
         return status;
@@ -168,7 +197,7 @@ enum ring_status ring_follow_peek(struct ring_follower *follower, uint64_t budge
     *readable = 0;
     enum ring_status status = look(follower, &safe);
     if (status == RING_OK && follower->position < safe)
-        status = catch_up(follower);
+        status = catch_up(follower, safe);
     if (status != RING_OK)
         return status;
     there = committed(follower);
@@ -180,15 +209,36 @@ enum ring_status ring_follow_peek(struct ring_follower *follower, uint64_t budge
     return RING_OK;
 }
 
-/* Frames the record at `from`. The first one after a start at the end may tell
- * which seq it really is. */
+/* Lets a record tell which seq it is: the first one after a start at the end, and
+ * the first one that was not overwritten. */
+static enum ring_status ask_for_seq(struct ring_follower *follower,
+                                    const uint8_t *array)
+{
+    uint64_t seq = ring_load64_be(array + RING_ARRAY_SEQ);
+    bool is_ahead = ring_has_head(array) &&
+                    ring_is_seq_ahead(seq, follower->position, follower->seq,
+                                      follower->overtaken_at);
+    if (follower->is_overtaken && follower->is_seq_sure && !is_ahead)
+        return RING_ERROR_SEQUENCE;
+    if (follower->is_overtaken && is_ahead)
+        follower->missed += seq - 1 - follower->seq;
+    if (ring_has_head(array))
+        follower->seq = seq - 1;
+    follower->is_overtaken = false;
+    return RING_OK;
+}
+
+/* Frames the record at `from`, which is the one at `position`. */
 static enum ring_status frame_record(struct ring_follower *follower, uint8_t *from,
                                      size_t available, struct ring_frame *frame)
 {
-    if (!follower->is_seq_sure && available >= RING_RECORD_MIN) {
-        const uint8_t *array = from + sizeof(struct ring_record);
-        if (ring_has_head(array))
-            follower->seq = ring_load64_be(array + RING_ARRAY_SEQ) - 1;
+    frame->size = 0;
+    if ((follower->is_overtaken || !follower->is_seq_sure) &&
+        available >= RING_RECORD_MIN) {
+        enum ring_status status =
+            ask_for_seq(follower, from + sizeof(struct ring_record));
+        if (status != RING_OK)
+            return status;
     }
     return ring_frame_record(&follower->geometry, from, available, committed(follower),
                              follower->seq + 1, frame);
@@ -206,14 +256,16 @@ static enum ring_status look_for_names(struct ring_follower *follower)
     return status;
 }
 
-/* Takes the whole records of a copy, and closes the gaps between them. */
+/* Takes the whole records of a copy, from `from` on, and closes the gaps. */
 static enum ring_status take_records(struct ring_follower *follower, uint8_t *buffer,
-                                     size_t size, struct ring_followed *followed)
+                                     uint8_t *from, const uint8_t *end,
+                                     struct ring_followed *followed)
 {
-    uint8_t *from = buffer, *to = buffer + RING_BATCH_HEAD;
-    const uint8_t *end = buffer + size, *span;
+    uint8_t *to = buffer + RING_BATCH_HEAD;
+    const uint8_t *span;
     struct ring_frame frame;
-    enum ring_status status = frame_record(follower, from, size, &frame);
+    enum ring_status status =
+        frame_record(follower, from, (size_t)(end - from), &frame);
     followed->seq_before = follower->seq;
     while (status == RING_OK && frame.size > 0) {
         if (ring_check_record(&frame, follower->name_count, &span) ==
@@ -237,22 +289,24 @@ static enum ring_status take_records(struct ring_follower *follower, uint8_t *bu
 enum ring_status ring_follow_on(struct ring_follower *follower, uint8_t *buffer,
                                 size_t readable, struct ring_followed *followed)
 {
-    uint64_t safe;
+    uint64_t safe, start = follower->position, skipped = 0;
     *followed = (struct ring_followed){.size = RING_BATCH_HEAD};
     enum ring_status status = ring_read_data(follower->fd, &follower->geometry,
                                              follower->position, buffer, readable);
     if (status == RING_OK)
         status = look(follower, &safe);
     if (status == RING_OK && follower->position < safe) {
-        status = catch_up(follower); /* what was copied cannot be trusted */
-        readable = 0;
+        status = catch_up(follower, safe); /* what was copied cannot be trusted */
+        skipped = follower->geometry.overwrites ? safe - start : readable;
     }
-    if (readable > committed(follower)) /* the ring was retired meanwhile */
-        readable = (size_t)committed(follower);
+    skipped = skipped < readable ? skipped : readable;
+    if (readable - skipped > committed(follower)) /* the ring was retired meanwhile */
+        readable = skipped + (size_t)committed(follower);
     if (status == RING_OK)
         status = look_for_names(follower);
     if (status == RING_OK)
-        status = take_records(follower, buffer, readable, followed);
+        status = take_records(follower, buffer, buffer + skipped, buffer + readable,
+                              followed);
     if (status != RING_OK)
         return status;
     ring_store_batch_head(buffer, followed->events);

@@ -14,7 +14,9 @@
  *
  * The producer writes only below head + capacity, so a record at or behind head
  * is safe; and not further than one record past its tail, so one that head has
- * passed is safe for nearly a ring of bytes more.
+ * passed is safe for nearly a ring of bytes more. One that overwrites says what
+ * it has given up in `oldest`: there a follower goes on with the oldest record,
+ * whose seq says how many were missed.
  *
  * RULES
  * - Whatever is in the file: bounded time, and an answer or a status.
@@ -28,9 +30,12 @@
 struct ring_follower {
     int fd; /* -1: it follows nothing */
     struct ring_geometry geometry;
-    uint64_t position; /* of the next record */
-    uint64_t seq;      /* of the record before it */
-    bool is_seq_sure;  /* false: the worker's own count, until a record tells */
+    uint64_t position;     /* of the next record */
+    uint64_t seq;          /* of the record before it */
+    bool is_seq_sure;      /* false: the worker's own count, until a record tells */
+    bool is_overtaken;     /* records before `position` were overwritten: the next one
+                              tells how many */
+    uint64_t overtaken_at; /* where that began */
     uint64_t tail; /* last seen; what is committed for a reader ends there or before */
     uint64_t end;  /* of what is committed for a reader */
     uint64_t missed; /* not told yet */

@@ -74,18 +74,30 @@
  * Nothing is visible before the store of `tail`. There is no "being written"
  * state to repair, hence no time-out and no watchdog.
  *
+ * OVERFLOW
+ * A ring that is full either drops the newest event (RING_DROP), or gives up the
+ * oldest records for it (RING_OVERWRITE, the flight recorder). In that mode nobody
+ * waits for `head`. Before it encodes, the producer moves `oldest` over whole
+ * records until a record of the largest size fits between tail and
+ * oldest + capacity: it stores `oldest` (release), fences (release), and only then
+ * writes. A reader copies, fences (acquire), reads `oldest` again, and trusts
+ * nothing that it has passed. It starts at max(head, oldest); the seq of the record
+ * there says how many were overwritten unread: they are lost. The newest record is
+ * never given up, so `oldest` equals `tail` only in a ring without records.
+ *
  * TRUST
  * A reader trusts nothing in here: a worker may be buggy or hostile. It copies
  * with pread() (a truncated file then gives a short read, not SIGBUS), judges
  * the copy, and never reads a shared word twice. The producer trusts `head`
- * only when tail - capacity <= head <= tail, and words only as what they are:
- * any 32-bit value is safe to act on. Counters are for people; the records
- * are the truth, and the last seq in them is the number of committed events. A
- * threshold is believed if it is 0, the identity's initial one, or one that the
- * collector has stored as a word; observers cannot know that, and do not ask.
+ * only when tail - capacity <= head <= tail (drop mode), and words only as what they
+ * are: any 32-bit value is safe to act on. Counters are for people; the records are the
+ * truth, and the last seq in them is the number of committed events. A threshold is
+ * believed if it is 0, the identity's initial one, or one that the collector has stored
+ * as a word; observers cannot know that, and do not ask.
  *
  * CRASH STORY
  * Producer killed ...
+ *   after oldest:               a few records less; nothing has been written there.
  *   before magic is stored:     the segment is not a ring; it is removed once it
  *                               is unlocked and old.
  *   while it encodes:           `tail` has not moved; the bytes are never read.
@@ -233,7 +245,9 @@ struct ring_identity {
 struct ring_producer_zone {
     _Atomic uint64_t tail; /* release; pairs with the acquire of every reader */
     uint8_t pad0[120];
-    _Atomic uint64_t oldest; /* overwrite mode: first position not yet overwritten */
+    _Atomic uint64_t oldest; /* overwrite mode: the first record that is still there;
+                                release, and a release fence behind it, both for
+                                readers that copy; 0 in drop mode */
     _Atomic uint32_t state;  /* enum ring_state; a hint about how the process ended */
     uint32_t pad1;
     _Atomic uint64_t high_water; /* most bytes in use, sampled each capacity / 16 */

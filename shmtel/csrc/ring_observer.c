@@ -5,9 +5,43 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "ring_frame.h"
+
 /* How often a look is repeated that the two sides kept changing. Each lasts
  * microseconds, and a settlement comes once in milliseconds. */
 #define TRIES 16
+
+/* How far a producer may come while so much is copied, and a bit more. */
+#define COPY_SIZE 4096u
+
+/* Asks the oldest record which seq it is. The producer gives up records all the time,
+ * so some are copied, and the one that is the oldest after that is asked. */
+static enum ring_status read_overwritten(int fd, struct ring_observation *observation)
+{
+    const struct ring_geometry *geometry = &observation->geometry;
+    uint8_t copy[COPY_SIZE];
+    uint64_t first, oldest, tail;
+    enum ring_status status = ring_read_oldest(fd, geometry, &first, &tail);
+    if (status != RING_OK || first == tail)
+        return status;
+    size_t size = tail - first < COPY_SIZE ? (size_t)(tail - first) : COPY_SIZE;
+    status = ring_read_data(fd, geometry, first, copy, size);
+    if (status == RING_OK)
+        status = ring_read_oldest(fd, geometry, &oldest, &tail);
+    if (status != RING_OK)
+        return status;
+    if (oldest < first || oldest - first + RING_RECORD_MIN > size)
+        return RING_ERROR_POSITIONS;
+    const uint8_t *array = copy + (oldest - first) + sizeof(struct ring_record);
+    uint64_t seq = ring_load64_be(array + RING_ARRAY_SEQ);
+    if (!ring_has_head(array) || !ring_is_seq_ahead(seq, oldest, 0, 0))
+        return RING_ERROR_POSITIONS;
+    observation->overwritten = seq - 1;
+    observation->tail = tail;
+    if (oldest > observation->oldest)
+        observation->oldest = oldest;
+    return RING_OK;
+}
 
 /* The control zone first: head only grows towards tail, so a tail that is read
  * later is not behind it. */
@@ -26,14 +60,16 @@ static enum ring_status read_positions(int fd, struct ring_observation *observat
         atomic_load_explicit(&observation->producer.tail, memory_order_relaxed);
     uint64_t head = atomic_load_explicit(&control->head, memory_order_relaxed);
     uint32_t slot = atomic_load_explicit(&control->active_slot, memory_order_relaxed);
-    if (!ring_are_positions(geometry, head, tail))
+    if (!ring_is_head(geometry, head, tail))
         return RING_ERROR_POSITIONS;
     if (slot > 1 || !ring_is_settlement(geometry, &control->slot[slot], tail) ||
         control->slot[slot].head < head)
         return RING_ERROR_SETTLEMENT;
     observation->tail = tail;
     observation->settlement = control->slot[slot];
-    return RING_OK;
+    observation->oldest = observation->settlement.head;
+    observation->overwritten = 0;
+    return geometry->overwrites ? read_overwritten(fd, observation) : RING_OK;
 }
 
 static bool may_be_a_race(enum ring_status status)

@@ -17,6 +17,8 @@ struct ring_observation {
     struct ring_names_zone names; /* judged below name_count */
     uint32_t name_count;
     uint64_t tail;
+    uint64_t oldest;      /* of a ring that overwrites; else the settled head */
+    uint64_t overwritten; /* seqs up to here are no longer there */
     struct ring_settlement settlement; /* the one in force */
 };
 

@@ -92,7 +92,7 @@ static void fill_identity(struct ring_identity *identity,
     identity->control_offset = (uint32_t)geometry->control_offset;
     identity->names_offset = (uint32_t)geometry->names_offset;
     identity->data_offset = (uint32_t)geometry->data_offset;
-    identity->overflow = RING_DROP;
+    identity->overflow = description->overflow;
     identity->initial_threshold = description->initial_threshold;
     identity->pid = (uint32_t)getpid();
     identity->uid = (uint32_t)getuid();
@@ -153,6 +153,7 @@ static enum ring_status prepare(struct ring_producer *producer, int fd,
         (uint64_t)sysconf(_SC_PAGESIZE), description->capacity, &producer->geometry);
     if (status != RING_OK)
         return status;
+    producer->geometry.overwrites = description->overflow == RING_OVERWRITE;
     if (description->resource_length > RING_RESOURCE_MAX)
         return RING_ERROR_ARGUMENT;
     if ((status = lock_segment(fd)) != RING_OK)
@@ -179,19 +180,22 @@ enum ring_status ring_create(struct ring_producer *producer, int fd,
     return RING_OK;
 }
 
-/* Counts the records from `position` to the tail. They are our own: only this
- * process has written them, and nothing below the tail has been overwritten,
- * since `head` can not have passed `position`. */
+/* Of a record of our own, between floor and tail. */
+static uint64_t record_size(const struct ring_producer *producer, uint64_t position)
+{
+    uint64_t mask = producer->geometry.capacity - 1;
+    const struct ring_record *record =
+        (const struct ring_record *)(producer->data + (position & mask));
+    return ring_round_up(sizeof *record + record->length, RING_RECORD_ALIGN);
+}
+
+/* Counts the records from `position` to the tail: nothing there has been written
+ * over, for the floor has not passed it. */
 static uint64_t count_records(const struct ring_producer *producer, uint64_t position)
 {
     uint64_t count = 0;
-    uint64_t mask = producer->geometry.capacity - 1;
-    while (position < producer->tail) {
-        const struct ring_record *record =
-            (const struct ring_record *)(producer->data + (position & mask));
-        position += ring_round_up(sizeof *record + record->length, RING_RECORD_ALIGN);
-        count++;
-    }
+    for (; position < producer->tail; count++)
+        position += record_size(producer, position);
     return count;
 }
 
@@ -210,8 +214,7 @@ uint64_t ring_leave(struct ring_producer *producer)
     uint64_t final_tail =
         atomic_load_explicit(&producer->control->final_tail, memory_order_acquire);
     uint64_t unread = 0;
-    if (final_tail < producer->tail &&
-        producer->tail - final_tail <= producer->geometry.capacity)
+    if (final_tail < producer->tail && final_tail >= producer->floor)
         unread = count_records(producer, final_tail);
     ring_mark_closed(producer);
     munmap(producer->mapping, producer->mapping_size);
@@ -253,16 +256,43 @@ int ring_add_name(struct ring_producer *producer, const uint8_t *utf8, size_t le
     return (int)id;
 }
 
-void ring_refresh(struct ring_producer *producer)
+static void follow_head(struct ring_producer *producer)
 {
-    uint64_t capacity = producer->geometry.capacity;
     /* Pairs with the release of `head` in the consumer: what lies below it has
      * been copied and may be overwritten. */
     uint64_t head =
         atomic_load_explicit(&producer->control->head, memory_order_acquire);
-    if (head <= producer->tail && producer->tail - head <= capacity)
-        producer->head = head; /* else: not a head; keep the last good one */
-    producer->refresh_at = producer->tail + capacity / 16;
+    if (head <= producer->tail && producer->tail - head <= producer->geometry.capacity)
+        producer->floor = head; /* else: not a head; keep the last good one */
+}
+
+/* Gives up the oldest records until the largest one fits. Whoever copies meanwhile
+ * looks at `oldest` again afterwards, and trusts nothing below it. */
+static void evict(struct ring_producer *producer)
+{
+    const struct ring_geometry *geometry = &producer->geometry;
+    uint64_t most = geometry->capacity - geometry->max_record;
+    uint64_t oldest = producer->floor;
+    while (oldest < producer->tail && producer->tail - oldest > most)
+        oldest += record_size(producer, oldest);
+    if (oldest == producer->floor)
+        return;
+    producer->floor = oldest < producer->tail ? oldest : producer->tail;
+    /* Release, for a tail that is loaded after this is not behind it; and the
+     * fence, so that no byte of what is written next is seen before this is. Pairs
+     * with the fence between copy and second look in every reader. */
+    atomic_store_explicit(&producer->zone->oldest, producer->floor,
+                          memory_order_release);
+    atomic_thread_fence(memory_order_release);
+}
+
+void ring_refresh(struct ring_producer *producer)
+{
+    if (producer->geometry.overwrites)
+        evict(producer);
+    else
+        follow_head(producer);
+    producer->refresh_at = producer->tail + producer->geometry.capacity / 16;
     if (ring_used(producer) > producer->high_water) {
         producer->high_water = ring_used(producer);
         atomic_store_explicit(&producer->zone->high_water, producer->high_water,

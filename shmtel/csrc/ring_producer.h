@@ -28,8 +28,9 @@ struct ring_producer {
     struct ring_names_zone *names;
     uint8_t *data; /* the data zone, mapped twice */
     uint64_t tail;
-    uint64_t head;       /* last good value seen; refreshed as late as possible */
-    uint64_t refresh_at; /* tail at which to look at the shared head again */
+    uint64_t floor; /* nothing from here on is written over: the last good head, which
+                       is refreshed as late as possible; in overwrite mode `oldest` */
+    uint64_t refresh_at; /* tail at which to refresh it in any case */
     uint64_t committed;
     uint64_t bytes;
     uint64_t calls; /* advances on every draw, kept or not */
@@ -47,6 +48,7 @@ struct ring_producer {
 /* What the maker of a ring says about itself; see struct ring_identity. */
 struct ring_description {
     uint64_t capacity;
+    enum ring_overflow overflow;
     const uint8_t *resource;
     size_t resource_length;
     uint8_t ring_id[16];
@@ -82,8 +84,9 @@ void ring_mark_closed(struct ring_producer *producer);
 int ring_add_name(struct ring_producer *producer, const uint8_t *utf8, size_t length,
                   uint32_t initial_word);
 
-/* Reads the shared head, samples the high-water mark, and sets when to look
- * next. Called from ring_reserve() only. */
+/* Moves the floor as far as it may go: up to the shared head, or, in overwrite mode,
+ * over the oldest records until the largest one fits. Samples the high-water mark,
+ * and sets when to do so next. */
 void ring_refresh(struct ring_producer *producer);
 
 /* Counts a refusal; `event_id` is -1 where the name is not known. */
@@ -113,7 +116,7 @@ static inline void ring_count(_Atomic uint64_t *counter, uint64_t count)
 
 static inline uint64_t ring_used(const struct ring_producer *producer)
 {
-    return producer->tail - producer->head;
+    return producer->tail - producer->floor;
 }
 
 /* What the collector says about an event: its own word, else the default. */

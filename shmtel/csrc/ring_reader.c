@@ -73,12 +73,12 @@ static enum ring_status judge_geometry(const struct ring_identity *identity,
 }
 
 /* What would mislead those who act on it: a pid goes to system calls, and a
- * ring that overwrites would be read by rules that are not its own. */
+ * ring must be read by the rules it is written by. */
 static bool is_sane(const struct ring_identity *identity)
 {
     return identity->pid > 0 && identity->pid <= INT32_MAX &&
            identity->resource_length <= RING_RESOURCE_MAX &&
-           identity->overflow == RING_DROP;
+           (identity->overflow == RING_DROP || identity->overflow == RING_OVERWRITE);
 }
 
 enum ring_status ring_read_identity(int fd, struct ring_identity_page *page,
@@ -99,6 +99,7 @@ enum ring_status ring_read_identity(int fd, struct ring_identity_page *page,
     status = judge_geometry(&page->identity, (uint64_t)file.st_size, geometry);
     if (status != RING_OK)
         return status;
+    geometry->overwrites = page->identity.overflow == RING_OVERWRITE;
     return is_sane(&page->identity) ? RING_OK : RING_ERROR_IDENTITY;
 }
 
@@ -106,6 +107,28 @@ enum ring_status ring_read_producer(int fd, const struct ring_geometry *geometry
                                     struct ring_producer_zone *zone)
 {
     return ring_read(fd, geometry->page_size, zone, sizeof *zone);
+}
+
+enum ring_status ring_read_oldest(int fd, const struct ring_geometry *geometry,
+                                  uint64_t *oldest, uint64_t *tail)
+{
+    uint64_t zone = geometry->page_size;
+    /* Whatever was copied until now was copied before this look. Pairs with the
+     * fence in evict(). */
+    atomic_thread_fence(memory_order_acquire);
+    enum ring_status status = ring_read(
+        fd, zone + offsetof(struct ring_producer_zone, oldest), oldest, sizeof *oldest);
+    /* Pairs with the release of `oldest`: the tail of now is not behind it. */
+    atomic_thread_fence(memory_order_acquire);
+    if (status == RING_OK)
+        status = ring_read(fd, zone + offsetof(struct ring_producer_zone, tail), tail,
+                           sizeof *tail);
+    /* Pairs with the release of `tail` in ring_commit(). */
+    atomic_thread_fence(memory_order_acquire);
+    if (status != RING_OK)
+        return status;
+    return ring_are_positions(geometry, *oldest, *tail) ? RING_OK
+                                                        : RING_ERROR_POSITIONS;
 }
 
 /* -- names ------------------------------------------------------------------- */
@@ -166,7 +189,7 @@ bool ring_is_sum(const uint64_t totals[RING_OUTCOME_SLOTS], uint64_t seq)
 bool ring_is_settlement(const struct ring_geometry *geometry,
                         const struct ring_settlement *settlement, uint64_t tail)
 {
-    return ring_are_positions(geometry, settlement->head, tail) &&
+    return ring_is_head(geometry, settlement->head, tail) &&
            settlement->head_seq <= tail / RING_RECORD_MIN &&
            settlement->settled_seq <= settlement->head_seq &&
            ring_is_sum(settlement->totals, settlement->settled_seq);

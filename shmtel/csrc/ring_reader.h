@@ -51,13 +51,35 @@ enum ring_status ring_read_names(int fd, const struct ring_geometry *geometry,
                                  uint32_t first, uint32_t count,
                                  struct ring_names_zone *names);
 
-/* Whether the bytes from head to tail can be in the ring at one moment. */
+/* Whether the bytes from `first` to the tail can be in the ring at one moment. */
 static inline bool ring_are_positions(const struct ring_geometry *geometry,
-                                      uint64_t head, uint64_t tail)
+                                      uint64_t first, uint64_t tail)
 {
-    return head % RING_RECORD_ALIGN == 0 && tail % RING_RECORD_ALIGN == 0 &&
-           head <= tail && tail - head <= geometry->capacity;
+    return first % RING_RECORD_ALIGN == 0 && tail % RING_RECORD_ALIGN == 0 &&
+           first <= tail && tail - first <= geometry->capacity;
 }
+
+/* Whether `head` can be one. A producer that overwrites does not wait for it, so
+ * that it may be more than a ring of bytes behind. */
+static inline bool ring_is_head(const struct ring_geometry *geometry, uint64_t head,
+                                uint64_t tail)
+{
+    return geometry->overwrites ? head % RING_RECORD_ALIGN == 0 && head <= tail
+                                : ring_are_positions(geometry, head, tail);
+}
+
+/* Whether `seq` can be that of the record at `position`, when the record before
+ * `from` had `seq_before` and all between them has been overwritten. */
+static inline bool ring_is_seq_ahead(uint64_t seq, uint64_t position,
+                                     uint64_t seq_before, uint64_t from)
+{
+    return seq > seq_before &&
+           seq - 1 - seq_before <= (position - from) / RING_RECORD_MIN;
+}
+
+/* Reads what a producer that overwrites has given up, and the tail; judged. */
+enum ring_status ring_read_oldest(int fd, const struct ring_geometry *geometry,
+                                  uint64_t *oldest, uint64_t *tail);
 
 /* Whether the totals sum to `seq`. */
 bool ring_is_sum(const uint64_t totals[RING_OUTCOME_SLOTS], uint64_t seq);

@@ -232,7 +232,8 @@ active proctype Consumer() {
 /* -- observer ---------------------------------------------------------------- */
 
 /* Reads what it likes, also behind head, and judges afterwards whether the copy
- * can be what was there: the producer writes at most one record past tail. */
+ * can be what was there: the producer writes at most one record past tail, and one
+ * that overwrites says before what it gives up. */
 #ifdef OBSERVER
 active proctype Observer() {
     byte position, part, length, seq, times;
@@ -257,12 +258,18 @@ active proctype Observer() {
         if
 #ifdef NO_RECHECK
         :: true ->
+#elif defined(OVERWRITE)
+        :: oldest <= position ->
 #else
         :: position + CAPACITY >= tail + RECORD_MAX ->
 #endif
             assert(!is_torn); /* torn */
             position = position + length
+#ifdef OVERWRITE
+        :: else -> position = oldest /* overtaken: missed, counted, on from there */
+#else
         :: else -> position = tail /* lapped: missed, counted, on from a boundary */
+#endif
         fi
     :: else -> break
     od

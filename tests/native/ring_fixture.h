@@ -38,10 +38,12 @@ static inline int open_again(int fd)
 }
 
 /* Makes a ring with one event name. */
-static inline void make_ring(struct ring_producer *producer, uint64_t capacity)
+static inline void make_ring_of(struct ring_producer *producer, uint64_t capacity,
+                                enum ring_overflow overflow)
 {
     struct ring_description description = {
         .capacity = capacity,
+        .overflow = overflow,
         .resource = (const uint8_t *)"\x80",
         .resource_length = 1,
     };
@@ -49,6 +51,11 @@ static inline void make_ring(struct ring_producer *producer, uint64_t capacity)
     CHECK(fd >= 0);
     CHECK(ring_create(producer, fd, &description) == RING_OK);
     CHECK(ring_add_name(producer, (const uint8_t *)"a.b", 3, 0) == 0);
+}
+
+static inline void make_ring(struct ring_producer *producer, uint64_t capacity)
+{
+    make_ring_of(producer, capacity, RING_DROP);
 }
 
 /* Writes the array of the next event, whose one measurement is its seq and

@@ -65,10 +65,12 @@ def test_the_judge_is_clean_under_asan_and_ubsan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_both_sides_at_once(tmp_path: Path, sanitizer: str) -> None:
-    """A producer, a consumer and an observer on one small ring agree."""
-    run = _run(_compile("stress_ring", sanitizer, tmp_path), "30000")
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("30000 events")
+    """A producer, a consumer and observers on one small ring agree, in both modes."""
+    binary = _compile("stress_ring", sanitizer, tmp_path)
+    for mode in ([], ["overwrite"]):
+        run = _run(binary, "30000", *mode)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.startswith("30000 events")
 
 
 def test_what_fuzzing_has_found_is_read_again(tmp_path: Path) -> None:

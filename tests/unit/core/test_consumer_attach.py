@@ -140,7 +140,7 @@ def test_what_is_not_a_file_is_not_a_ring() -> None:
         ({"pid": 1 << 31}, "identity"),
         ({"resource_length": 4096 - 255}, "identity"),
         ({"resource_length": 2**32 - 1}, "identity"),
-        ({"overflow": 1}, "identity"),
+        ({"overflow": 2}, "identity"),
     ],
 )
 def test_a_senseless_identity_is_refused(

@@ -26,6 +26,7 @@ def test_values_are_read() -> None:
         {
             "SHMTEL_NAMESPACE": "shop",
             "SHMTEL_RING_SIZE": "3MiB",
+            "SHMTEL_OVERFLOW": "overwrite",
             "SHMTEL_WORKER_ID": "web-{pid}",
             "SHMTEL_POOL_NAME": "web",
             "SHMTEL_SERVICE_NAME": "checkout",
@@ -38,6 +39,7 @@ def test_values_are_read() -> None:
     assert settings == config.WorkerConfig(
         namespace="shop",
         ring_size_bytes=4 << 20,
+        overflow="overwrite",
         worker_id="web-{pid}",
         pool_name="web",
         service="checkout",
@@ -64,6 +66,7 @@ def test_sizes(text: str, size: int) -> None:
         ("SHMTEL_RING_SIZE", "2GiB", "64KiB to 1GiB"),
         ("SHMTEL_RING_SIZE", "big", "such as 1MiB"),
         ("SHMTEL_RING_SIZE", "1MB", "such as 1MiB"),
+        ("SHMTEL_OVERFLOW", "wrap", "drop or overwrite"),
         ("SHMTEL_NAMESPACE", "a/b", "letters, digits"),
         ("SHMTEL_NAMESPACE", "n" * 65, "1 to 64"),
         ("SHMTEL_WORKER_ID", "w" * 129, "128 printable"),
