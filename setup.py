@@ -9,7 +9,7 @@ CORE = Extension(
     sources=sorted(glob("shmtel/csrc/*.c")),
     depends=sorted(glob("shmtel/csrc/*.h")),
     include_dirs=["shmtel/csrc"],
-    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-plt"],
 )
 
 setup(ext_modules=[CORE])

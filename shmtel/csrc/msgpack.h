@@ -184,6 +184,12 @@ static inline bool msgpack_put_bytes(struct msgpack_writer *writer,
 static inline bool msgpack_put_str(struct msgpack_writer *writer, const uint8_t *utf8,
                                    size_t length)
 {
+    if (length < 32 && msgpack_room(writer) > length) { /* nearly all of them */
+        writer->at[0] = (uint8_t)(0xa0 | length);
+        msgpack_copy(writer->at + 1, utf8, length);
+        writer->at += 1 + length;
+        return true;
+    }
     return msgpack_put_str_head(writer, length) &&
            msgpack_put_bytes(writer, utf8, length);
 }
