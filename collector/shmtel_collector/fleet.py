@@ -3,6 +3,8 @@
 Each tick looks for new rings. Once a second every ring gets a sign of life, its
 new names are read, and its worker is probed; a worker whose process could be
 pinned is noticed within milliseconds of its exit, since its pidfd is watched.
+What happens to one ring is no reason to look at the others: short-lived workers
+beside many long-lived ones must not cost more than themselves.
 
 The end of a ring, each step repeatable after a kill at any point: the hub has
 acknowledged its closing → its totals are in the state database → its segment is
@@ -63,6 +65,7 @@ class Fleet:
         self._enforcement = enforcement
         self._watcher = watcher
         self._watched: set[int] = set()
+        self._exited: set[bytes] = set()
         self._host = host
         self._epoch = epoch
         self._log = log
@@ -73,9 +76,11 @@ class Fleet:
         """Look for rings and look after them; return those that are new."""
         self._realtime_ns = realtime_ns
         attached = [self._attach(found) for found in self._discovery.poll(now_ns)]
-        if attached or now_ns >= self._next_round_ns:
+        if now_ns >= self._next_round_ns:
             self._next_round_ns = now_ns + ROUND_NS
             self._go_round(now_ns)
+        else:
+            self._look_after_some(attached, now_ns)
         return attached
 
     def note_damage(self, ring: Ring) -> None:
@@ -145,16 +150,26 @@ class Fleet:
         del self.rings[ring.ring_id]
 
     def _go_round(self, now_ns: int) -> None:
-        for ring_id, ring in list(self.rings.items()):
-            if ring.state is State.CLOSED:
-                self.remove(ring)
-                continue
-            ring.control.beat(self._epoch, self._realtime_ns)
-            ring.read_names()
-            if ring_id in self._lifelines:
-                self._probe(self._lifelines[ring_id], now_ns)
-            self.note_damage(ring)
+        self._exited.clear()
+        for ring in list(self.rings.values()):
+            self._look_after(ring, now_ns)
         self._note_left_out()
+
+    def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
+        exited = [self.rings[ring_id] for ring_id in self._exited & self.rings.keys()]
+        self._exited.clear()
+        for ring in (*attached, *exited):
+            self._look_after(ring, now_ns)
+
+    def _look_after(self, ring: Ring, now_ns: int) -> None:
+        if ring.state is State.CLOSED:
+            self.remove(ring)
+            return
+        ring.control.beat(self._epoch, self._realtime_ns)
+        ring.read_names()
+        if ring.ring_id in self._lifelines:
+            self._probe(self._lifelines[ring.ring_id], now_ns)
+        self.note_damage(ring)
 
     def _note_left_out(self) -> None:
         """Write down which names were left out; the next round has what fails."""
@@ -179,7 +194,7 @@ class Fleet:
     def _on_exit(self, lifeline: Lifeline) -> None:
         """A pinned worker has exited; its lock may take a moment longer to go."""
         self._unwatch(lifeline)
-        self._next_round_ns = 0
+        self._exited.add(lifeline.ring.ring_id)
 
     def _unwatch(self, lifeline: Lifeline) -> None:
         if lifeline.pidfd in self._watched:

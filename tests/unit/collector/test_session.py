@@ -189,6 +189,28 @@ def test_death_is_noticed_without_time_passing(
     assert not line.watcher.fire()
 
 
+def test_what_happens_to_one_ring_costs_the_others_nothing(
+    line: MemoryLine, worker: Emitter, start_worker: StartWorker
+) -> None:
+    """A worker that comes and one that goes are seen to without a round of all."""
+    line.connect()
+    line.step()
+    (ring,) = line.fleet.rings.values()
+    beats = []
+    ring.control.beat = lambda *beat: beats.append(beat)  # type: ignore[method-assign]
+    other = start_worker()
+    other.emit(1)
+    line.step()
+    assert len(line.fleet.rings) == 2
+    other.process.kill()
+    wait_until(line.watcher.fire)
+    line.step()
+    assert len(line.fleet.rings) == 1
+    assert beats == []
+    line.step(SECOND_NS)
+    assert len(beats) == 1
+
+
 @pytest.mark.parametrize("crashes", [False, True])
 def test_end_of_a_ring_can_be_repeated(
     line: MemoryLine, worker: Emitter, namespace: str, crashes: bool
