@@ -61,7 +61,7 @@ def _fill(namespace: str, event: Callable[[int], None]) -> str:
     """Fill the ring of a child that ends; return the name of its segment."""
     from shmtel import segments
 
-    known = set(segments.scan(namespace))
+    known = set(segments.POSIX.scan(namespace))
     child = os.fork()
     if child == 0:
         import shmtel
@@ -72,7 +72,7 @@ def _fill(namespace: str, event: Callable[[int], None]) -> str:
                 break
         os._exit(0)
     os.waitpid(child, 0)
-    [name] = set(segments.scan(namespace)) - known
+    [name] = set(segments.POSIX.scan(namespace)) - known
     return name
 
 
@@ -82,7 +82,7 @@ class Drain:
     def __init__(self, name: str) -> None:
         from shmtel import _ring, segments
 
-        self.consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+        self.consumer = _ring.Consumer(segments.POSIX.open(name, writable=True))
         self.events = self.drain(1 << 20)
 
     def drain(self, budget: int) -> int:
@@ -167,8 +167,8 @@ def main() -> None:
         ]
         times = _measure(_scenarios(*rings))
     finally:
-        for name in segments.scan(namespace):
-            segments.unlink(name)
+        for name in segments.POSIX.scan(namespace):
+            segments.POSIX.unlink(name)
     best = {scenario: min(values) for scenario, values in times.items()}
     report(
         [

@@ -91,8 +91,8 @@ def _recorded(empty: ModuleType) -> dict[str, list[float]]:
 
     namespace = os.environ["SHMTEL_NAMESPACE"]
     shmtel.emit(EVENT, MEASUREMENTS, METADATA, CORRELATION_ID)
-    (name,) = segments.scan(namespace)
-    consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+    (name,) = segments.POSIX.scan(namespace)
+    consumer = _ring.Consumer(segments.POSIX.open(name, writable=True))
     totals = [0] * 32
     for index in range(RULES):
         shmtel.emit(f"rule.{index}.event", {})
@@ -131,7 +131,7 @@ def _recorded(empty: ModuleType) -> dict[str, list[float]]:
             between=drain,
         )
     finally:
-        segments.unlink(name)
+        segments.POSIX.unlink(name)
     stats = shmtel.stats()
     # One to begin with, one for each rule's name; emits twice, two events a span.
     expected = 1 + RULES + 4 * ROUNDS * OPERATIONS

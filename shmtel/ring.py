@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shmtel.config import WorkerConfig
+    from shmtel.segments import Home
 
 _CURES = {
     "no_space": "free some, make it larger (docker run --shm-size, "
@@ -50,17 +51,26 @@ def settings_in_force() -> WorkerConfig:
     return _settings[0] if _settings else config.load()
 
 
+def home_in_force() -> Home:
+    """Return where the next ring of this process is made."""
+    from shmtel import segments
+
+    return segments.POSIX
+
+
 def open_ring() -> bool:
     """Make the ring of this process; return whether it has one now."""
     from shmtel import config
 
+    home = home_in_force()
     try:
-        _make_segment(settings_in_force())
+        _make_segment(settings_in_force(), home)
     except Exception as error:  # a worker must survive whatever the host is like
         reason = getattr(error, "reason", "")
         cure = _CURES.get(reason, _DEFAULT_CURE)
         config.warn_once(
-            f"telemetry is off in this process: {error}. Cure: /dev/shm: {cure}; "
+            f"telemetry is off in this process: {error}. Cure: {home.directory}: "
+            f"{cure}; "
             "then restart the process or call shmtel.enable()",
             condition="no ring",
         )
@@ -68,20 +78,20 @@ def open_ring() -> bool:
     return True
 
 
-def _make_segment(settings: WorkerConfig) -> None:
+def _make_segment(settings: WorkerConfig, home: Home) -> None:
     from shmtel import segments
 
     ring_id = os.urandom(16)
     name = segments.segment_name(settings.namespace, ring_id)
     _close_at_exit()
-    fd = segments.create(name)
+    fd = home.create(name)
     try:
         _adopt(fd, ring_id, settings)
     finally:
         # The core is asked, for a signal may interrupt at any point. Not its own:
         # refused, or another thread was faster.
         if ring_id not in _ring.own_rings():
-            segments.unlink(name)
+            home.unlink(name)
             os.close(fd)
 
 

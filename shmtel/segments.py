@@ -1,8 +1,9 @@
 """Where rings live: names, creation and discovery of their segments.
 
-The `posix` back end: POSIX shared memory, one segment per ring, named
-`/shmtel.<namespace>.<ring id in hex>`. The pid is not in the name: it means
-nothing outside its own namespace, and the ring id is unique without it.
+A home is where the rings of some workers are, one segment per ring, named
+`shmtel.<namespace>.<ring id in hex>`. The pid is not in the name: it means
+nothing outside its own namespace, and the ring id is unique without it. There is
+one home: POSIX shared memory.
 
 Nothing here maps a segment or looks into one; that is the C core's work.
 
@@ -13,9 +14,11 @@ Rules:
   of a file drops the POSIX lock that proves the process alive.
 """
 
+import contextlib
 import fcntl
 import os
 import re
+from typing import Protocol
 
 import posix_ipc
 
@@ -24,25 +27,12 @@ from shmtel.errors import SegmentError
 DIRECTORY = "/dev/shm"  # where Linux keeps POSIX shared memory
 NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 _RING_ID = r"[0-9a-f]{32}"
+_MODE = 0o600
 
 
 def segment_name(namespace: str, ring_id: bytes) -> str:
     """Return the name of the segment of a ring, without the leading slash."""
     return f"shmtel.{namespace}.{ring_id.hex()}"
-
-
-def create(name: str, mode: int = 0o600) -> int:
-    """Create an empty segment and return its descriptor, close-on-exec.
-
-    Raises:
-        SegmentError: the segment cannot be created; the text says why.
-    """
-    try:
-        segment = posix_ipc.SharedMemory(f"/{name}", posix_ipc.O_CREX, mode=mode)
-    except (posix_ipc.Error, OSError) as error:
-        raise SegmentError(f"cannot create {DIRECTORY}/{name}: {error}") from error
-    os.fchmod(segment.fd, mode)  # the umask has already cut the mode of creation
-    return above_standard_streams(segment.fd)
 
 
 def above_standard_streams(fd: int) -> int:
@@ -58,47 +48,109 @@ def above_standard_streams(fd: int) -> int:
     return moved
 
 
-def open_segment(name: str, *, writable: bool) -> int:
-    """Open an existing segment and return its descriptor.
+class _Access(Protocol):
+    """How segments of a home are made, opened and removed, each by its name.
 
-    Raises:
-        SegmentError: it is gone, or this user may not open it.
+    What fails raises posix_ipc.Error or OSError.
     """
-    try:
+
+    def create(self, name: str) -> int:
+        """Create an empty segment and return its descriptor, close-on-exec."""
+
+    def open(self, name: str, *, writable: bool) -> int:
+        """Open an existing segment and return its descriptor, close-on-exec."""
+
+    def unlink(self, name: str) -> None:
+        """Remove a segment; one that is already gone is no error."""
+
+
+class _PosixAccess:
+    """POSIX shared memory, by posix_ipc."""
+
+    def create(self, name: str) -> int:
+        return int(posix_ipc.SharedMemory(f"/{name}", posix_ipc.O_CREX, mode=_MODE).fd)
+
+    def open(self, name: str, *, writable: bool) -> int:
         return int(posix_ipc.SharedMemory(f"/{name}", read_only=not writable).fd)
-    except (posix_ipc.Error, OSError) as error:
-        raise SegmentError(f"cannot open {DIRECTORY}/{name}: {error}") from error
+
+    def unlink(self, name: str) -> None:
+        with contextlib.suppress(posix_ipc.ExistentialError):
+            posix_ipc.unlink_shared_memory(f"/{name}")
 
 
-def unlink(name: str) -> None:
-    """Remove a segment; one that is already gone is no error."""
-    try:
-        posix_ipc.unlink_shared_memory(f"/{name}")
-    except posix_ipc.ExistentialError:
-        return
-    except (posix_ipc.Error, OSError) as error:
-        raise SegmentError(f"cannot remove {DIRECTORY}/{name}: {error}") from error
+class Home:
+    """A place where rings live.
+
+    Attributes:
+        directory: where its segments can be seen as files.
+    """
+
+    __slots__ = ("_access", "directory")
+
+    def __init__(self, directory: str, access: _Access) -> None:
+        self.directory = directory
+        self._access = access
+
+    def create(self, name: str) -> int:
+        """Create an empty segment and return its descriptor, close-on-exec.
+
+        Raises:
+            SegmentError: the segment cannot be created; the text says why.
+        """
+        try:
+            fd = self._access.create(name)
+        except (posix_ipc.Error, OSError) as error:
+            raise SegmentError(f"cannot create {self.path(name)}: {error}") from error
+        os.fchmod(fd, _MODE)  # the umask has already cut the mode of creation
+        return above_standard_streams(fd)
+
+    def open(self, name: str, *, writable: bool) -> int:
+        """Open an existing segment and return its descriptor.
+
+        Raises:
+            SegmentError: it is gone, or this user may not open it.
+        """
+        try:
+            return self._access.open(name, writable=writable)
+        except (posix_ipc.Error, OSError) as error:
+            raise SegmentError(f"cannot open {self.path(name)}: {error}") from error
+
+    def unlink(self, name: str) -> None:
+        """Remove a segment; one that is already gone is no error."""
+        try:
+            self._access.unlink(name)
+        except (posix_ipc.Error, OSError) as error:
+            raise SegmentError(f"cannot remove {self.path(name)}: {error}") from error
+
+    def scan(self, namespace: str) -> list[str]:
+        """List the names of the segments of a namespace; none without a directory."""
+        pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
+        try:
+            with os.scandir(self.directory) as entries:
+                return [entry.name for entry in entries if _is_segment(entry, pattern)]
+        except OSError:
+            return []
+
+    def has(self, name: str) -> bool:
+        """Say whether there is something under a name."""
+        return os.path.lexists(self.path(name))
+
+    def path(self, name: str) -> str:
+        """Return where a segment can be seen as a file."""
+        return f"{self.directory}/{name}"
+
+    def changed_ns(self) -> int:
+        """Return when the home last changed; cheap, and coarse to some ms."""
+        try:
+            return os.stat(self.directory).st_mtime_ns
+        except OSError:
+            return 0
 
 
-def scan(namespace: str) -> list[str]:
-    """List the names of the segments of a namespace; empty without a directory."""
-    pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
-    try:
-        with os.scandir(DIRECTORY) as entries:
-            return [entry.name for entry in entries if _is_segment(entry, pattern)]
-    except OSError:
-        return []
+POSIX = Home(DIRECTORY, _PosixAccess())
 
 
 def _is_segment(entry: os.DirEntry[str], pattern: re.Pattern[str]) -> bool:
     """Anybody may put a pipe under a ring's name, and to open it would block."""
     is_named = pattern.fullmatch(entry.name) is not None
     return is_named and entry.is_file(follow_symlinks=False)
-
-
-def changed_ns() -> int:
-    """Return when the directory last changed; cheap, and coarse to some ms."""
-    try:
-        return os.stat(DIRECTORY).st_mtime_ns
-    except OSError:
-        return 0

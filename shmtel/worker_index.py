@@ -3,7 +3,8 @@
 A worker takes the lowest number that no living worker of its pool has, when it
 makes its ring. It holds a POSIX record lock on one byte of a file for life:
 
-    file   /dev/shm/shmtel-index.<uid>, empty, one for each user, never removed
+    file   shmtel-index.<uid> in the home of the rings, empty, one for each user,
+           never removed
     byte   (32-bit hash of namespace and pool) * 65536 + index
 
 The kernel frees the byte when the process dies, however it dies, and so the next
@@ -26,59 +27,65 @@ from shmtel import segments
 
 MAX_INDEX = 0xFFFF
 
-# This process's descriptor of the file, by pid: in a forked child, its parent's.
-_files: dict[int, int] = {}
-_claimed: dict[tuple[int, int], int] = {}  # by pid and first byte
+# This process's descriptors of files, by pid and path: in a forked child, its
+# parent's.
+_files: dict[tuple[int, str], int] = {}
+_claimed: dict[tuple[int, str, int], int] = {}  # by pid, path and first byte
 
 
-def claim(namespace: str, pool_name: str) -> int | None:
+def claim(
+    namespace: str, pool_name: str, home: segments.Home = segments.POSIX
+) -> int | None:
     """Return this process's index in a pool; the same one each time."""
+    path = path_in(home)
     first_byte = crc32(f"{namespace}\0{pool_name}".encode()) * (MAX_INDEX + 1)
     try:
-        file = _open_file()
-        known = _claimed.get((os.getpid(), first_byte))
+        file = _open_file(path)
+        known = _claimed.get((os.getpid(), path, first_byte))
         index = _lock_lowest(file, first_byte, known)
     except OSError:
         return None
     if index is not None:
-        _claimed[os.getpid(), first_byte] = index
+        _claimed[os.getpid(), path, first_byte] = index
     return index
 
 
-def path() -> str:
+def path_in(home: segments.Home) -> str:
     """Return the path of the file of this user."""
-    return f"{segments.DIRECTORY}/shmtel-index.{os.geteuid()}"
+    return home.path(f"shmtel-index.{os.geteuid()}")
 
 
-def _open_file() -> int:
+def _open_file(path: str) -> int:
     _close_inherited()
-    pid = os.getpid()
-    file = _files.get(pid)
-    if file is not None and _is_ours(file):
+    key = (os.getpid(), path)
+    file = _files.get(key)
+    if file is not None and _is_ours(file, path):
         return file
-    _files.pop(pid, None)
+    _files.pop(key, None)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    file = segments.above_standard_streams(os.open(path(), flags, 0o600))
-    if not _is_ours(file):
+    file = segments.above_standard_streams(os.open(path, flags, 0o600))
+    if not _is_ours(file, path):
         os.close(file)
         raise PermissionError("the file belongs to somebody else, or is none")
     # Another thread may have been faster. Its descriptor is used, and this one is
     # left open, since to close it would drop the lock.
-    return _files.setdefault(pid, file)
+    return _files.setdefault(key, file)
 
 
 def _close_inherited() -> None:
-    for pid in set(_files) - {os.getpid()}:
-        file = _files.pop(pid, None)
-        if file is not None and _is_ours(file):
+    for key in list(_files):
+        if key[0] == os.getpid():
+            continue
+        file = _files.pop(key, None)
+        if file is not None and _is_ours(file, key[1]):
             os.close(file)
 
 
-def _is_ours(file: int) -> bool:
+def _is_ours(file: int, path: str) -> bool:
     """Say whether a descriptor is that of the file: a daemon closes what it has
     inherited, and the number may be another file's by now."""
     try:
-        found, expected = os.fstat(file), os.lstat(path())
+        found, expected = os.fstat(file), os.lstat(path)
     except OSError:
         return False
     is_file = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()

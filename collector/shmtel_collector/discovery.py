@@ -50,9 +50,12 @@ class Found:
 class Discovery:
     """Looks for the rings of one namespace."""
 
-    def __init__(self, namespace: str, log: ConditionLog) -> None:
+    def __init__(
+        self, namespace: str, log: ConditionLog, home: segments.Home = segments.POSIX
+    ) -> None:
         self._namespace = namespace
         self._log = log
+        self._home = home
         self._attached: set[str] = set()
         self._refused: set[str] = set()
         self._changed_ns = -1
@@ -63,7 +66,7 @@ class Discovery:
         """Yield each ring that has appeared, with its consumer."""
         if not self._is_due(now_ns):
             return
-        present = set(segments.scan(self._namespace))
+        present = set(self._home.scan(self._namespace))
         self._refused &= present
         own = {
             segments.segment_name(self._namespace, ring_id)
@@ -76,6 +79,15 @@ class Discovery:
                 self._attached.add(name)
                 yield Found(name, consumer, is_own)
 
+    def remove(self, name: str) -> None:
+        """Remove the segment of a ring that is finished, and forget it.
+
+        Raises:
+            SegmentError: it stays.
+        """
+        self._home.unlink(name)
+        self.forget(name)
+
     def forget(self, name: str) -> None:
         """Drop a ring that was finished and removed."""
         self._attached.discard(name)
@@ -87,7 +99,7 @@ class Discovery:
         self.refusals[reason] += 1
 
     def _is_due(self, now_ns: int) -> bool:
-        changed_ns = segments.changed_ns()
+        changed_ns = self._home.changed_ns()
         if changed_ns != self._changed_ns:
             self._changed_ns = changed_ns
             self._next_scan_ns = now_ns + SETTLE_NS
@@ -99,9 +111,9 @@ class Discovery:
 
     def _open(self, name: str) -> _ring.Consumer | None:
         try:
-            fd = segments.open_segment(name, writable=True)
+            fd = self._home.open(name, writable=True)
         except SegmentError as error:
-            if os.path.lexists(f"{segments.DIRECTORY}/{name}"):
+            if self._home.has(name):
                 self._log.warning(f"open {name}", "%s", error)
             return None
         try:
@@ -149,7 +161,7 @@ class Discovery:
 
     def _remove(self, name: str) -> None:
         try:
-            segments.unlink(name)
+            self._home.unlink(name)
         except SegmentError as error:
             self._log.warning(f"remove {name}", "%s", error)
             self.refuse(name, "not_removable")

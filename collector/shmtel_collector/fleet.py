@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from shmtel import _ring, segments
+from shmtel import _ring
 from shmtel.errors import SegmentError
 from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
@@ -106,14 +106,13 @@ class Fleet:
         self.note_damage(ring)
         try:
             self._database.finish(ring.finished(self._realtime_ns))
-            segments.unlink(ring.name)
+            self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(
                 f"remove {ring.name}", "ring %s stays: %s", ring.name, error
             )
             return
         self.finished += 1
-        self._discovery.forget(ring.name)
         self._detach(ring)
 
     def end_own(self) -> None:

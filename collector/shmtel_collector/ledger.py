@@ -110,7 +110,11 @@ class Ledger:
         }
 
 
-def read_ledger(namespace: str, state_dir: Path | None = None) -> Ledger:
+def read_ledger(
+    namespace: str,
+    state_dir: Path | None = None,
+    home: segments.Home = segments.POSIX,
+) -> Ledger:
     """Compute the ledger of a namespace as it stands now.
 
     Raises:
@@ -118,7 +122,7 @@ def read_ledger(namespace: str, state_dir: Path | None = None) -> Ledger:
     """
     refused: dict[str, str] = {}
     path = state_path(namespace, state_dir)
-    live = dict(_live_rings(namespace, refused, read_left_out(path)))
+    live = dict(_live_rings(home, namespace, refused, read_left_out(path)))
     # After the rings: one that is removed in between is in the database by then.
     finished, folded = read_finished(path)
     for ring in finished:
@@ -166,12 +170,15 @@ def _accounts(events: EventTable) -> dict[str, EventAccount]:
 
 
 def _live_rings(
-    namespace: str, refused: dict[str, str], left_out: Mapping[bytes, str]
+    home: segments.Home,
+    namespace: str,
+    refused: dict[str, str],
+    left_out: Mapping[bytes, str],
 ) -> Iterable[tuple[str, RingAccount]]:
-    for name in sorted(segments.scan(namespace)):
+    for name in sorted(home.scan(namespace)):
         ring_id = name.rpartition(".")[2]
         try:
-            observation = _observe(name)
+            observation = _observe(home, name)
         except _ring.RingError as error:
             refused[name] = error.reason
         except SegmentError:
@@ -181,12 +188,12 @@ def _live_rings(
             yield ring_id, _live_account(ring_id, observation, text)
 
 
-def _observe(name: str) -> "_ring.Observation":
+def _observe(home: segments.Home, name: str) -> "_ring.Observation":
     """Look at a ring until what is seen fits together, a few times at most.
 
     Its zones are read one after the other while the worker writes.
     """
-    fd = segments.open_segment(name, writable=False)
+    fd = home.open(name, writable=False)
     try:
         observation = _ring.observe(fd)
         for _ in range(_ATTEMPTS):

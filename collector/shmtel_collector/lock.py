@@ -13,7 +13,6 @@ import fcntl
 import os
 from types import TracebackType
 
-from shmtel import segments
 from shmtel.errors import ShmtelError
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -26,14 +25,14 @@ class AlreadyRunning(ShmtelError):
 class NamespaceLock:
     """Held from construction to `release`."""
 
-    def __init__(self, namespace: str, directory: str | None = None) -> None:
+    def __init__(self, namespace: str, directory: str) -> None:
         """Take the lock.
 
         Raises:
             AlreadyRunning: another collector has it; the text names its pid.
             ShmtelError: the file cannot be made.
         """
-        self.path = f"{directory or segments.DIRECTORY}/shmtel.{namespace}.collector"
+        self.path = f"{directory}/shmtel.{namespace}.collector"
         self._namespace = namespace
         fd = self._try_lock()
         while fd is None:  # its owner removed it between our open and our lock

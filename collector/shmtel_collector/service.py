@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from shmtel import segments
 from shmtel.errors import ShmtelError
 from shmtel_collector import procfs
 from shmtel_collector.admin import Admin, AdminError
@@ -76,7 +77,7 @@ class Collector:
             ShmtelError: it cannot start, or had to give way; the text says why.
         """
         with (
-            NamespaceLock(self._config.namespace),
+            NamespaceLock(self._config.namespace, segments.POSIX.directory),
             contextlib.closing(self._open_state()) as state,
         ):
             asyncio.run(self._serve(state))

@@ -20,8 +20,9 @@ from typing import Any
 
 import msgpack
 
-from shmtel import _ring, segments
+from shmtel import _ring
 from shmtel.errors import SegmentError
+from shmtel.segments import POSIX, Home
 from shmtel.wire.frames import Worker
 from shmtel_collector.worker import worker_of
 
@@ -109,8 +110,13 @@ class Following:
     """All rings of a namespace whose workers are wanted."""
 
     def __init__(
-        self, namespace: str, worker_glob: str, say: Callable[[str], None]
+        self,
+        namespace: str,
+        worker_glob: str,
+        say: Callable[[str], None],
+        home: Home = POSIX,
     ) -> None:
+        self._home = home
         self._namespace = namespace
         self._worker_glob = worker_glob
         self._say = say
@@ -120,14 +126,14 @@ class Following:
 
     def look(self, *, at_end: bool = False) -> None:
         """Find rings that are new; they are followed from their start, or end."""
-        names = segments.scan(self._namespace)
+        names = self._home.scan(self._namespace)
         for name in sorted(set(names) - self._rings.keys() - self._passed_over):
             self._open(name, at_end)
         self._passed_over &= set(names)
 
     def poll(self, limit_bytes: int = _TAKE_BYTES) -> Iterator[Event]:
         """Take what is there, about so much of each ring, in the order of times."""
-        there = set(segments.scan(self._namespace))
+        there = set(self._home.scan(self._namespace))
         gone = {name: ring for name, ring in self._rings.items() if name not in there}
         streams = [self._events(n, r, limit_bytes) for n, r in self._rings.items()]
         yield from heapq.merge(*streams, key=lambda event: event.timestamp_ns)
@@ -144,9 +150,9 @@ class Following:
 
     def _open(self, name: str, at_end: bool) -> None:
         try:
-            fd = segments.open_segment(name, writable=False)
+            fd = self._home.open(name, writable=False)
         except SegmentError as error:
-            if os.path.exists(os.path.join(segments.DIRECTORY, name)):
+            if self._home.has(name):
                 self._pass_over(name, str(error))
             return  # else it was removed since the scan
         try:

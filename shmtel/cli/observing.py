@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from shmtel import _ring, segments
+from shmtel import _ring
 from shmtel.errors import SegmentError
+from shmtel.segments import POSIX, Home
 from shmtel_collector.worker import worker_of
 
 _MAGIC_BYTES = 8  # at the start, stored last
@@ -54,12 +55,12 @@ class Refused:
 
 
 def observe_namespace(
-    namespace: str, globs: Sequence[str] = ()
+    namespace: str, globs: Sequence[str] = (), home: Home = POSIX
 ) -> tuple[list[RingStat], list[Refused]]:
     """Look at every ring of a namespace, once; with globs at those workers' rings."""
     rings: list[RingStat] = []
     refused: list[Refused] = []
-    for seen in _observe_all(namespace):
+    for seen in _observe_all(home, namespace):
         if isinstance(seen, Refused):
             refused.append(seen)
         elif not globs or any(fnmatchcase(seen.worker_id, glob) for glob in globs):
@@ -68,12 +69,12 @@ def observe_namespace(
     return rings, refused
 
 
-def _observe_all(namespace: str) -> Iterator[RingStat | Refused]:
-    for name in segments.scan(namespace):
+def _observe_all(home: Home, namespace: str) -> Iterator[RingStat | Refused]:
+    for name in home.scan(namespace):
         try:
-            fd = segments.open_segment(name, writable=False)
+            fd = home.open(name, writable=False)
         except SegmentError as error:
-            if os.path.exists(os.path.join(segments.DIRECTORY, name)):
+            if home.has(name):
                 yield Refused(name, str(error))
             continue  # else it was removed since the scan
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shmtel import segments
+from support.home import HOME
 from support.line import Line, running_line, started_line
 from support.program import (
     fresh_namespace,
@@ -44,7 +45,7 @@ def _finish_worker(line: Line) -> None:
     line.worker_process.kill()
     line.worker_process.wait()
     deadline = time.monotonic() + 10
-    while segments.scan(line.namespace):
+    while HOME.scan(line.namespace):
         assert time.monotonic() < deadline, "the dead worker's ring was not removed"
         time.sleep(0.02)
 
@@ -104,7 +105,7 @@ def test_the_ledger_does_not_vouch_for_what_it_cannot_read(tmp_path: Path) -> No
     """The events of a damaged ring are unknown, and --assert says so."""
     with fresh_namespace() as namespace:
         name = segments.segment_name(namespace, b"r" * 16)
-        Path(segments.DIRECTORY, name).write_bytes(b"stlring1" + b"\xff" * 65_536)
+        Path(HOME.directory, name).write_bytes(b"stlring1" + b"\xff" * 65_536)
         place = ("--namespace", namespace, "--state-dir", str(tmp_path))
         assert shmtel("ledger", *place).returncode == 0
         result = shmtel("ledger", "--assert", *place)

@@ -1,8 +1,10 @@
 """`shmtel demo`: what it shows, and that it tells the truth with its exit code."""
 
+import os
+
 import pytest
 
-from shmtel import segments
+from support.home import HOME
 from support.program import shmtel
 
 
@@ -20,7 +22,5 @@ def test_the_demonstration() -> None:
 
 def test_its_rings_are_gone_afterwards() -> None:
     """No demonstration leaves a ring in shared memory."""
-    left = [
-        name for name in segments.os.listdir(segments.DIRECTORY) if ".demo-" in name
-    ]
+    left = [name for name in os.listdir(HOME.directory) if ".demo-" in name]
     assert left == []

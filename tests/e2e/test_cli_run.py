@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
+from support.home import HOME
 from support.line import wait_for_text
 from support.program import (
     PROGRAM,
@@ -151,7 +151,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         'shmtel.emit("a.b", {"n": 1})',
         'print(os.environ["SHMTEL_NAMESPACE"])',
     )
-    assert segments.scan(result.stdout.strip()) == []
+    assert HOME.scan(result.stdout.strip()) == []
 
 
 def test_a_process_that_outlives_the_program_is_not_waited_for(tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_process_that_outlives_the_program_is_not_waited_for(tmp_path: Path) -
     )
     namespace, pid = result.stdout.split()
     os.kill(int(pid), signal.SIGKILL)
-    for name in segments.scan(namespace):
-        segments.unlink(name)
+    for name in HOME.scan(namespace):
+        HOME.unlink(name)
     assert result.returncode == 0
     assert len(json_lines(tmp_path / "out.jsonl")) == 1
     assert namespace in result.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shmtel import segments
+from support.home import HOME
 from support.program import clean_environment, fresh_namespace, shmtel, worker_program
 
 
@@ -107,7 +108,7 @@ def test_a_namespace_without_rings(namespace: str) -> None:
 
 def test_a_segment_that_is_no_ring(tmp_path: Path, namespace: str) -> None:
     """Foreign bytes under a ring's name are refused; the other rings are shown."""
-    foreign = Path(segments.DIRECTORY, segments.segment_name(namespace, bytes(16)))
+    foreign = Path(HOME.directory, segments.segment_name(namespace, bytes(16)))
     foreign.write_bytes(b"\xff" * 300_000)
     with _start_worker(tmp_path, namespace, 'shmtel.emit("a.b", {"n": 1})') as worker:
         document = _stat(namespace)
@@ -127,7 +128,7 @@ def test_the_namespace_comes_from_the_environment_too(namespace: str) -> None:
 def test_a_ring_in_the_making_is_not_refused(namespace: str) -> None:
     """A segment without its magic is a ring to come; an old one is what was left."""
     name = segments.segment_name(namespace, bytes(range(16)))
-    path = Path(segments.DIRECTORY) / name.removeprefix("/")
+    path = Path(HOME.directory) / name.removeprefix("/")
     path.write_bytes(bytes(1 << 20))
     assert _stat(namespace)["refused"] == []
     os.utime(path, (0, 0))

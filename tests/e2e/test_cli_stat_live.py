@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shmtel import segments
 from support.emitter import Emitter
+from support.home import HOME
 from support.processes import wait_until
 from support.program import (
     PROGRAM,
@@ -59,7 +59,7 @@ def test_json_lines_with_rates(namespace: str) -> None:
         assert committed / elapsed_s / 2 < rate < committed / elapsed_s * 2
         assert ring["per_second"]["committed_bytes"] > rate * 40
         name = worker.ring_name()
-        segments.unlink(name)
+        HOME.unlink(name)
         wait_until(lambda: _next(process)["rings"][0]["state"] == "gone")
         assert _next(process)["rings"] == []
         process.send_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ import pytest
 
 from shmtel import _ring, segments
 from support.emitter import Emitter
+from support.home import HOME
 from support.processes import run_python, wait_until
 from support.program import (
     PROGRAM,
@@ -173,7 +174,7 @@ def test_rings_that_are_gone_are_let_go(
     following.process.send_signal(signal.SIGSTOP)
     worker.emit(3)
     worker.kill()
-    segments.unlink(name)
+    HOME.unlink(name)
     following.process.send_signal(signal.SIGCONT)
     assert _numbers(following.wait_lines(4)) == [0, 1, 2, 3]
     wait_until(lambda: not held())
@@ -217,7 +218,7 @@ def test_nobody_notices_it(
     """The bytes of the ring and its locks are as before, a collector can come."""
     worker = start_worker()
     worker.emit(100)
-    path = Path(segments.DIRECTORY, worker.ring_name())
+    path = Path(HOME.directory, worker.ring_name())
     before = hashlib.sha256(path.read_bytes()).digest()
     times = (path.stat().st_mtime_ns, path.stat().st_size)
     following = tail("-n", "100")
@@ -254,7 +255,7 @@ def test_damaged_rings_are_named_and_the_others_go_on(
 ) -> None:
     """Foreign bytes, records that are none, and a good ring beside them."""
     start_worker().emit(2)
-    foreign = Path(segments.DIRECTORY, segments.segment_name(namespace, bytes(16)))
+    foreign = Path(HOME.directory, segments.segment_name(namespace, bytes(16)))
     foreign.write_bytes(b"stlring1" + b"\xff" * 300_000)
     with RingBuilder(namespace=namespace, resource={"worker_id": "bad"}) as bad:
         bad.append_array(b"\xff" * 40)

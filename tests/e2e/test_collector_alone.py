@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
+from support.home import HOME
 from support.processes import wait_until
 from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 from support.uplink import ScriptedCollector, make_hello
@@ -25,7 +25,7 @@ def namespace() -> Iterator[str]:
 
 
 def _lock_path(namespace: str) -> str:
-    return f"{segments.DIRECTORY}/shmtel.{namespace}.collector"
+    return f"{HOME.directory}/shmtel.{namespace}.collector"
 
 
 def test_second_collector_is_refused(namespace: str, tmp_path: Path) -> None:

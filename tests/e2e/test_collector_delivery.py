@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
+from support.home import HOME
 from support.processes import wait_until
 from support.program import fresh_namespace
 from support.ring_builder import RingBuilder
@@ -59,7 +59,7 @@ def test_last_events_of_a_killed_worker_arrive(
     with Emitter(namespace) as worker:
         worker.emit(1000)
         worker.process.kill()  # and nobody waits for it: it is a zombie
-        wait_until(lambda: segments.scan(namespace) == [])
+        wait_until(lambda: HOME.scan(namespace) == [])
         assert hub.count() == 1000
     ledger = collector.ledger()
     assert [ring.state for ring in ledger.rings] == ["vanished"]
@@ -75,7 +75,7 @@ def test_ring_of_a_worker_that_died_before_is_drained(
         worker.kill()
     with CollectorProcess(namespace, hub.hub.address, tmp_path):
         wait_until(lambda: hub.count() == 1000)
-        wait_until(lambda: segments.scan(namespace) == [])
+        wait_until(lambda: HOME.scan(namespace) == [])
 
 
 def test_lost_lock_costs_a_ring_and_no_event(
@@ -92,7 +92,7 @@ def test_lost_lock_costs_a_ring_and_no_event(
             return worker.ring_id() != first
 
         wait_until(has_moved)
-        wait_until(lambda: segments.scan(namespace) == [worker.ring_name()])
+        wait_until(lambda: HOME.scan(namespace) == [worker.ring_name()])
         emitted = int(worker.command("emitted"))
         wait_until(lambda: hub.count() == emitted)
         assert len(hub.seqs) == 2
@@ -116,7 +116,7 @@ def test_killed_collector_loses_nothing_and_repeats_nothing(
             one.emit(200)
             collector.start()
         one.leave()
-        wait_until(lambda: segments.scan(namespace) == [])
+        wait_until(lambda: HOME.scan(namespace) == [])
     ledger = collector.ledger()
     assert sorted(ring.state for ring in ledger.rings) == ["closed", "vanished"]
     assert ledger.total.unaccounted == 0
@@ -193,4 +193,4 @@ def test_clean_stop_leaves_no_lock(
 
 
 def _is_locked(namespace: str) -> bool:
-    return os.path.exists(f"{segments.DIRECTORY}/shmtel.{namespace}.collector")
+    return os.path.exists(f"{HOME.directory}/shmtel.{namespace}.collector")

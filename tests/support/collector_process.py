@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from shmtel import segments
 from shmtel.hub import Hub
 from shmtel_collector.ledger import Ledger, read_ledger
+from support.home import HOME
 from support.processes import wait_until
 from support.program import PROGRAM, clean_environment, shmtel
 
@@ -46,7 +46,7 @@ class CollectorProcess:
     ) -> None:
         self.kill()
         # A killed collector leaves its lock file, for the next one to take.
-        Path(segments.DIRECTORY, f"shmtel.{self.namespace}.collector").unlink(
+        Path(HOME.directory, f"shmtel.{self.namespace}.collector").unlink(
             missing_ok=True
         )
 
@@ -94,7 +94,7 @@ class CollectorProcess:
 
     def ledger(self) -> Ledger:
         """The ledger of the namespace, as it stands."""
-        return read_ledger(self.namespace, self.state_dir)
+        return read_ledger(self.namespace, self.state_dir, HOME)
 
     def wait_quiet(self) -> Ledger:
         """Wait until no committed event is on its way any more."""

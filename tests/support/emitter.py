@@ -13,6 +13,7 @@ from types import TracebackType
 
 import shmtel
 from shmtel import _ring, segments
+from support.home import HOME
 from support.processes import environment
 
 EVENT = "emitter.event"
@@ -76,7 +77,7 @@ class Emitter:
 
     def consumer(self) -> _ring.Consumer:
         """Attach to its ring."""
-        return _ring.Consumer(segments.open_segment(self.ring_name(), writable=True))
+        return _ring.Consumer(HOME.open(self.ring_name(), writable=True))
 
     def kill(self) -> None:
         """Kill it with SIGKILL and bury it."""
@@ -101,7 +102,7 @@ def _lose_lock() -> str:
     """Drop the proof of life, as an application does that closes descriptors."""
     for ring_id in _ring.own_rings():
         name = segments.segment_name(os.environ["SHMTEL_NAMESPACE"], ring_id)
-        os.close(os.open(f"{segments.DIRECTORY}/{name}", os.O_RDONLY))
+        os.close(os.open(f"{HOME.directory}/{name}", os.O_RDONLY))
     return "done"
 
 

@@ -30,6 +30,7 @@ from shmtel_collector.procfs import this_host
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from support.home import HOME
 from support.quiet_log import QuietLog
 
 SECOND_NS = 1_000_000_000
@@ -254,7 +255,7 @@ class MemoryLine:
 
     def _start(self) -> None:
         self.state = State(self.database_path)
-        discovery = Discovery(self._namespace, self.log)
+        discovery = Discovery(self._namespace, self.log, HOME)
         self.watcher = PolledWatcher()
         policies = self.state.policies
         self.enforcement = Enforcement(policies, "node", self.log)

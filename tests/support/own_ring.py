@@ -12,6 +12,7 @@ import msgpack
 
 import shmtel
 from shmtel import _ring, segments
+from support.home import HOME
 
 
 class Event(NamedTuple):
@@ -48,7 +49,7 @@ class RingReader:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+        self.consumer = _ring.Consumer(HOME.open(name, writable=True))
         self.totals = [0] * 32
 
     def events(self) -> list[Event]:
@@ -91,8 +92,8 @@ class OwnRing:
 
     def remove(self) -> None:
         """Unlink the segments; the process keeps its mapping."""
-        for name in segments.scan(self.namespace):
-            segments.unlink(name)
+        for name in HOME.scan(self.namespace):
+            HOME.unlink(name)
 
 
 def make_own_ring() -> OwnRing:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from shmtel import segments
+from support.home import HOME
 from support.own_ring import Event, RingReader
 from support.program import clean_environment
 
@@ -62,5 +62,5 @@ class LeftRing:
 
 def left_rings(namespace: str) -> list[LeftRing]:
     """Read every ring of a namespace, in the order of their making."""
-    rings = [LeftRing(name) for name in segments.scan(namespace)]
+    rings = [LeftRing(name) for name in HOME.scan(namespace)]
     return sorted(rings, key=lambda ring: ring.identity["monotonic_ns"])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shmtel import segments
+from support.home import HOME
 
 PROGRAM = Path(sys.executable).with_name("shmtel")
 TIMEOUT_S = 60
@@ -70,10 +70,10 @@ def fresh_namespace() -> Iterator[str]:
     try:
         yield namespace
     finally:
-        for name in segments.scan(namespace):
-            segments.unlink(name)
+        for name in HOME.scan(namespace):
+            HOME.unlink(name)
         # A collector that was killed leaves its lock file.
-        lock = Path(segments.DIRECTORY, f"shmtel.{namespace}.collector")
+        lock = Path(HOME.directory, f"shmtel.{namespace}.collector")
         lock.unlink(missing_ok=True)
 
 

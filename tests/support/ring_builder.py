@@ -18,6 +18,7 @@ from typing import Any, Self
 import msgpack
 
 from shmtel import segments
+from support.home import HOME
 from support.ring_layout import (
     ABI_MAJOR,
     MAGIC,
@@ -79,7 +80,7 @@ class RingBuilder:
     ) -> None:
         self.ring_id = uuid.uuid4().bytes
         self.name = segments.segment_name(namespace, self.ring_id)
-        self.path = Path(segments.DIRECTORY, self.name)
+        self.path = Path(HOME.directory, self.name)
         self.capacity = capacity
         self.page_size = page_size
         self.control_offset = 2 * page_size
@@ -91,7 +92,7 @@ class RingBuilder:
         self.tail = 0
         self.seq = 0
         self.names: list[str] = []
-        self.fd = segments.create(self.name)
+        self.fd = HOME.create(self.name)
         os.posix_fallocate(self.fd, 0, self.file_size)
         self._fill(msgpack.packb(dict(resource or {})))
         if publish:
@@ -112,12 +113,12 @@ class RingBuilder:
         """Remove the segment; may be called again."""
         if self.fd >= 0:
             os.close(self.fd)
-            segments.unlink(self.name)
+            HOME.unlink(self.name)
             self.fd = -1
 
     def open(self, *, writable: bool = True) -> int:
         """Open the segment once more, as a consumer or observer would."""
-        return segments.open_segment(self.name, writable=writable)
+        return HOME.open(self.name, writable=writable)
 
     def hold_lock(self) -> None:
         """Take the producer's lock; closing any descriptor of the file drops it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.home import HOME
 from support.processes import environment, left_rings
 from support.program import fresh_namespace
 
@@ -71,11 +72,11 @@ def test_no_system_call_in_a_million_emits_and_spans(tmp_path: Path) -> None:
 
 def left_rings_counters(namespace: str) -> list[dict[str, int]]:
     """Return what each worker committed and dropped, by the records themselves."""
-    from shmtel import _ring, segments
+    from shmtel import _ring
 
     rings = []
-    for name in segments.scan(namespace):
-        consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+    for name in HOME.scan(namespace):
+        consumer = _ring.Consumer(HOME.open(name, writable=True))
         totals = [0] * 32
         while (drained := consumer.drain(16 << 20)) is not None:
             totals[0] += drained.delivered

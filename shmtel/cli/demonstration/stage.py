@@ -28,6 +28,7 @@ class Stage:
 
     def __init__(self, directory: Path, workers: int, screen: Screen) -> None:
         self.namespace = f"demo-{os.getpid()}"
+        self.home = segments.POSIX
         self.state_dir = directory
         self.screen = screen
         self.tally = Tally()
@@ -94,14 +95,14 @@ class Stage:
 
     def look(self) -> dict[str, RingStat]:
         """Observe the rings; those that were removed stay as last seen."""
-        rings, _ = observe_namespace(self.namespace)
+        rings, _ = observe_namespace(self.namespace, home=self.home)
         self._seen.update({ring.ring_id: ring for ring in rings})
         return self._seen
 
     def state(self, ring_id: str) -> str:
         """Say what the ring's worker is: alive, closed, dead, or finished with."""
         name = segments.segment_name(self.namespace, bytes.fromhex(ring_id))
-        is_present = name in segments.scan(self.namespace)
+        is_present = name in self.home.scan(self.namespace)
         return self.look()[ring_id].state if is_present else "finished"
 
     def are_workers_finished(self) -> bool:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from shmtel import segments
 from shmtel.cli import children
 from shmtel.cli.demonstration.stage import Stage
 from shmtel.cli.demonstration.tally import RingTally
@@ -147,13 +146,13 @@ def settle(stage: Stage) -> Iterator[Verdict]:
     stage.watch(0.3)
     stage.screen.leave_table()
     children.stop_verb(stage.collector)  # which ends the ring of its own events
-    left = len(segments.scan(stage.namespace))
+    left = len(stage.home.scan(stage.namespace))
     yield Verdict(
         "every ring has been drained and removed",
         left == 0,
         f"{left} rings are left",
     )
-    ledger = read_ledger(stage.namespace, stage.state_dir)
+    ledger = read_ledger(stage.namespace, stage.state_dir, stage.home)
     for line in format_ledger(ledger):
         stage.screen.say(f"    {line}".rstrip())
     total = ledger.total

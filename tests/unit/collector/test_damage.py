@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from shmtel import _ring, segments
+from shmtel import _ring
 from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
 from shmtel.wire.frames import Outcome
 from shmtel_collector.settlement import to_list
+from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
 from support.ring_builder import RingBuilder
 from support.ring_layout import ControlZone, NamesZone, ProducerZone
@@ -78,7 +79,7 @@ def test_loss_is_settled_and_the_ring_ends(
     _die(ring)
     line.step(SECOND_NS)
     assert line.hub.rings[ring.ring_id].closed == "quarantined"
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
 
 
 @pytest.mark.parametrize("crashes", [False, True])
@@ -264,7 +265,7 @@ def test_id_that_comes_back_does_not_break_the_stream(
     line.connect()
     _die(ring)
     line.step(SECOND_NS)
-    assert segments.scan(namespace) == [good.name]
+    assert HOME.scan(namespace) == [good.name]
     ring.path.write_bytes(content)
     line.step(SECOND_NS)
     _fill(good)
@@ -286,12 +287,12 @@ def test_worker_that_cannot_be_found_is_retired_first(
     assert ring.peek(ControlZone).enabled == _ring.RING_RETIRED
     _fill(ring, 2)
     line.step(SECOND_NS // 2)
-    assert segments.scan(namespace) == [ring.name]
+    assert HOME.scan(namespace) == [ring.name]
     line.step(SECOND_NS)
     assert ring.peek(ControlZone).final_tail == ring.tail
     assert line.hub.rings[ring.ring_id].closed == "retired"
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(TOTAL + 2)
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
 
 
 def test_retired_ring_stays_retired_for_the_next_collector(

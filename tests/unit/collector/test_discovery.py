@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from shmtel import _ring, segments
+from shmtel.segments import Home
 from shmtel_collector import discovery
 from shmtel_collector.discovery import RESCAN_NS, SETTLE_NS, Discovery
 from support.emitter import Emitter
+from support.home import HOME
 from support.quiet_log import QuietLog
 
 StartWorker = Callable[..., Emitter]
@@ -20,7 +22,7 @@ class Finder:
 
     def __init__(self, namespace: str) -> None:
         self.log = QuietLog()
-        self.discovery = Discovery(namespace, self.log)
+        self.discovery = Discovery(namespace, self.log, HOME)
         self.now_ns = 0
         self.found: dict[str, _ring.Consumer] = {}
 
@@ -54,16 +56,16 @@ def test_ring_is_found_once(finder: Finder, start_worker: StartWorker) -> None:
 def test_listing_waits_for_a_change(finder: Finder, namespace: str) -> None:
     """Between changes the directory is listed once a moment later, then each second."""
     listed: list[int] = []
-    really_scan = segments.scan
+    really_scan = HOME.scan
 
-    def scan(name: str) -> list[str]:
+    def scan(home: Home, name: str) -> list[str]:
         listed.append(finder.now_ns)
         return really_scan(name)
 
     finder.poll(after_ns=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "scan", scan)
-        patch.setattr(segments, "changed_ns", lambda: 42)
+        patch.setattr(Home, "scan", scan)
+        patch.setattr(Home, "changed_ns", lambda home: 42)
         for _ in range(220):
             finder.poll(after_ns=SETTLE_NS // 2)
     step = SETTLE_NS // 2
@@ -111,7 +113,7 @@ def test_own_ring_is_left_alone(
 
 def _segment(namespace: str, content: bytes) -> str:
     name = segments.segment_name(namespace, os.urandom(16))
-    fd = segments.create(name)
+    fd = HOME.create(name)
     os.write(fd, content)
     os.close(fd)
     return name
@@ -124,11 +126,11 @@ def test_unfinished_segment_is_left_for_a_minute(
     name = _segment(namespace, bytes(8192))
     assert finder.poll() == []
     assert finder.log.lines == []
-    assert segments.scan(namespace) == [name]
+    assert HOME.scan(namespace) == [name]
     later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
     monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
 
 
 def test_old_unfinished_segment_that_is_locked_stays(
@@ -141,12 +143,12 @@ def test_old_unfinished_segment_that_is_locked_stays(
     worker = start_worker()
     worker.emit(1)
     name = worker.ring_name()
-    with open(f"{segments.DIRECTORY}/{name}", "r+b", buffering=0) as file:
+    with open(f"{HOME.directory}/{name}", "r+b", buffering=0) as file:
         file.write(bytes(8))
     later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
     monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
-    assert segments.scan(namespace) == [name]
+    assert HOME.scan(namespace) == [name]
 
 
 def test_refused_ring_is_counted_and_logged_once(
@@ -156,7 +158,7 @@ def test_refused_ring_is_counted_and_logged_once(
     worker, good = start_worker(), None
     worker.emit(1)
     name = worker.ring_name()
-    with open(f"{segments.DIRECTORY}/{name}", "r+b", buffering=0) as file:
+    with open(f"{HOME.directory}/{name}", "r+b", buffering=0) as file:
         os.pwrite(file.fileno(), b"\xff\xff", 8)  # the version
     good = start_worker()
     good.emit(1)
@@ -164,7 +166,7 @@ def test_refused_ring_is_counted_and_logged_once(
     finder.poll()
     assert finder.discovery.refusals == {"version": 1}
     assert len(finder.log.lines) == 1
-    assert name in segments.scan(name.split(".")[1])
+    assert name in HOME.scan(name.split(".")[1])
 
 
 def test_refusal_ends_with_the_segment(
@@ -173,7 +175,7 @@ def test_refusal_ends_with_the_segment(
     """A name that was refused is looked at again when something else has it."""
     worker = start_worker()
     worker.emit(1)
-    path = Path(segments.DIRECTORY, worker.ring_name())
+    path = Path(HOME.directory, worker.ring_name())
     good = path.read_bytes()
     path.write_bytes(good[:8] + b"\xff\xff" + good[10:])
     assert finder.poll() == []
@@ -191,7 +193,7 @@ def test_ring_under_a_borrowed_name_is_refused(
     worker.emit(1)
     name = worker.ring_name()
     borrowed = segments.segment_name(namespace, os.urandom(16))
-    directory = segments.DIRECTORY
+    directory = HOME.directory
     os.rename(f"{directory}/{name}", f"{directory}/{borrowed}")
     assert finder.poll() == []
     assert finder.discovery.refusals == {"wrong_name": 1}

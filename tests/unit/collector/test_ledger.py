@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from shmtel_collector.accounts import Account, account_of_totals
 from shmtel_collector.finished import Claims, FinishedRing
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.state import State
 from support.emitter import Emitter
+from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine
 from support.ring_builder import RingBuilder
 from support.ring_layout import ProducerZone
@@ -75,7 +75,7 @@ def test_ring_is_read_without_a_collector(
 ) -> None:
     """Nobody has to run for a worker's events to be accounted for."""
     start_worker(SHMTEL_WORKER_ID="w1").emit(10)
-    ledger = read_ledger(namespace, tmp_path)
+    ledger = read_ledger(namespace, tmp_path, HOME)
     (ring,) = ledger.rings
     assert (ring.worker_id, ring.state) == ("w1", "live")
     assert (ring.account.emitted, ring.account.in_ring) == (10, 10)
@@ -94,15 +94,15 @@ def test_events_are_followed_along_the_line(
     line.hub.is_holding = True
     line.step()
     worker.emit(3)
-    total = read_ledger(namespace, state_dir).total
+    total = read_ledger(namespace, state_dir, HOME).total
     assert (total.delivered, total.in_flight, total.in_ring) == (10, 5, 3)
     assert total.unaccounted == 0
     line.hub.release()
     worker.kill()
     line.step(SECOND_NS)
-    ledger = read_ledger(namespace, state_dir)
+    ledger = read_ledger(namespace, state_dir, HOME)
     (ring,) = ledger.rings
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
     assert (ring.state, ring.account.delivered) == ("vanished", 18)
     assert ledger.total.unaccounted == 0
 
@@ -115,7 +115,7 @@ def test_ring_in_both_places_counts_once(
     ring.add_name("a.b")
     ring.append(0)
     _write_down(namespace, tmp_path, ring.ring_id, last_seq=1, committed=1)
-    ledger = read_ledger(namespace, tmp_path)
+    ledger = read_ledger(namespace, tmp_path, HOME)
     assert [entry.state for entry in ledger.rings] == ["closed"]
     assert ledger.total.committed == 1
 
@@ -137,7 +137,7 @@ def test_claim_beyond_the_records_is_unaccounted(
 ) -> None:
     """The counter never leads the records, so what it has more is missing."""
     _write_down(namespace, tmp_path, bytes(16), last_seq=10, committed=12)
-    assert read_ledger(namespace, tmp_path).total.unaccounted == 2
+    assert read_ledger(namespace, tmp_path, HOME).total.unaccounted == 2
 
 
 def test_counter_that_lags_after_a_kill_is_no_loss(
@@ -145,7 +145,7 @@ def test_counter_that_lags_after_a_kill_is_no_loss(
 ) -> None:
     """The records are the truth; the counter may be one behind."""
     _write_down(namespace, tmp_path, bytes(16), last_seq=10, committed=9)
-    total = read_ledger(namespace, tmp_path).total
+    total = read_ledger(namespace, tmp_path, HOME).total
     assert (total.committed, total.unaccounted) == (10, 0)
 
 
@@ -153,7 +153,7 @@ def test_folded_rings_stay_in_the_sum(namespace: str, tmp_path: Path) -> None:
     """Rings too old for a row of their own are one line, and still counted."""
     for _ in range(5):
         _write_down(namespace, tmp_path, os.urandom(16), last_seq=10, committed=10)
-    ledger = read_ledger(namespace, tmp_path)
+    ledger = read_ledger(namespace, tmp_path, HOME)
     assert [ring.state for ring in ledger.rings] == ["folded", "closed", "closed"]
     assert (ledger.total.committed, ledger.total.delivered) == (50, 50)
 
@@ -163,7 +163,7 @@ def test_empty_ring_with_a_higher_count_is_unaccounted(
 ) -> None:
     """A count without the bytes that could hold it is not called `in_ring`."""
     make_ring().poke(ProducerZone, committed=3)
-    total = read_ledger(namespace, tmp_path).total
+    total = read_ledger(namespace, tmp_path, HOME).total
     assert (total.in_ring, total.unaccounted) == (0, 3)
 
 
@@ -172,7 +172,7 @@ def test_segment_that_cannot_be_read_is_named(
 ) -> None:
     """What the ledger does not know is said, not left out."""
     bad, good = make_ring(publish=False), make_ring()
-    ledger = read_ledger(namespace, tmp_path)
+    ledger = read_ledger(namespace, tmp_path, HOME)
     assert ledger.refused == {bad.name: "no_magic"}
     assert [ring.ring_id for ring in ledger.rings] == [good.ring_id.hex()]
 
@@ -182,7 +182,7 @@ def test_it_is_plain_data_in_the_end(
 ) -> None:
     """Tools print it as JSON, with the sums beside the counts."""
     start_worker().emit(10)
-    data = json.loads(json.dumps(read_ledger(namespace, tmp_path).to_json()))
+    data = json.loads(json.dumps(read_ledger(namespace, tmp_path, HOME).to_json()))
     assert data["namespace"] == namespace
     assert data["total"]["emitted"] == data["rings"][0]["in_ring"] == 10
     assert data["total"]["unaccounted"] == 0

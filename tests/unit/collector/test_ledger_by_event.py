@@ -18,6 +18,7 @@ from shmtel_collector.ledger import NAMELESS, Ledger, read_ledger
 from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.state import State, read_finished
 from support.emitter import Emitter
+from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine
 from support.ring_builder import RingBuilder
 
@@ -27,7 +28,7 @@ UNKNOWN_THRESHOLD = 7  # it was never in force
 
 
 def _ledger(line: MemoryLine, namespace: str) -> Ledger:
-    return read_ledger(namespace, line.database_path.parent)
+    return read_ledger(namespace, line.database_path.parent, HOME)
 
 
 def _bad_ring(make_ring: MakeRing) -> RingBuilder:
@@ -60,7 +61,7 @@ def test_a_worker_s_own_counters_are_by_event(
     worker = start_worker(SHMTEL_DENY="c.*")
     worker.emit(10, "a.b")
     worker.emit(5, "c.d")
-    ledger = read_ledger(namespace, tmp_path)
+    ledger = read_ledger(namespace, tmp_path, HOME)
     events = ledger.by_event()
     assert events["a.b"] == EventAccount(committed=10, forwarded=10)
     assert events["c.d"] == EventAccount(filtered=5)

@@ -7,38 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from shmtel.errors import ShmtelError
 from shmtel_collector.lock import AlreadyRunning, NamespaceLock
+from support.home import HOME
 
 
 def test_second_collector_is_told_the_pid_of_the_first(namespace: str) -> None:
     """The refusal names who has the namespace and what to do."""
     with (
-        NamespaceLock(namespace),
+        NamespaceLock(namespace, HOME.directory),
         pytest.raises(AlreadyRunning, match=rf"pid {os.getpid()}\).*--namespace"),
     ):
-        NamespaceLock(namespace)
+        NamespaceLock(namespace, HOME.directory)
 
 
 def test_release_leaves_no_file(namespace: str) -> None:
     """After a clean end nothing remains, and the next one gets the lock."""
-    with NamespaceLock(namespace) as lock:
+    with NamespaceLock(namespace, HOME.directory) as lock:
         assert os.stat(lock.path).st_mode & 0o777 == 0o600
     assert not os.path.exists(lock.path)
     lock.release()
-    NamespaceLock(namespace).release()
+    NamespaceLock(namespace, HOME.directory).release()
 
 
 def test_killed_collector_does_not_hold_its_namespace(namespace: str) -> None:
     """The file that a killed collector leaves behind locks nobody out."""
     code = (
         "import os, sys; from shmtel_collector.lock import NamespaceLock; "
-        "lock = NamespaceLock(sys.argv[1]); os.kill(os.getpid(), 9)"
+        "lock = NamespaceLock(*sys.argv[1:]); os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", code, namespace], cwd="/", check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, namespace, HOME.directory], cwd="/", check=False
+    )
     assert done.returncode == -9
-    NamespaceLock(namespace).release()
+    NamespaceLock(namespace, HOME.directory).release()
 
 
 def test_lock_on_a_removed_file_does_not_count(
@@ -64,8 +66,8 @@ def test_lock_on_a_removed_file_does_not_count(
 
 def test_file_of_the_lock_is_not_a_ring(namespace: str) -> None:
     """No listing of rings shows the lock."""
-    with NamespaceLock(namespace):
-        assert segments.scan(namespace) == []
+    with NamespaceLock(namespace, HOME.directory):
+        assert HOME.scan(namespace) == []
 
 
 def test_file_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from shmtel import _ring, segments
+from shmtel import _ring
 from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import ErrorCode, Outcome
 from shmtel_collector.batch import CEILING_BYTES
 from shmtel_collector.settlement import to_list
 from support.emitter import Emitter
+from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
 from support.processes import wait_until
 from support.ring_builder import RingBuilder
@@ -171,7 +172,7 @@ def test_finished_ring_is_written_down_and_removed(
     ring_id, seqs = _only(line)
     assert seqs == seqs_up_to(150)
     assert line.hub.rings[ring_id].closed == "vanished"
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
     assert line.fleet.rings == {}
     assert line.fleet.finished == 1
 
@@ -185,7 +186,7 @@ def test_death_is_noticed_without_time_passing(
     worker.process.kill()
     wait_until(line.watcher.fire)
     line.step()
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
     assert not line.watcher.fire()
 
 
@@ -221,7 +222,7 @@ def test_end_of_a_ring_can_be_repeated(
     worker.leave()
     line.fleet.tick(line.now_ns + SECOND_NS, 1)
     line.send_unanswered()
-    assert len(segments.scan(namespace)) == 1
+    assert len(HOME.scan(namespace)) == 1
     if crashes:
         line.crash()
     line.connect()
@@ -229,7 +230,7 @@ def test_end_of_a_ring_can_be_repeated(
     ring_id, seqs = _only(line)
     assert seqs == seqs_up_to(150)
     assert line.hub.rings[ring_id].closed == "closed"
-    assert segments.scan(namespace) == []
+    assert HOME.scan(namespace) == []
 
 
 def test_large_backlog_goes_in_batches_within_the_credit(

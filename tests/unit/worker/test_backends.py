@@ -250,15 +250,15 @@ def test_dropped_count_of_the_ring_spans_its_rings() -> None:
     """Drops without a ring, in a ring that was left, and in the next are one sum."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 backend = shmtel.get_backend()
 shmtel.emit("first", 5)
 assert backend.dropped_count == 1
 shmtel.emit("first", {})
 shmtel.emit("second", 5)
 assert backend.stream.dropped_count == 2
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 consumer.set_enabled(_ring.RING_RETIRED)
 shmtel.emit("third", {})
 shmtel.emit("third", 5)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
+from support.home import HOME
 from support.processes import left_rings, run_python
 from support.program import fresh_namespace
 
@@ -195,14 +195,14 @@ assert shmtel.stats()["disabled"] == 3
 """
     with fresh_namespace() as namespace:
         run_python(code, namespace, SHMTEL_ENABLED="")
-        assert segments.scan(namespace) == []
+        assert HOME.scan(namespace) == []
 
 
 def test_importing_opens_nothing() -> None:
     """With SHMTEL_ENABLED=1, a process that never emits has no segment either."""
     with fresh_namespace() as namespace:
         run_python("import shmtel; assert shmtel.is_enabled()", namespace)
-        assert segments.scan(namespace) == []
+        assert HOME.scan(namespace) == []
 
 
 def test_identity_of_a_ring() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import shmtel
 from shmtel import config, identities, worker_index
+from shmtel.segments import POSIX, Home
 from support.processes import environment, left_rings, run_python
 from support.program import fresh_namespace
 
@@ -149,10 +150,10 @@ def test_second_ring_keeps_the_index() -> None:
     """A worker whose ring was retired is the same worker."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 shmtel.emit("first", {})
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 before = shmtel.identity()
 consumer.set_enabled(_ring.RING_RETIRED)
 shmtel.emit("second", {})
@@ -258,10 +259,10 @@ def test_file_that_cannot_be_used_leaves_the_index_unknown(
     """What anybody may have put in its place is no error and no wait."""
     directory = tmp_path / "shm"
     directory.mkdir()
-    monkeypatch.setattr(worker_index.segments, "DIRECTORY", str(directory))
+    home = Home(str(directory), POSIX._access)
     monkeypatch.setattr(worker_index, "_files", {})
-    trap(Path(worker_index.path()))
-    assert worker_index.claim("namespace", "pool") is None
+    trap(Path(worker_index.path_in(home)))
+    assert worker_index.claim("namespace", "pool", home) is None
 
 
 def test_unknown_index_keeps_worker_ids_apart() -> None:

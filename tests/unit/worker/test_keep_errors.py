@@ -96,10 +96,10 @@ def test_own_initial_rate_is_no_rule_for_exceptions() -> None:
     """Only a policy keeps exceptions; the worker's own rate of 1 for them does not."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 shmtel.emit("made", {})
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 def fail():
     try:
         with shmtel.span("job"):

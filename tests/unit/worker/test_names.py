@@ -8,13 +8,13 @@ import os
 os.environ["SHMTEL_ENABLED"] = "1"
 os.environ["SHMTEL_NAMESPACE"] = f"test-{os.getpid()}"
 import shmtel
-from shmtel import segments
+from shmtel import ring
 for round in range(2):
     for index in range(1100):
         shmtel.emit("@NAME" % index, {})
 stats = shmtel.stats()
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-segments.unlink(name)
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+ring.home_in_force().unlink(name)
 print(stats["committed"], stats["dropped"]["name_table_full"])
 """
 

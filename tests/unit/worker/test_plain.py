@@ -128,11 +128,11 @@ def test_spoilt_event_is_not_counted_under_a_name_of_the_next_ring() -> None:
     """An argument that ends its ring and fails is counted without a name."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 class Ending:
     def __str__(self):
-        (name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-        fd = segments.open_segment(name, writable=True)
+        (name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+        fd = ring.home_in_force().open(name, writable=True)
         _ring.Consumer(fd).set_enabled(_ring.RING_RETIRED)
         shmtel.emit("new", {})
         raise ValueError

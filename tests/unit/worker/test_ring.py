@@ -18,13 +18,13 @@ def test_descriptor_that_became_another_files_is_not_closed() -> None:
     """A daemon that closed all its descriptors keeps those it has opened since."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 shmtel.emit("before", {})
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
 os.closerange(3, 64)
 ends = os.pipe()  # the lowest descriptors: one of them was the ring's
 inodes = [os.fstat(end).st_ino for end in ends]
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 consumer.set_enabled(_ring.RING_RETIRED)
 shmtel.emit("after", {})
 assert [os.fstat(end).st_ino for end in ends] == inodes
@@ -117,7 +117,6 @@ def test_failed_making_warns_once_for_a_family() -> None:
     code = """
 import os, shmtel
 from shmtel import segments
-segments.DIRECTORY = "/nowhere"
 def refuse(*arguments, **keywords): raise segments.posix_ipc.Error("refused")
 segments.posix_ipc.SharedMemory = refuse
 shmtel.emit("e", {})

@@ -107,10 +107,10 @@ def test_word_of_the_collector_replaces_the_environment() -> None:
     """What a worker leaves out by itself, control can bring back."""
     code = """
 import os, shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 shmtel.emit("e", {})
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 consumer.set_default_word(0)  # keep all
 shmtel.emit("e", {})
 assert shmtel.stats()["sampled_out"] == 1

@@ -3,6 +3,7 @@
 import os
 
 from shmtel import segments
+from support.home import HOME
 from support.program import fresh_namespace
 
 
@@ -10,23 +11,23 @@ def test_scan_lists_the_segments_of_one_namespace() -> None:
     """Another namespace's rings, also one with a longer name, are not listed."""
     with fresh_namespace() as namespace, fresh_namespace() as other:
         mine = segments.segment_name(namespace, os.urandom(16))
-        os.close(segments.create(mine))
-        os.close(segments.create(segments.segment_name(other, os.urandom(16))))
-        assert segments.scan(namespace) == [mine]
-        assert segments.scan(namespace[:-1]) == []
+        os.close(HOME.create(mine))
+        os.close(HOME.create(segments.segment_name(other, os.urandom(16))))
+        assert HOME.scan(namespace) == [mine]
+        assert HOME.scan(namespace[:-1]) == []
 
 
 def test_only_files_count() -> None:
     """A pipe or a link under a ring's name would trap whoever opens it."""
     with fresh_namespace() as namespace:
         paths = [
-            f"{segments.DIRECTORY}/{segments.segment_name(namespace, os.urandom(16))}"
+            f"{HOME.directory}/{segments.segment_name(namespace, os.urandom(16))}"
             for _ in range(2)
         ]
         os.mkfifo(paths[0])
         os.symlink("/etc/passwd", paths[1])
         try:
-            assert segments.scan(namespace) == []
+            assert HOME.scan(namespace) == []
         finally:
             for path in paths:
                 os.unlink(path)
