@@ -259,6 +259,7 @@ class Follower:
     def names(self, first_event_id: int) -> list[str]: ...
 
 def observe(fd: int) -> Observation: ...
+def is_in_memory(fd: int, /) -> bool: ...  # on a tmpfs or its like
 def lock_holder(fd: int) -> int | None:
     """Say who holds the producer's lock: a pid (0: not visible), None if free."""
 

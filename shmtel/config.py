@@ -45,6 +45,7 @@ class WorkerConfig(NamedTuple):
     sampling_rate: float = 1.0
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    directory: str | None = None  # None: POSIX shared memory
 
 
 def warn_once(text: str, condition: str | None = None) -> None:
@@ -113,6 +114,12 @@ def _parse_overflow(text: str) -> str:
     return text
 
 
+def _parse_directory(text: str) -> str:
+    if not os.path.isabs(text):
+        raise ValueError("use the absolute path of a directory, best of a tmpfs")
+    return os.path.normpath(text)
+
+
 def _parse_id(text: str) -> str:
     if not text.isprintable() or not 1 <= len(text.encode()) <= _MAX_ID_LENGTH:
         raise ValueError(f"use 1 to {_MAX_ID_LENGTH} printable bytes")
@@ -145,6 +152,7 @@ _VARIABLES: tuple[tuple[str, str, _Parser], ...] = (
     ("SHMTEL_SAMPLING_RATE", "sampling_rate", _parse_rate),
     ("SHMTEL_ALLOW", "allow", _parse_globs),
     ("SHMTEL_DENY", "deny", _parse_globs),
+    ("SHMTEL_DIR", "directory", _parse_directory),
 )
 
 

@@ -35,12 +35,13 @@ def identity() -> Identity:
 
 def claim_identity(settings: WorkerConfig) -> Identity:
     """Return the names of this process, with an index that it holds for life."""
-    from shmtel import worker_index
+    from shmtel import segments, worker_index
 
     known = _ring.identity()
     if isinstance(known, Identity):
         return known
-    index = worker_index.claim(settings.namespace, settings.pool_name)
+    home = segments.home_of(settings.directory)
+    index = worker_index.claim(settings.namespace, settings.pool_name, home)
     claimed = name_process(settings, index)
     _ring.remember(claimed)
     return claimed

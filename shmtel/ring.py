@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from shmtel.segments import Home
 
 _CURES = {
-    "no_space": "free some, make it larger (docker run --shm-size, "
-    "mount -o remount,size=...), or set a smaller SHMTEL_RING_SIZE",
+    "no_space": "free some, make it larger (docker run --shm-size, the sizeLimit of "
+    "a Kubernetes volume, mount -o remount,size=...), or set a smaller "
+    "SHMTEL_RING_SIZE",
 }
 _DEFAULT_CURE = "check that it exists, is a tmpfs, and that this user may write to it"
 
@@ -55,7 +56,7 @@ def home_in_force() -> Home:
     """Return where the next ring of this process is made."""
     from shmtel import segments
 
-    return segments.POSIX
+    return segments.home_of(settings_in_force().directory)
 
 
 def open_ring() -> bool:
@@ -86,6 +87,8 @@ def _make_segment(settings: WorkerConfig, home: Home) -> None:
     _close_at_exit()
     fd = home.create(name)
     try:
+        if settings.directory:
+            _warn_of_disk(fd, home)
         _adopt(fd, ring_id, settings)
     finally:
         # The core is asked, for a signal may interrupt at any point. Not its own:
@@ -93,6 +96,18 @@ def _make_segment(settings: WorkerConfig, home: Home) -> None:
         if ring_id not in _ring.own_rings():
             home.unlink(name)
             os.close(fd)
+
+
+def _warn_of_disk(fd: int, home: Home) -> None:
+    """A ring on a disk works, but the kernel writes it back, and may make us wait."""
+    from shmtel import config
+
+    if not _ring.is_in_memory(fd):
+        config.warn_once(
+            f"SHMTEL_DIR={home.directory} is no tmpfs, so emitting may wait for a "
+            "disk. Cure: name a directory on a tmpfs, such as a Kubernetes volume "
+            "with medium: Memory"
+        )
 
 
 def _close_at_exit() -> None:

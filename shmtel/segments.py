@@ -2,22 +2,27 @@
 
 A home is where the rings of some workers are, one segment per ring, named
 `shmtel.<namespace>.<ring id in hex>`. The pid is not in the name: it means
-nothing outside its own namespace, and the ring id is unique without it. There is
-one home: POSIX shared memory.
+nothing outside its own namespace, and the ring id is unique without it. A home is
+POSIX shared memory, or a directory of the user's, which should be a tmpfs: the
+same files under the same names, only elsewhere.
 
 Nothing here maps a segment or looks into one; that is the C core's work.
 
 Rules:
 - a segment is created exclusively and never opened with a size (posix_ipc
   would resize it under a live producer);
+- a directory of the user's may be anybody's: readers follow no links, wait for no
+  pipes, and create nothing;
 - a process never opens its own segment a second time: closing any descriptor
   of a file drops the POSIX lock that proves the process alive.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import stat
 from typing import Protocol
 
 import posix_ipc
@@ -28,6 +33,7 @@ DIRECTORY = "/dev/shm"  # where Linux keeps POSIX shared memory
 NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 _RING_ID = r"[0-9a-f]{32}"
 _MODE = 0o600
+_NO_TRAPS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def segment_name(namespace: str, ring_id: bytes) -> str:
@@ -78,6 +84,29 @@ class _PosixAccess:
             posix_ipc.unlink_shared_memory(f"/{name}")
 
 
+class _FileAccess:
+    """Files in a directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def create(self, name: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        return os.open(f"{self._directory}/{name}", flags | _NO_TRAPS, _MODE)
+
+    def open(self, name: str, *, writable: bool) -> int:
+        flags = os.O_RDWR if writable else os.O_RDONLY
+        fd = os.open(f"{self._directory}/{name}", flags | _NO_TRAPS)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file")
+
+    def unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._directory}/{name}")
+
+
 class Home:
     """A place where rings live.
 
@@ -100,7 +129,9 @@ class Home:
         try:
             fd = self._access.create(name)
         except (posix_ipc.Error, OSError) as error:
-            raise SegmentError(f"cannot create {self.path(name)}: {error}") from error
+            raise SegmentError(
+                f"cannot create {self.path(name)}: {_why(error)}"
+            ) from error
         os.fchmod(fd, _MODE)  # the umask has already cut the mode of creation
         return above_standard_streams(fd)
 
@@ -113,14 +144,18 @@ class Home:
         try:
             return self._access.open(name, writable=writable)
         except (posix_ipc.Error, OSError) as error:
-            raise SegmentError(f"cannot open {self.path(name)}: {error}") from error
+            raise SegmentError(
+                f"cannot open {self.path(name)}: {_why(error)}"
+            ) from error
 
     def unlink(self, name: str) -> None:
         """Remove a segment; one that is already gone is no error."""
         try:
             self._access.unlink(name)
         except (posix_ipc.Error, OSError) as error:
-            raise SegmentError(f"cannot remove {self.path(name)}: {error}") from error
+            raise SegmentError(
+                f"cannot remove {self.path(name)}: {_why(error)}"
+            ) from error
 
     def scan(self, namespace: str) -> list[str]:
         """List the names of the segments of a namespace; none without a directory."""
@@ -148,6 +183,16 @@ class Home:
 
 
 POSIX = Home(DIRECTORY, _PosixAccess())
+
+
+def home_of(directory: str | None) -> Home:
+    """Return the home in a directory, by its absolute path; None: POSIX."""
+    return Home(directory, _FileAccess(directory)) if directory else POSIX
+
+
+def _why(error: Exception) -> str:
+    """Say what went wrong, without the path that OSError would repeat."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _is_segment(entry: os.DirEntry[str], pattern: re.Pattern[str]) -> bool:

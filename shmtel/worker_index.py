@@ -33,9 +33,7 @@ _files: dict[tuple[int, str], int] = {}
 _claimed: dict[tuple[int, str, int], int] = {}  # by pid, path and first byte
 
 
-def claim(
-    namespace: str, pool_name: str, home: segments.Home = segments.POSIX
-) -> int | None:
+def claim(namespace: str, pool_name: str, home: segments.Home) -> int | None:
     """Return this process's index in a pool; the same one each time."""
     path = path_in(home)
     first_byte = crc32(f"{namespace}\0{pool_name}".encode()) * (MAX_INDEX + 1)

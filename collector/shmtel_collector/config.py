@@ -28,6 +28,7 @@ class CollectorConfig:
     Attributes:
         state_dir: None: the default.
         socket: where operators reach it; None: the default.
+        directory: where the rings live, by its absolute path; None: POSIX.
         guard: limits that nothing from afar lifts.
     """
 
@@ -35,6 +36,7 @@ class CollectorConfig:
     namespace: str = DEFAULT_NAMESPACE
     state_dir: Path | None = None
     socket: Path | None = None
+    directory: str | None = None
     guard: Guard = field(default_factory=Guard)
 
     def __post_init__(self) -> None:

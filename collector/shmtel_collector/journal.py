@@ -48,6 +48,7 @@ class RingJournal:
         namespace: str,
         note_ring: Callable[[bytes], None],
         clock: Callable[[], float] = time.monotonic,
+        directory: str | None = None,
     ) -> None:
         """Prepare; `note_ring` is told the id of each ring that is made."""
         self._note_ring = note_ring
@@ -63,6 +64,7 @@ class RingJournal:
             worker_id=WORKER_ID,
             pool_name=POOL_NAME,
             service=SERVICE,
+            directory=directory,
         )
         ring.use(settings)
         shmtel.enable()

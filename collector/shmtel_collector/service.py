@@ -66,6 +66,7 @@ class Collector:
 
     def __init__(self, config: CollectorConfig) -> None:
         self._config = config
+        self._home = segments.home_of(config.directory)
         self._log = ConditionLog(_logger)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._agent: Agent | None = None
@@ -77,7 +78,7 @@ class Collector:
             ShmtelError: it cannot start, or had to give way; the text says why.
         """
         with (
-            NamespaceLock(self._config.namespace, segments.POSIX.directory),
+            NamespaceLock(self._config.namespace, self._home.directory),
             contextlib.closing(self._open_state()) as state,
         ):
             asyncio.run(self._serve(state))
@@ -105,7 +106,7 @@ class Collector:
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         enforcement = Enforcement(state.policies, origin.node, self._log)
         fleet = Fleet(
-            Discovery(namespace, self._log),
+            Discovery(namespace, self._log, self._home),
             state,
             enforcement,
             _LoopWatcher(loop, self._wake),
@@ -159,9 +160,16 @@ class Collector:
             state.policies,
             self._config.guard,
             enforcement,
-            RingJournal(self._config.namespace, state.policies.note_own_ring),
+            self._make_journal(state),
             Clocks(time.time_ns, time.monotonic_ns),
             self._log,
+        )
+
+    def _make_journal(self, state: State) -> RingJournal:
+        return RingJournal(
+            self._config.namespace,
+            state.policies.note_own_ring,
+            directory=self._config.directory,
         )
 
     def _wake(self) -> None:

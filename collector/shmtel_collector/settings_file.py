@@ -4,6 +4,7 @@
     namespace = "web"
     state_dir = "/var/lib/shmtel"
     socket = "/run/shmtel/web.sock"
+    dir = "/run/shmtel/rings"
     [guard]                        # see guard.py
 
 Rules: what is not known is refused, with the nearest name there is; every error
@@ -21,7 +22,9 @@ from shmtel.policy.tables import refuse_unknown
 from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig
 from shmtel_collector.guard import Guard, guard_of_table
 
-_TEXTS = ("hub", "namespace", "state_dir", "socket")
+# By key, the setting of CollectorConfig.
+_TEXTS = {key: key for key in ("hub", "namespace", "state_dir", "socket")}
+_TEXTS["dir"] = "directory"
 _KEYS = (*_TEXTS, "guard")
 
 
@@ -30,7 +33,7 @@ class SettingsFile:
     """What a file says.
 
     Attributes:
-        values: by the name of the flag; only what is in the file.
+        values: by the name of the setting; only what is in the file.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +63,9 @@ def read_settings(path: Path) -> SettingsFile:
 
 def _settings(table: Mapping[str, Any]) -> SettingsFile:
     refuse_unknown(table, _KEYS)
-    values = {key: _text(key, table[key]) for key in _TEXTS if key in table}
+    values = {
+        name: _text(key, table[key]) for key, name in _TEXTS.items() if key in table
+    }
     CollectorConfig(namespace=values.get("namespace", DEFAULT_NAMESPACE))  # judges it
     try:
         return SettingsFile(values, guard_of_table(table.get("guard", {})))

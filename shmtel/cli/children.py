@@ -65,6 +65,17 @@ def start_verb(
             stderr.close()
 
 
+def ring_variables(namespace: str, directory: str | None) -> dict[str, str]:
+    """Return what a program must be told to put its rings there."""
+    variables = {"SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace}
+    return variables | ({"SHMTEL_DIR": directory} if directory else {})
+
+
+def ring_flags(namespace: str, directory: str | None) -> list[str]:
+    """Return what a verb must be told to find the rings of such a child."""
+    return ["--namespace", namespace, *(["--dir", directory] if directory else [])]
+
+
 def end_with_parent(parent: int | None) -> None:
     """Let the kernel end this process when the one that started it is gone.
 

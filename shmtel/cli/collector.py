@@ -55,6 +55,7 @@ def _use_file(
     help="Address of the hub: host:port, or unix:PATH.",
 )
 @common.namespace_option
+@common.dir_option
 @click.option(
     "--state-dir",
     envvar="SHMTEL_STATE_DIR",

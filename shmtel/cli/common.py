@@ -54,6 +54,24 @@ hub_option = click.option(
     metavar="ADDR",
     help="Address of the hub: host:port, or unix:PATH.",
 )
+
+
+def _absolute(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    return None if value is None else os.path.abspath(value)
+
+
+dir_option = click.option(
+    "--dir",
+    "directory",
+    envvar="SHMTEL_DIR",
+    show_envvar=True,
+    type=click.Path(exists=True, file_okay=False),
+    callback=_absolute,
+    metavar="DIR",
+    help="Where the rings live.  [default: POSIX shared memory]",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON instead of a table."
 )

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from shmtel.cli import children
+from shmtel.cli import children, common
 from shmtel.cli.errors import ExitCode
 
 
 @click.command()
+@common.dir_option
 @click.option("--workers", type=click.IntRange(2, 64), default=4, show_default=True)
-def command(workers: int) -> int:
+def command(workers: int, directory: str | None) -> int:
     """Watch forked workers, steer them, kill one, and see nothing lost."""
     from shmtel.cli.demonstration.screen import Screen
     from shmtel.cli.demonstration.stage import Stage
@@ -33,8 +34,8 @@ def command(workers: int) -> int:
             screen.say(f"  {mark} {verdict.claim}\n       {verdict.numbers}")
 
     with (
-        children.private_directory() as directory,
-        Stage(Path(directory), workers, screen) as stage,
+        children.private_directory() as state_dir,
+        Stage(Path(state_dir), workers, screen, directory) as stage,
     ):
         for number, (title, step) in enumerate(STORY, start=1):
             screen.say(f"\n{number}. {title}")

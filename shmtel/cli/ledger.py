@@ -15,6 +15,7 @@ import click
 
 from shmtel.cli import common
 from shmtel.cli.errors import ExitCode
+from shmtel.segments import home_of
 
 if TYPE_CHECKING:
     from shmtel_collector.accounts import Account, EventAccount
@@ -36,6 +37,7 @@ _SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
 
 @click.command()
 @common.namespace_option
+@common.dir_option
 @common.state_dir_option
 @common.json_option
 @click.option(
@@ -64,6 +66,7 @@ _SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
 )
 def command(
     namespace: str,
+    directory: str | None,
     state_dir: Path | None,
     as_json: bool,
     by: tuple[str, ...],
@@ -74,7 +77,7 @@ def command(
     """Account for every event: emitted, delivered, or left out, and why."""
     from shmtel_collector.ledger import read_ledger
 
-    whole = read_ledger(namespace, state_dir)
+    whole = read_ledger(namespace, state_dir, home_of(directory))
     _talk(whole, worker)
     shown = whole.of_workers(worker)
     if as_json:

@@ -15,13 +15,15 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from shmtel.cli import children, common
 from shmtel.cli.errors import CommandError, ExitCode
-from shmtel.cli.observing import observe_namespace
+from shmtel.cli.observing import RingStat, observe_namespace
+from shmtel.segments import home_of
 
 DRAIN_S = 10.0
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -43,34 +45,53 @@ _FROM_KERNEL = 0x80  # si_code of a signal that the terminal sent
     callback=common.judge_namespace,
     help="Default: a new one that nobody else uses.",
 )
+@common.dir_option
 @click.argument("argv", nargs=-1, required=True, metavar="-- CMD...")
-def command(jsonl: str | None, namespace: str | None, argv: tuple[str, ...]) -> int:
+def command(
+    jsonl: str | None,
+    namespace: str | None,
+    directory: str | None,
+    argv: tuple[str, ...],
+) -> int:
     """Run a program with telemetry on; print its events, or write them.
 
     Returns the program's exit code, and 128+N when signal N ended it.
     """
     namespace = namespace or f"run-{os.getpid()}-{secrets.token_hex(4)}"
     children.leave_on_signals()
-    with children.private_directory() as directory:
-        return _run_line(Path(directory), namespace, jsonl, argv)
+    with children.private_directory() as state_dir:
+        rings = _Rings(namespace, directory)
+        return _run_line(Path(state_dir), rings, jsonl, argv)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rings:
+    """Where the program's rings are."""
+
+    namespace: str
+    directory: str | None
+
+    def observe(self) -> list[RingStat]:
+        """Look at each of them."""
+        return observe_namespace(self.namespace, home=home_of(self.directory))[0]
 
 
 def _run_line(
-    directory: Path, namespace: str, jsonl: str | None, argv: Sequence[str]
+    state_dir: Path, rings: _Rings, jsonl: str | None, argv: Sequence[str]
 ) -> int:
-    socket = directory / "hub.sock"
+    socket = state_dir / "hub.sock"
     sink = ("--jsonl", jsonl) if jsonl else ("--console",)
     line = [
         children.start_verb(
             *("hub", "--log-level", "warning", "--listen", f"unix:{socket}"),
-            *("--state-dir", str(directory), *sink),
+            *("--state-dir", str(state_dir), *sink),
         )
     ]
     try:
         children.wait_for_socket(socket, line[0])
-        line.append(_start_collector(directory, namespace, socket))
-        code = _run_program(namespace, argv, line)
-        _wait_until_drained(namespace, line)
+        line.append(_start_collector(state_dir, rings, socket))
+        code = _run_program(rings, argv, line)
+        _wait_until_drained(rings, line)
     finally:
         for child in reversed(line):
             children.stop_verb(child)
@@ -78,20 +99,21 @@ def _run_line(
 
 
 def _start_collector(
-    directory: Path, namespace: str, socket: Path
+    state_dir: Path, rings: _Rings, socket: Path
 ) -> subprocess.Popen[bytes]:
     return children.start_verb(
-        *("collector", "--hub", f"unix:{socket}", "--namespace", namespace),
-        *("--state-dir", str(directory), "--log-level", "warning"),
+        *("collector", "--hub", f"unix:{socket}"),
+        *children.ring_flags(rings.namespace, rings.directory),
+        *("--state-dir", str(state_dir), "--log-level", "warning"),
     )
 
 
 def _run_program(
-    namespace: str, argv: Sequence[str], line: list[subprocess.Popen[bytes]]
+    rings: _Rings, argv: Sequence[str], line: list[subprocess.Popen[bytes]]
 ) -> int:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        program = _start_program(namespace, argv, mask)
+        program = _start_program(rings, argv, mask)
         _follow(program, line)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -100,12 +122,11 @@ def _run_program(
 
 
 def _start_program(
-    namespace: str, argv: Sequence[str], mask: set[signal.Signals | int]
+    rings: _Rings, argv: Sequence[str], mask: set[signal.Signals | int]
 ) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        "SHMTEL_ENABLED": "1",
-        "SHMTEL_NAMESPACE": namespace,
+        **children.ring_variables(rings.namespace, rings.directory),
     }
     try:
         return subprocess.Popen(
@@ -134,21 +155,22 @@ def _follow(
             common.talk("hub or collector ended; events stay in the program's rings")
 
 
-def _wait_until_drained(namespace: str, line: list[subprocess.Popen[bytes]]) -> None:
+def _wait_until_drained(rings: _Rings, line: list[subprocess.Popen[bytes]]) -> None:
     """Wait for the last events; a ring that is still in use must only be empty."""
 
     def is_drained() -> bool:
-        rings, _ = observe_namespace(namespace)
+        seen = rings.observe()
         if any(child.poll() is not None for child in line):
             return True
-        return not any(ring.state != "alive" or ring.used_bytes for ring in rings)
+        return not any(ring.state != "alive" or ring.used_bytes for ring in seen)
 
     children.wait_until(is_drained, DRAIN_S)
-    rings, _ = observe_namespace(namespace)
-    left = [ring for ring in rings if ring.state != "alive" or ring.used_bytes]
-    if left or rings:
+    seen = rings.observe()
+    left = [ring for ring in seen if ring.state != "alive" or ring.used_bytes]
+    if left or seen:
+        flags = " ".join(children.ring_flags(rings.namespace, rings.directory))
         common.talk(
-            f"{len(rings)} rings remain in the namespace {namespace!r}, "
+            f"{len(seen)} rings remain in the namespace {rings.namespace!r}, "
             f"{sum(ring.used_bytes for ring in left)} bytes in them unread; "
-            f"`shmtel collector --namespace {namespace}` reads them"
+            f"`shmtel collector {flags}` reads them"
         )

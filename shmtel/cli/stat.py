@@ -18,6 +18,7 @@ from shmtel.cli import common
 from shmtel.cli.errors import ExitCode
 from shmtel.cli.observing import Refused, observe_namespace
 from shmtel.cli.stat_table import Look, Row, rows_of, table
+from shmtel.segments import Home, home_of
 
 SCHEMA = "shmtel/stat/v1"
 _INTERVAL_S = 1.0
@@ -36,9 +37,11 @@ _ERASE_LINE_UP = "\x1b[1A\x1b[2K"
 )
 @click.option("-1", "--once", "is_once", is_flag=True, help="Look once, and end.")
 @common.namespace_option
+@common.dir_option
 @common.json_option
 def command(
     namespace: str,
+    directory: str | None,
     globs: tuple[str, ...],
     interval: float | None,
     is_once: bool,
@@ -51,7 +54,7 @@ def command(
     """
     if is_once and interval is not None:
         raise click.UsageError("Say --once or --interval, not both.")
-    view = _View(namespace, globs, as_json)
+    view = _View(namespace, globs, as_json, home_of(directory))
     if is_once or (interval is None and not sys.stdout.isatty()):
         view.show_once()
         return ExitCode.OK
@@ -74,7 +77,10 @@ def _ticks(interval_s: float) -> Iterator[None]:
 class _View:
     """Looks at the rings, and prints what it sees."""
 
-    def __init__(self, namespace: str, globs: tuple[str, ...], as_json: bool) -> None:
+    def __init__(
+        self, namespace: str, globs: tuple[str, ...], as_json: bool, home: Home
+    ) -> None:
+        self._home = home
         self._namespace = namespace
         self._globs = globs
         self._as_json = as_json
@@ -107,7 +113,7 @@ class _View:
             self._screen.show(lines)
 
     def _look(self) -> tuple[Look, list[Refused]]:
-        rings, refused = observe_namespace(self._namespace, self._globs)
+        rings, refused = observe_namespace(self._namespace, self._globs, self._home)
         look = Look(time.monotonic(), {ring.ring_id: ring for ring in rings})
         for ring in refused:
             if ring.segment not in self._said and not self._screen.is_live:

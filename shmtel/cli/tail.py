@@ -21,6 +21,7 @@ import click
 
 from shmtel.cli import common
 from shmtel.cli.console import format_event
+from shmtel.segments import home_of
 
 if TYPE_CHECKING:
     from shmtel.cli.following import Event, Following
@@ -52,8 +53,10 @@ _ALL = 1 << 40  # bytes: more than any ring has
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @common.namespace_option
+@common.dir_option
 def command(
     namespace: str,
+    directory: str | None,
     globs: tuple[str, ...],
     worker: str,
     lines: int | None,
@@ -66,7 +69,7 @@ def command(
     """
     from shmtel.cli.following import Following
 
-    following = Following(namespace, worker, common.talk)
+    following = Following(namespace, worker, common.talk, home_of(directory))
     with closing(following), common.until_nobody_looks():
         _follow(_Printer(globs, as_json), following, lines, is_dump)
 

@@ -241,12 +241,25 @@ static PyObject *lock_holder(PyObject *module, PyObject *arguments, PyObject *ke
     return PyLong_FromLongLong(pid);
 }
 
+PyDoc_STRVAR(is_in_memory_doc,
+             "is_in_memory(fd, /)\n--\n\n"
+             "Say whether a file lives in memory alone: on a tmpfs or its like.");
+
+static PyObject *is_in_memory(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    long fd = PyLong_AsLong(argument);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(fd >= 0 && fd <= INT_MAX && ring_is_in_memory((int)fd));
+}
+
 #define WITH_KEYWORDS (METH_VARARGS | METH_KEYWORDS)
 
 static PyMethodDef observer_functions[] = {
     {"observe", (PyCFunction)(void (*)(void))observe, WITH_KEYWORDS, observe_doc},
     {"lock_holder", (PyCFunction)(void (*)(void))lock_holder, WITH_KEYWORDS,
      lock_holder_doc},
+    {"is_in_memory", is_in_memory, METH_O, is_in_memory_doc},
     {NULL, NULL, 0, NULL},
 };
 

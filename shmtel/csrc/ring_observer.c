@@ -3,6 +3,8 @@
 #include "ring_observer.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "ring_frame.h"
@@ -109,4 +111,13 @@ enum ring_status ring_lock_holder(int fd, int64_t *pid)
     else
         *pid = lock.l_pid > 0 ? lock.l_pid : 0;
     return RING_OK;
+}
+
+bool ring_is_in_memory(int fd)
+{
+    struct statfs status;
+    if (fstatfs(fd, &status) != 0)
+        return false;
+    return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC ||
+           status.f_type == HUGETLBFS_MAGIC;
 }

@@ -29,4 +29,7 @@ enum ring_status ring_observe(int fd, struct ring_observation *observation);
  * (another pid namespace), -1 where the lock is free. */
 enum ring_status ring_lock_holder(int fd, int64_t *pid);
 
+/* Whether a file lives in memory alone, so that a store never waits for a disk. */
+bool ring_is_in_memory(int fd);
+
 #endif

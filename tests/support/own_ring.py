@@ -12,7 +12,7 @@ import msgpack
 
 import shmtel
 from shmtel import _ring, segments
-from support.home import HOME
+from support.home import HOME, VARIABLES
 
 
 class Event(NamedTuple):
@@ -99,7 +99,7 @@ class OwnRing:
 def make_own_ring() -> OwnRing:
     """Give this process a ring in a namespace of its own."""
     namespace = f"test-{os.getpid()}"
-    os.environ["SHMTEL_NAMESPACE"] = namespace
+    os.environ.update(VARIABLES, SHMTEL_NAMESPACE=namespace)
     shmtel.enable()
     shmtel.emit("test.ring.made", {})
     return OwnRing(namespace)

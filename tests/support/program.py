@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.home import HOME
+from support.home import HOME, VARIABLES
 
 PROGRAM = Path(sys.executable).with_name("shmtel")
 TIMEOUT_S = 60
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """Return our environment without any setting of shmtel, plus `extra`."""
+    """Return our environment without other settings than the home, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SHMTEL_")}
-    return {**kept, **extra}
+    return {**kept, **VARIABLES, **extra}
 
 
 def shmtel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

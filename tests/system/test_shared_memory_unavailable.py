@@ -24,6 +24,7 @@ print("worked on")
 
 FULL = "mount -t tmpfs -o size=64k none /dev/shm"
 READ_ONLY = "mount -t tmpfs -o ro none /dev/shm"
+DIRECTORY = "mount -t tmpfs -o ro none /mnt\nexport SHMTEL_DIR=/mnt"
 ABSENT = """
     new=$(mktemp -d)
     mount -t tmpfs none $new
@@ -55,8 +56,9 @@ def run_with(setup: str, namespace: str) -> subprocess.CompletedProcess[str]:
         (FULL, "SHMTEL_RING_SIZE"),
         (READ_ONLY, "may write to it"),
         (ABSENT, "check that it exists"),
+        (DIRECTORY, "Cure: /mnt: check that it exists"),
     ],
-    ids=["full", "read-only", "absent"],
+    ids=["full", "read-only", "absent", "read-only directory"],
 )
 def test_worker_runs_on_with_one_warning(setup: str, cure: str) -> None:
     """Every emit is counted as dropped for want of a ring, and stderr has the cure."""

@@ -26,9 +26,16 @@ _RATE_S = 1.0  # over which events per second are taken
 class Stage:
     """Everything that runs, and what can be seen of it."""
 
-    def __init__(self, directory: Path, workers: int, screen: Screen) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        workers: int,
+        screen: Screen,
+        ring_directory: str | None = None,
+    ) -> None:
         self.namespace = f"demo-{os.getpid()}"
-        self.home = segments.POSIX
+        self.home = segments.home_of(ring_directory)
+        self._ring_directory = ring_directory
         self.state_dir = directory
         self.screen = screen
         self.tally = Tally()
@@ -42,7 +49,8 @@ class Stage:
     def __enter__(self) -> "Stage":
         self.hub.start()
         self.collector = children.start_verb(
-            *("collector", "--hub", self.hub.address, "--namespace", self.namespace),
+            *("collector", "--hub", self.hub.address),
+            *children.ring_flags(self.namespace, self._ring_directory),
             *("--state-dir", str(self.state_dir), "--log-level", "warning"),
         )
         self._master = self._start_workers()
@@ -61,8 +69,7 @@ class Stage:
     def _start_workers(self) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
-            "SHMTEL_ENABLED": "1",
-            "SHMTEL_NAMESPACE": self.namespace,
+            **children.ring_variables(self.namespace, self._ring_directory),
             "SHMTEL_WORKER_ID": "parser-{pid}",
         }
         module = "shmtel.cli.demonstration.workers"

@@ -168,18 +168,19 @@ def test_threads_that_claim_at_once_hold_one_index() -> None:
     """Whichever thread is first, the process has one number and keeps it."""
     code = """
 import os, subprocess, sys, threading
-from shmtel import worker_index
+from shmtel import ring, worker_index
 start = threading.Barrier(8)
 found = []
 def claim():
     start.wait()
-    found.append(worker_index.claim(os.environ["SHMTEL_NAMESPACE"], "pool"))
+    namespace, home = os.environ["SHMTEL_NAMESPACE"], ring.home_in_force()
+    found.append(worker_index.claim(namespace, "pool", home))
 threads = [threading.Thread(target=claim) for _ in range(8)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert found == [0] * 8, found
-code = "import os\\nfrom shmtel import worker_index\\nprint(worker_index.claim("
-code += "os.environ['SHMTEL_NAMESPACE'], 'pool'))"
+code = "import os\\nfrom shmtel import ring, worker_index\\nprint(worker_index.claim("
+code += "os.environ['SHMTEL_NAMESPACE'], 'pool', ring.home_in_force()))"
 assert subprocess.check_output([sys.executable, "-c", code]) == b"1\\n"
 """
     with fresh_namespace() as namespace:

@@ -8,6 +8,7 @@ import os, shmtel
 from shmtel import _ring, config, ring
 settings = config.WorkerConfig(
     namespace=os.environ["OWN"], ring_size_bytes=128 << 10,
+    directory=os.environ.get("SHMTEL_DIR"),
     worker_id="own-{pid}", pool_name="own", service="own-service",
 )
 ring.use(settings)

@@ -117,8 +117,8 @@ def test_failed_making_warns_once_for_a_family() -> None:
     code = """
 import os, shmtel
 from shmtel import segments
-def refuse(*arguments, **keywords): raise segments.posix_ipc.Error("refused")
-segments.posix_ipc.SharedMemory = refuse
+def refuse(home, name): raise segments.SegmentError("refused")
+segments.Home.create = refuse
 shmtel.emit("e", {})
 shmtel.enable()
 shmtel.emit("e", {})
