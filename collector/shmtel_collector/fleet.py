@@ -18,12 +18,12 @@ from typing import Protocol
 
 from shmtel import _ring
 from shmtel.errors import SegmentError
+from shmtel.procfs import Host
 from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.procfs import Host
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.source import Source
 from shmtel_collector.state import State as Database

@@ -5,8 +5,8 @@ nor proven dead is retired: a live worker makes a new ring at its next emit, and
 a second later, when that emit has long returned, the old ring is finished.
 """
 
-from shmtel_collector.liveness import ProcessWatch, Verdict
-from shmtel_collector.procfs import Host
+from shmtel.liveness import ProcessWatch, Verdict
+from shmtel.procfs import Host
 from shmtel_collector.ring import RETIRED, Ring
 
 CLOSED = "closed"

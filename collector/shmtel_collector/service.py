@@ -15,9 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from shmtel import segments
+from shmtel import procfs, segments
 from shmtel.errors import ShmtelError
-from shmtel_collector import procfs
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
 from shmtel_collector.config import CollectorConfig, control_path, state_path

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgpack
 
 from shmtel.policy.model import Policy, PolicyStatus
+from shmtel.procfs import this_host
 from shmtel.wire.codec import (
     decode_collector_frame,
     encode_collector_frame,
@@ -26,7 +27,6 @@ from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
-from shmtel_collector.procfs import this_host
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering

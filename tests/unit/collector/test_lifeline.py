@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shmtel import _ring
+from shmtel.procfs import this_host
 from shmtel_collector.lifeline import RETIREMENT_NS, Lifeline
-from shmtel_collector.procfs import this_host
 from shmtel_collector.ring import Ring
 from shmtel_collector.source import Source
 from support.ring_builder import RingBuilder

@@ -22,9 +22,8 @@ import os
 from collections.abc import Callable
 from enum import Enum
 
-from shmtel import _ring
-from shmtel_collector import procfs
-from shmtel_collector.procfs import Host
+from shmtel import _ring, procfs
+from shmtel.procfs import Host
 
 
 class Verdict(Enum):

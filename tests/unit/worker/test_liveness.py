@@ -3,13 +3,12 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
 from shmtel import _ring
-from shmtel_collector.liveness import ProcessWatch, Verdict
-from shmtel_collector.procfs import has_exited, start_time, this_host
+from shmtel.liveness import ProcessWatch, Verdict
+from shmtel.procfs import has_exited, start_time, this_host
 from support.emitter import Emitter
 from support.processes import wait_until
 
@@ -84,7 +83,7 @@ def test_buried_worker_is_dead(probe: Probe) -> None:
 def test_closed_ring_is_dead(probe: Probe) -> None:
     """A worker that left in good order says so in its ring."""
     probe.worker.leave()
-    elsewhere = replace(this_host(), pid_namespace=1, boot_id=b"")
+    elsewhere = this_host()._replace(pid_namespace=1, boot_id=b"")
     watch = ProcessWatch(probe.consumer.identity, elsewhere)
     assert probe.verdict(watch) is Verdict.DEAD
 
@@ -109,7 +108,7 @@ def test_reused_pid_is_a_death(probe: Probe) -> None:
 def test_foreign_pid_namespace_proves_nothing(probe: Probe) -> None:
     """Pids of another namespace are not looked up in ours."""
     probe.worker.kill()
-    elsewhere = replace(this_host(), pid_namespace=1)
+    elsewhere = this_host()._replace(pid_namespace=1)
     watch = ProcessWatch(probe.consumer.identity, elsewhere)
     assert probe.verdict(watch) is Verdict.UNPROVEN
 
@@ -117,7 +116,7 @@ def test_foreign_pid_namespace_proves_nothing(probe: Probe) -> None:
 def test_another_boot_is_a_death(probe: Probe) -> None:
     """A ring from before the last boot has no worker."""
     probe.worker.command("lose_lock")
-    other = replace(this_host(), boot_id=os.urandom(16), pid_namespace=1)
+    other = this_host()._replace(boot_id=os.urandom(16), pid_namespace=1)
     watch = ProcessWatch(probe.consumer.identity, other)
     assert probe.verdict(watch) is Verdict.DEAD
 
@@ -126,7 +125,7 @@ def test_another_boot_is_a_death(probe: Probe) -> None:
 def test_unknown_boot_proves_nothing(probe: Probe, unknown: bytes) -> None:
     """Where the boot cannot be read it is not taken for another one."""
     probe.worker.command("lose_lock")
-    other = replace(this_host(), boot_id=unknown, pid_namespace=1)
+    other = this_host()._replace(boot_id=unknown, pid_namespace=1)
     watch = ProcessWatch(probe.consumer.identity, other)
     assert probe.verdict(watch) is Verdict.UNPROVEN
 

@@ -6,15 +6,14 @@ Rules: a fact that cannot be had is None or empty, never a guess; callers treat
 
 import os
 import select
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shmtel import resource
 
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """What this process knows of its surroundings; empty where it does not."""
 
     boot_id: bytes
