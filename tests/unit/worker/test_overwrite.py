@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from shmtel import _ring, segments
+from shmtel import _ring
+from support.home import HOME
 from support.processes import left_rings, run_python
 from support.program import fresh_namespace
 
@@ -110,14 +111,14 @@ def test_a_ring_that_is_retired_in_the_middle() -> None:
     """The next ring overwrites too, and both balance."""
     code = """
 import shmtel
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 for index in range(3_000):
     shmtel.emit("e", {"index": index})
-(name,) = segments.scan(NAMESPACE)
+(name,) = ring.home_in_force().scan(NAMESPACE)
 _ring.Consumer(_ring.own_descriptor(), owns_fd=False).set_enabled(_ring.RING_RETIRED)
 for index in range(3_000, 6_000):
     shmtel.emit("e", {"index": index})
-assert len(segments.scan(NAMESPACE)) == 2
+assert len(ring.home_in_force().scan(NAMESPACE)) == 2
 """
     with fresh_namespace() as namespace:
         run(code.replace("NAMESPACE", repr(namespace)), namespace)
@@ -129,7 +130,7 @@ assert len(segments.scan(NAMESPACE)) == 2
 
 def look(name: str) -> "_ring.Observation | None":
     """Observe a ring that is one already."""
-    fd = segments.open_segment(name, writable=False)
+    fd = HOME.open(name, writable=False)
     try:
         return _ring.observe(fd) if os.pread(fd, 8, 0) == MAGIC else None
     finally:
@@ -152,7 +153,7 @@ while time.monotonic() < end:
         worker.start()
         looks, last = 0, 0
         while worker.is_alive():
-            for name in segments.scan(namespace):
+            for name in HOME.scan(namespace):
                 seen = look(name)
                 if seen is None:
                     continue
