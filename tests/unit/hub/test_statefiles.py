@@ -1,6 +1,7 @@
 """Damaged state databases: what is damage, and where it goes."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,11 @@ def test_what_is_damage(tmp_path: Path) -> None:
     """A file that is no database is damaged; one that cannot be opened is not."""
     path = tmp_path / "state.sqlite3"
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(sqlite3.Error) as refused:
-        sqlite3.connect(path).execute("PRAGMA user_version").fetchone()
+    with (
+        closing(sqlite3.connect(path)) as database,
+        pytest.raises(sqlite3.Error) as refused,
+    ):
+        database.execute("PRAGMA user_version").fetchone()
     assert is_damage(refused.value)
     with pytest.raises(sqlite3.Error) as missing:
         sqlite3.connect(tmp_path / "no" / "such").execute("SELECT 1")
