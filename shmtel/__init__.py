@@ -4,6 +4,17 @@ Set SHMTEL_ENABLED=1, and every process that emits gets a ring of its own;
 without it, nothing is opened and an emit costs next to nothing.
 """
 
+import sys as _sys
+
+try:
+    if "t" in _sys.abiflags:  # to load the core would switch on the GIL for all
+        raise ImportError("a free-threaded build")
+    from shmtel import _ring  # noqa: F401
+except ImportError as _error:
+    from shmtel.null_core import take_place_of_core
+
+    take_place_of_core(_error)
+
 from shmtel._ring import (
     Span,
     current_span,

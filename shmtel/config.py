@@ -4,7 +4,7 @@ A bad value never stops a worker: the default is used, and one warning per
 process tree names the variable and the cure.
 
 Rules: parsing happens when the settings are first needed, not at import;
-nothing here opens anything.
+nothing here opens anything, or imports what not every interpreter can load.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from typing import NamedTuple, TypeVar
 
 from shmtel import _ring
 from shmtel.errors import ShmtelWarning
-from shmtel.segments import NAMESPACE_PATTERN
 
 MIN_RING_SIZE = 64 << 10
 MAX_RING_SIZE = 1 << 30
@@ -27,6 +26,7 @@ DEFAULT_RING_SIZE = 1 << 20
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"  # of parts of file names
 _MAX_ID_LENGTH = 128
 
 _T = TypeVar("_T")

@@ -30,7 +30,6 @@ import posix_ipc
 from shmtel.errors import SegmentError
 
 DIRECTORY = "/dev/shm"  # where Linux keeps POSIX shared memory
-NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 _RING_ID = r"[0-9a-f]{32}"
 _MODE = 0o600
 _NO_TRAPS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from shmtel import segments
+from shmtel import config
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_NAMESPACE = "default"
@@ -22,7 +22,7 @@ def judge_namespace(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     """Refuse what no segment can be named after; a click callback."""
-    if value is not None and not re.fullmatch(segments.NAMESPACE_PATTERN, value):
+    if value is not None and not re.fullmatch(config.NAMESPACE_PATTERN, value):
         raise click.BadParameter(
             f"{value!r} is not 1 to 64 letters, digits, '_' and '-'."
         )

@@ -3,9 +3,9 @@
  * The module shmtel._ring: puts the parts of the binding together and turns
  * the core's results into exceptions. Multi-phase initialisation, heap types,
  * references in the module state. The producer and the type of spans alone are
- * process-wide: a process has one ring, whichever interpreter emits. For that
- * reason the module declares no support for a GIL per interpreter, nor for
- * running without one.
+ * process-wide: they hold objects of one interpreter, and its GIL guards them.
+ * So the module is for the main interpreter, and refuses any other, also one that
+ * shares the GIL; nor does it run without a GIL. shmtel/null_core.py stands in.
  */
 #include "py_binding.h"
 #include "py_context.h"
@@ -101,9 +101,27 @@ static int add_errors(PyObject *module, struct binding_state *state)
     return PyModule_AddObjectRef(module, "RingLocked", state->ring_locked);
 }
 
+/* Before anything that is process-wide is touched. */
+static int check_interpreter(void)
+{
+#ifdef Py_GIL_DISABLED
+    PyErr_SetString(PyExc_ImportError,
+                    "shmtel does not run on a free-threaded build of Python");
+    return -1;
+#else
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return 0;
+    PyErr_SetString(PyExc_ImportError,
+                    "shmtel serves the main interpreter of a process only");
+    return -1;
+#endif
+}
+
 static int binding_exec(PyObject *module)
 {
     struct binding_state *state = PyModule_GetState(module);
+    if (check_interpreter() < 0)
+        return -1;
     if (add_errors(module, state) < 0 || add_statuses(module) < 0 ||
         binding_add_producer(module, state) < 0 || binding_add_stats(module) < 0 ||
         binding_add_context(module) < 0 || binding_add_span(module, state) < 0 ||
@@ -139,6 +157,9 @@ static int binding_clear(PyObject *module)
 static void binding_free(void *module) { binding_clear((PyObject *)module); }
 
 static PyModuleDef_Slot binding_slots[] = {
+#ifdef Py_mod_multiple_interpreters /* from 3.12 on */
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
     {Py_mod_exec, binding_exec},
     {0, NULL},
 };
