@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from support.forks import FORKS
 from support.home import HOME
 from support.processes import left_rings, run_python
 from support.program import fresh_namespace
@@ -20,20 +21,12 @@ os.waitpid(pid, 0)
 shmtel.emit("parent.after", {})
 """
 
-# fork() called from C, so that no hook of Python's runs in the child.
-C_FORK = OS_FORK.replace("os.fork()", "__import__('ctypes').PyDLL(None).fork()")
 
-# The bare system call: neither Python's hooks nor pthread_atfork's run.
-RAW_FORK = OS_FORK.replace(
-    "os.fork()", "__import__('ctypes').PyDLL(None).syscall(NUMBER, 17, 0, 0, 0, 0)"
-).replace("NUMBER", "{'x86_64': 56, 'aarch64': 220}[os.uname().machine]")
-
-
-@pytest.mark.parametrize("code", [OS_FORK, C_FORK, RAW_FORK], ids=["os", "c", "raw"])
-def test_forked_child_has_a_ring_of_its_own(code: str) -> None:
+@pytest.mark.parametrize("kind", FORKS)
+def test_forked_child_has_a_ring_of_its_own(kind: str) -> None:
     """Parent and child write into two rings, and neither harms the other's."""
     with fresh_namespace() as namespace:
-        run_python(code, namespace)
+        run_python(OS_FORK.replace("os.fork()", FORKS[kind]), namespace)
         parent, child = left_rings(namespace)
         assert [event.name for event in parent.events] == [
             "parent.before",
