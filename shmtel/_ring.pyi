@@ -131,6 +131,7 @@ def adopt(
     boot_id: bytes,
     pid_namespace: int,
     start_time: int,
+    pid: int,
     initial_threshold: int = 0,
     overflow: int = ...,
 ) -> bool: ...

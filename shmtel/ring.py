@@ -61,41 +61,71 @@ def home_in_force() -> Home:
 
 def open_ring() -> bool:
     """Make the ring of this process; return whether it has one now."""
+    pid = os.getpid()
+    failure = _try_to_make_segment()
+    if os.getpid() != pid:  # the handler of a signal has forked in there
+        return open_ring()
+    if failure is not None:
+        _warn(failure)
+    return failure is None
+
+
+def _warn(failure: Exception) -> None:
     from shmtel import config
 
-    home = home_in_force()
+    directory = home_in_force().directory
+    cure = _CURES.get(getattr(failure, "reason", ""), _DEFAULT_CURE)
+    config.warn_once(
+        f"telemetry is off in this process: {failure}. Cure: {directory}: {cure}; "
+        "then restart the process or call shmtel.enable()",
+        condition="no ring",
+    )
+
+
+def _try_to_make_segment() -> Exception | None:
     try:
-        _make_segment(settings_in_force(), home)
+        # Now, since what the handler of a signal emits in the middle of an import
+        # would find half a module, later on.
+        import shmtel.plain  # noqa: F401
+
+        _make_segment(settings_in_force(), home_in_force())
     except Exception as error:  # a worker must survive whatever the host is like
-        reason = getattr(error, "reason", "")
-        cure = _CURES.get(reason, _DEFAULT_CURE)
-        config.warn_once(
-            f"telemetry is off in this process: {error}. Cure: {home.directory}: "
-            f"{cure}; "
-            "then restart the process or call shmtel.enable()",
-            condition="no ring",
-        )
-        return False
-    return True
+        return error
+    return None
 
 
 def _make_segment(settings: WorkerConfig, home: Home) -> None:
     from shmtel import segments
 
+    pid = os.getpid()
     ring_id = os.urandom(16)
     name = segments.segment_name(settings.namespace, ring_id)
     _close_at_exit()
     fd = home.create(name)
+    segment = os.fstat(fd)
     try:
         if settings.directory:
             _warn_of_disk(fd, home)
-        _adopt(fd, ring_id, settings)
+        _adopt(fd, ring_id, settings, pid)
     finally:
         # The core is asked, for a signal may interrupt at any point. Not its own:
-        # refused, or another thread was faster.
+        # refused, or another thread was faster, or a child was forked in here.
         if ring_id not in _ring.own_rings():
-            home.unlink(name)
-            os.close(fd)
+            if os.getpid() == pid:
+                home.unlink(name)
+                os.close(fd)
+            else:
+                _close_inherited(fd, segment)
+
+
+def _close_inherited(fd: int, segment: os.stat_result) -> None:
+    """Close the parent's segment, unless the core has, at the fork."""
+    try:
+        is_segment = os.path.samestat(os.fstat(fd), segment)
+    except OSError:
+        return
+    if is_segment:
+        os.close(fd)
 
 
 def _warn_of_disk(fd: int, home: Home) -> None:
@@ -118,7 +148,7 @@ def _close_at_exit() -> None:
         atexit.register(_ring.close)
 
 
-def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> None:
+def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig, pid: int) -> None:
     from shmtel import config, identities, resource
 
     _install(config.initial_words(settings))
@@ -130,6 +160,7 @@ def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig) -> None:
         boot_id=resource.boot_id(),
         pid_namespace=resource.pid_namespace(),
         start_time=resource.start_time(),
+        pid=pid,
         initial_threshold=_initial_threshold(settings),
         overflow=_overflow(settings),
     ):

@@ -155,14 +155,14 @@ static void forget_counts(void)
 }
 
 /* Makes the ring and takes over the counts of the time without one. */
-static PyObject *adopt_described(PyObject *module, int fd,
+static PyObject *adopt_described(PyObject *module, int fd, int pid,
                                  struct ring_description *description)
 {
     PyObject *names = PyDict_New(); /* may collect garbage: first, then look */
     if (names == NULL)
         return NULL;
     worker_check_fork();
-    if (ring_is_open(&worker.producer)) {
+    if (ring_is_open(&worker.producer) || getpid() != (pid_t)pid) {
         Py_DECREF(names);
         Py_RETURN_FALSE;
     }
@@ -184,26 +184,28 @@ static PyObject *adopt_described(PyObject *module, int fd,
 
 PyDoc_STRVAR(adopt_doc,
              "adopt(fd, *, capacity, resource, ring_id, boot_id, pid_namespace,\n"
-             "      start_time, initial_threshold=0, overflow=RING_DROP)\n--\n\n"
+             "      start_time, pid, initial_threshold=0, overflow=RING_DROP)\n--\n\n"
              "Make the ring of this process in the empty segment behind fd.\n\n"
              "Owns fd if it returns True. Returns False, and leaves fd alone, if the\n"
-             "process has a ring already. Raises RingError if it cannot be made.");
+             "process has a ring already, or is not `pid`: then a child was forked\n"
+             "since the segment was made. Raises RingError if it cannot be made.");
 
 static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"fd",         "capacity",          "resource",
-                            "ring_id",    "boot_id",           "pid_namespace",
-                            "start_time", "initial_threshold", "overflow",
-                            NULL};
+    static char *names[] = {"fd",         "capacity", "resource",
+                            "ring_id",    "boot_id",  "pid_namespace",
+                            "start_time", "pid",      "initial_threshold",
+                            "overflow",   NULL};
     struct ring_description description = {0};
     unsigned long long capacity, pid_namespace, start_time;
     unsigned int threshold = 0, overflow = RING_DROP;
     Py_buffer resource, ring_id, boot_id;
     PyObject *result = NULL;
-    int fd;
-    if (!PyArg_ParseTupleAndKeywords(
-            arguments, keywords, "iKy*y*y*KK|II", names, &fd, &capacity, &resource,
-            &ring_id, &boot_id, &pid_namespace, &start_time, &threshold, &overflow))
+    int fd, pid;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "iKy*y*y*KKi|II", names, &fd,
+                                     &capacity, &resource, &ring_id, &boot_id,
+                                     &pid_namespace, &start_time, &pid, &threshold,
+                                     &overflow))
         return NULL;
     description.capacity = capacity;
     description.resource = resource.buf;
@@ -214,7 +216,7 @@ static PyObject *adopt(PyObject *module, PyObject *arguments, PyObject *keywords
     description.overflow = overflow == RING_OVERWRITE ? RING_OVERWRITE : RING_DROP;
     if (copy_id(description.ring_id, &ring_id, "ring_id") &&
         copy_id(description.boot_id, &boot_id, "boot_id"))
-        result = adopt_described(module, fd, &description);
+        result = adopt_described(module, fd, pid, &description);
     PyBuffer_Release(&resource);
     PyBuffer_Release(&ring_id);
     PyBuffer_Release(&boot_id);
