@@ -84,10 +84,6 @@ def _warn(failure: Exception) -> None:
 
 def _try_to_make_segment() -> Exception | None:
     try:
-        # Now, since what the handler of a signal emits in the middle of an import
-        # would find half a module, later on.
-        import shmtel.plain  # noqa: F401
-
         _make_segment(settings_in_force(), home_in_force())
     except Exception as error:  # a worker must survive whatever the host is like
         return error
@@ -144,14 +140,29 @@ def _close_at_exit() -> None:
     """Register for the end of this process; a child may have lost its parent's."""
     import atexit
 
-    if not _last_ring or _last_ring[0] != os.getpid():
-        atexit.register(_ring.close)
+    if _registered != [os.getpid()]:
+        _registered[:] = [os.getpid()]
+        atexit.register(_close)
+
+
+def _close() -> None:
+    _ended[:] = [os.getpid()]
+    _ring.close()
+
+
+# Pids: of the process that has registered; of the one whose end has begun.
+_registered: list[int] = []
+_ended: list[int] = []
 
 
 def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig, pid: int) -> None:
     from shmtel import config, identities, resource
 
-    _install(config.initial_words(settings))
+    # From here on by itself: what the handler of a signal emits in the middle of an
+    # import would find half a module, and at the end of the process there is none.
+    from shmtel.plain import make_plain
+
+    _install(config.initial_words(settings), make_plain)
     if _ring.adopt(
         fd,
         capacity=settings.ring_size_bytes,
@@ -165,6 +176,8 @@ def _adopt(fd: int, ring_id: bytes, settings: WorkerConfig, pid: int) -> None:
         overflow=_overflow(settings),
     ):
         _last_ring[:] = [os.getpid(), ring_id]
+        if _ended == [os.getpid()]:
+            _ring.close()  # nobody will do so later
 
 
 # Process and id of the ring made last; in a forked child, those of its parent.
@@ -208,10 +221,10 @@ def _describe_error(metadata: object, error: BaseException) -> dict[str, object]
     return describe_error(metadata, error)
 
 
-def _install(initial_word: Any = None) -> None:
+def _install(initial_word: Any = None, make_plain: Any = _make_plain) -> None:
     _ring.install(
         open_ring=open_ring,
-        make_plain=_make_plain,
+        make_plain=make_plain,
         decorate=_decorate,
         describe_error=_describe_error,
         initial_word=initial_word,
@@ -221,6 +234,7 @@ def _install(initial_word: Any = None) -> None:
 def start() -> None:
     """Connect the core with its call-backs and obey SHMTEL_ENABLED."""
     _install()
+    _close_at_exit()  # early, so that it comes last: handlers of the program may emit
     if os.environ.get("SHMTEL_ENABLED"):
         from shmtel import config
 
