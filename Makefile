@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-file test-system stress control-chaos check build proto proto-check format lint types native sanitize fuzz bench docs clean
+.PHONY: help demo test test-file test-system stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 ru
 
 control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
+
+model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
+	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600
 
 check: lint types native proto-check  ## every check that is not a test
 
