@@ -24,6 +24,7 @@ WORD_KEEP_NONE = 0xFFFF_FFFE
 WORD_DENIED = 0xFFFF_FFFF
 THRESHOLD_MAX = 0xFFFF_FFEF
 RING_OFF, RING_ON, RING_RETIRED = 0, 1, 2
+RING_DROP, RING_OVERWRITE = 0, 1
 _DROP_REASONS = (
     *("ring_full", "too_large", "invalid"),
     *("name_table_full", "reentrant", "no_ring"),

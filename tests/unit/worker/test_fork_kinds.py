@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from support.forks import FORKS
+from support.home import HOME
 from support.processes import LeftRing, left_rings, run_python
 from support.program import fresh_namespace
 
@@ -207,7 +207,7 @@ def test_fork_beside_a_thread_that_stands_in_an_emit(
     with fresh_namespace() as namespace:
         run_python(code.replace("PREPARE", PREPARATIONS[preparation]), namespace)
         rings = left_rings(namespace)
-        assert len(rings) == len(segments.scan(namespace)) == 11
+        assert len(rings) == len(HOME.scan(namespace)) == 11
         for ring in rings:
             _check_whole(ring)
         names = [event.name for event in _named(rings, "thread").events]

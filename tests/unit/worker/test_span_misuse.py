@@ -117,33 +117,6 @@ assert type(shmtel.span("other")) is kind
         assert inside.parent_id == start.span_id
 
 
-def test_interpreters_share_the_ring_one_after_another() -> None:
-    """An interpreter that came and went leaves the first one's spans working."""
-    code = """
-import gc, shmtel
-try:
-    from _interpreters import create, destroy, run_string
-    legacy = {"config": "legacy"}
-except ImportError:
-    from _xxsubinterpreters import create, destroy, run_string
-    legacy = {"isolated": False}
-shmtel.emit("main", {})
-for _ in range(3):
-    other = create(**legacy)
-    run_string(other, "import shmtel\\nwith shmtel.span('other'): pass")
-    destroy(other)
-    gc.collect()
-    with shmtel.span("main"):
-        shmtel.emit("inside", {})
-"""
-    with fresh_namespace() as namespace:
-        run_python(code, namespace)
-        (ring,) = left_rings(namespace)
-        names = [event.name for event in ring.events]
-        turn = ["other.start", "other.stop", "main.start", "inside", "main.stop"]
-        assert names == ["main", *turn * 3]
-
-
 def test_garbage_collection_may_run_spans() -> None:
     """A collection at any allocation of a span, whose callback runs another."""
     code = """

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shmtel import _ring, null_core, segments
+from shmtel import _ring, null_core
+from support.home import HOME
 from support.interpreters import KINDS, PRELUDE
 from support.processes import left_rings, run_python
 from support.program import fresh_namespace
@@ -41,7 +42,7 @@ def test_subinterpreter_is_told_once_and_records_nothing(kind: str) -> None:
         done = run_python(code, namespace)
         assert done.stderr.count("main interpreter of a process only") == 1
         assert "WSGIApplicationGroup" in done.stderr
-        assert segments.scan(namespace) == []
+        assert HOME.scan(namespace) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,7 +196,7 @@ def test_stand_in_has_what_a_worker_uses() -> None:
     """Every name of the worker's side is there, and every constant is the same."""
     consumers = {"Consumer", "Drained", "Follower", "Taken", "lock_holder", "observe"}
     tables = {"LAYOUT", "OUTCOMES", "STATUSES", "DROP_REASONS", "RingError"}
-    of_events = {"adopt", "RingLocked"}
+    of_events = {"adopt", "RingLocked", "is_in_memory"}
     missing = {
         name
         for name in dir(_ring)
