@@ -106,10 +106,41 @@ def _lose_lock() -> str:
     return "done"
 
 
+def _close_all() -> str:
+    """Close all descriptors but the standard ones, and use the numbers again."""
+    os.closerange(3, 4096)
+    for number in range(20):
+        file = os.memfd_create(f"file-{number}")
+        os.write(file, b"theirs")
+        _files[file] = os.fstat(file).st_ino
+    return ",".join(map(str, _files))
+
+
+def _look_at_files() -> str:
+    for file, inode in _files.items():
+        found = os.fstat(file)  # raises if it has been closed
+        if found.st_ino != inode or os.pread(file, 100, 0) != b"theirs":
+            return f"{file} is touched"
+    return "untouched"
+
+
+def _fork(count: str) -> str:
+    """Emit in a child, and say what has become of its files."""
+    if (pid := os.fork()) == 0:
+        _emit(count, EVENT)
+        os._exit(_look_at_files() != "untouched")
+    return "untouched" if os.waitpid(pid, 0)[1] == 0 else "touched in the child"
+
+
 _emitted = [0]
+_files: dict[int, int] = {}  # descriptors and their inodes
 _COMMANDS = {
     "emit": _emit,
     "lose_lock": _lose_lock,
+    "close_all": _close_all,
+    "files": _look_at_files,
+    "fork": _fork,
+    "descriptor": lambda: str(_ring.own_descriptor()),
     "ring_id": lambda: _ring.own_rings()[0].hex(),
     "emitted": lambda: str(_emitted[0]),
 }
