@@ -62,13 +62,16 @@ quit_now(0)
 """
 
 
-def run_worker(namespace: str, count: int, extra: str) -> int:
+def run_worker(
+    namespace: str, count: int, extra: str = "lambda: None", **variables: str
+) -> int:
     """Run the program under the filter and return how it ended."""
+    variables.setdefault("SHMTEL_RING_SIZE", "1GiB")
     code = CODE.replace("BODY", extra).replace("COUNT", str(count))
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd="/",
-        env=environment(namespace, SHMTEL_RING_SIZE="1GiB"),
+        env=environment(namespace, **variables),
         timeout=100,
         check=False,
     )
@@ -97,7 +100,7 @@ def test_no_system_call_while_a_collector_drains(tmp_path: Path) -> None:
             ),
         ):
             stack.enter_context(stopped_at_exit(start_shmtel(*arguments)))
-        assert run_worker(namespace, COUNT, "lambda: None") == 0
+        assert run_worker(namespace, COUNT) == 0
         expected = 3 * (COUNT + 10)
         deadline = time.monotonic() + DEADLINE_S
         while total_of(namespace, tmp_path)["delivered"] < expected:
@@ -105,6 +108,24 @@ def test_no_system_call_while_a_collector_drains(tmp_path: Path) -> None:
             time.sleep(0.2)
         total = total_of(namespace, tmp_path)
         assert total["committed"] == total["delivered"] == expected
+        assert total["unaccounted"] == 0
+
+
+def test_no_system_call_where_the_ring_is_full(tmp_path: Path) -> None:
+    """To drop the newest, and to give up the oldest, takes no call either."""
+    expected = 3 * (COUNT + 10)
+    small = {"SHMTEL_RING_SIZE": "64KiB"}
+    with fresh_namespace() as namespace:
+        assert run_worker(namespace, COUNT, **small) == 0
+        total = total_of(namespace, tmp_path)
+        assert total["emitted"] == expected
+        assert total["dropped"]["ring_full"] == expected - total["committed"] > 0
+        assert total["unaccounted"] == 0
+    with fresh_namespace() as namespace:
+        assert run_worker(namespace, COUNT, **small, SHMTEL_OVERFLOW="overwrite") == 0
+        total = total_of(namespace, tmp_path)
+        assert total["emitted"] == total["committed"] == expected
+        assert total["lost"] == {"overwritten": expected - total["in_ring"]}
         assert total["unaccounted"] == 0
 
 
