@@ -25,6 +25,15 @@ from enum import Enum
 from shmtel import _ring, procfs
 from shmtel.procfs import Host
 
+ABANDONED_SECONDS = 60.0
+
+
+def is_abandoned(fd: int, now_seconds: float) -> bool:
+    """Say of a segment without magic whether its maker never came to finish it."""
+    status = os.fstat(fd)
+    age_seconds = now_seconds - max(status.st_mtime, status.st_ctime)
+    return age_seconds > ABANDONED_SECONDS and _ring.lock_holder(fd) is None
+
 
 class Verdict(Enum):
     """What is known about the worker of a ring."""

@@ -97,6 +97,45 @@ def _make_segment(settings: WorkerConfig, home: Home) -> None:
     ring_id = os.urandom(16)
     name = segments.segment_name(settings.namespace, ring_id)
     _close_at_exit()
+    _keep_budget(home, settings.namespace)
+    _in_making.add(name)
+    try:
+        _make_ring(home, name, ring_id, settings)
+    finally:
+        _in_making.discard(name)
+
+
+# Segments that threads of this process are about to adopt.
+_in_making: set[str] = set()
+
+
+def _is_own(name: str) -> bool:
+    """Say whether a segment is of this process; it must not be opened then.
+
+    In this order: what is made no more has been adopted by now.
+    """
+    if name in _in_making:
+        return True
+    return name.rpartition(".")[2] in {ring_id.hex() for ring_id in _ring.own_rings()}
+
+
+def _keep_budget(home: Home, namespace: str) -> None:
+    """Make room by what the dead have left; a ring is made in any case."""
+    from shmtel import config
+
+    try:
+        from shmtel.budget import keep_budget
+
+        keep_budget(home, namespace, _is_own)
+    except Exception as error:
+        config.warn_once(
+            f"rings of dead workers stay in {home.directory}: {error}. Cure: run "
+            "`shmtel collector`, which drains them",
+            condition="budget",
+        )
+
+
+def _make_ring(home: Home, name: str, ring_id: bytes, settings: WorkerConfig) -> None:
     fd = home.create(name)
     segment = os.fstat(fd)
     try:

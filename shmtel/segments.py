@@ -23,6 +23,7 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import posix_ipc
@@ -156,18 +157,52 @@ class Home:
                 f"cannot remove {self.path(name)}: {_why(error)}"
             ) from error
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a segment another name.
+
+        Raises:
+            SegmentError: it keeps its name.
+        """
+        try:
+            os.rename(self.path(name), self.path(new_name))
+        except OSError as error:
+            raise SegmentError(f"cannot rename {self.path(name)}: {error}") from error
+
     def scan(self, namespace: str) -> list[str]:
         """List the names of the segments of a namespace; none without a directory."""
-        pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
         try:
             with os.scandir(self.directory) as entries:
-                return [entry.name for entry in entries if _is_segment(entry, pattern)]
+                return [entry.name for entry in _segments_among(entries, namespace)]
         except OSError:
             return []
+
+    def stat_all(self, namespace: str) -> dict[str, os.stat_result]:
+        """Return what the file system says of each segment; none where `scan` has."""
+        found: dict[str, os.stat_result] = {}
+        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
+            for entry in _segments_among(entries, namespace):
+                with contextlib.suppress(FileNotFoundError):
+                    found[entry.name] = entry.stat(follow_symlinks=False)
+        return found
+
+    def size_bytes(self) -> int:
+        """Return how large the file system of the home is; 0: no limit is known."""
+        try:
+            status = os.statvfs(self.directory)
+        except OSError:
+            return 0
+        return status.f_blocks * status.f_frsize
 
     def has(self, name: str) -> bool:
         """Say whether there is something under a name."""
         return os.path.lexists(self.path(name))
+
+    def is_at(self, name: str, fd: int) -> bool:
+        """Say whether an open segment still has a name."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.lstat(self.path(name)))
+        except OSError:
+            return False
 
     def path(self, name: str) -> str:
         """Return where a segment can be seen as a file."""
@@ -194,7 +229,11 @@ def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _is_segment(entry: os.DirEntry[str], pattern: re.Pattern[str]) -> bool:
+def _segments_among(
+    entries: Iterable[os.DirEntry[str]], namespace: str
+) -> Iterator[os.DirEntry[str]]:
     """Anybody may put a pipe under a ring's name, and to open it would block."""
-    is_named = pattern.fullmatch(entry.name) is not None
-    return is_named and entry.is_file(follow_symlinks=False)
+    pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
+    for entry in entries:
+        if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            yield entry

@@ -27,11 +27,11 @@ from dataclasses import dataclass
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
+from shmtel.liveness import is_abandoned
 from shmtel_collector.logs import ConditionLog
 
 RESCAN_NS = 1_000_000_000
 SETTLE_NS = 20_000_000  # the kernel stamps directories once per clock tick
-ABANDONED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,13 @@ class Discovery:
         return None
 
     def _check_name(self, name: str, consumer: _ring.Consumer) -> _ring.Consumer | None:
-        """Refuse a ring under another ring's name: ids must not be borrowed."""
+        """Refuse a ring under another ring's name: ids must not be borrowed.
+
+        One that was evicted between our open and our lock has no name any more.
+        """
+        if not self._home.is_at(name, consumer.fileno()):
+            consumer.close()
+            return None
         ring_id = consumer.identity["ring_id"]
         if segments.segment_name(self._namespace, ring_id) == name:
             return consumer
@@ -155,7 +161,7 @@ class Discovery:
         if error.reason != "no_magic":
             self._log.warning(f"refused {name}", "ring %s is refused: %s", name, error)
             self.refuse(name, error.reason)
-        elif _is_abandoned(fd):
+        elif is_abandoned(fd, time.time()):
             self._log.info("removing %s: its maker never finished it", name)
             self._remove(name)
 
@@ -165,9 +171,3 @@ class Discovery:
         except SegmentError as error:
             self._log.warning(f"remove {name}", "%s", error)
             self.refuse(name, "not_removable")
-
-
-def _is_abandoned(fd: int) -> bool:
-    status = os.fstat(fd)
-    age_seconds = time.time() - max(status.st_mtime, status.st_ctime)
-    return age_seconds > ABANDONED_SECONDS and _ring.lock_holder(fd) is None

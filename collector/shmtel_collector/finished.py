@@ -154,7 +154,12 @@ def folded_to_json(folded: FoldedRings) -> str:
 
 def folded_from_json(text: str) -> FoldedRings:
     """Read what `folded_to_json` wrote."""
-    return FoldedRings(**_with_counts(json.loads(text)))
+    return folded_of_table(json.loads(text))
+
+
+def folded_of_table(table: Mapping[str, Any]) -> FoldedRings:
+    """Read the plain form of a sum of rings."""
+    return FoldedRings(**_with_counts(dict(table)))
 
 
 def _with_counts(fields: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
+from shmtel.evictions import DamagedEvictions, read_evictions
 from shmtel.wire.frames import Outcome
 from shmtel_collector.accounts import (
     Account,
@@ -28,27 +29,35 @@ from shmtel_collector.accounts import (
     sum_of,
 )
 from shmtel_collector.config import state_path
-from shmtel_collector.finished import Claims, EventTable, FinishedRing, FoldedRings
+from shmtel_collector.finished import (
+    Claims,
+    EventTable,
+    FinishedRing,
+    FoldedRings,
+    folded_of_table,
+)
 from shmtel_collector.left_out import event_table, parse
 from shmtel_collector.lifeline import CLOSED, VANISHED
 from shmtel_collector.state import read_finished, read_left_out
 from shmtel_collector.worker import worker_of
 
+_NO_RINGS: dict[str, Any] = {"totals": {}, "claims": {}}
 _ATTEMPTS = 5  # at a consistent look at a ring that moves
 LIVE = "live"
 FOLDED = "folded"
+EVICTED = "evicted"
 NAMELESS = ""  # stands for events whose name is not known
 
 
 @dataclass(frozen=True, slots=True)
 class RingAccount:
-    """One ring, or (`state` folded) the sum of many that are long gone."""
+    """One ring, or the sum of many: long gone (`state` folded), or evicted."""
 
     ring_id: str
     worker_id: str
     pool_name: str
     pid: int
-    state: str  # live, closed, vanished, retired, quarantined, folded
+    state: str  # live, closed, vanished, retired, quarantined, evicted, folded
     account: Account
     events: Mapping[str, EventAccount] = field(default_factory=dict)
 
@@ -120,15 +129,22 @@ def read_ledger(
     Raises:
         StateError: the state database cannot be read.
     """
-    refused: dict[str, str] = {}
     path = state_path(namespace, state_dir)
-    live = dict(_live_rings(home, namespace, refused, read_left_out(path)))
+    left_out = read_left_out(path)
+    for _ in range(_ATTEMPTS):
+        refused: dict[str, str] = {}
+        before = _read_evicted(home, namespace, refused)
+        live = dict(_live_rings(home, namespace, refused, left_out))
+        evicted = _read_evicted(home, namespace, refused)
+        if before == evicted:  # no ring went from the one to the other
+            break
     # After the rings: one that is removed in between is in the database by then.
     finished, folded = read_finished(path)
     for ring in finished:
         live.pop(ring.ring_id.hex(), None)
         refused.pop(segments.segment_name(namespace, ring.ring_id), None)
-    rings = [_folded_account(folded)] if folded.rings else []
+    rings = [_sum_account(folded, FOLDED)] if folded.rings else []
+    rings += [_sum_account(evicted, EVICTED)] if evicted.rings else []
     rings += [_finished_account(ring) for ring in finished]
     return Ledger(namespace, (*rings, *live.values()), refused)
 
@@ -182,7 +198,8 @@ def _live_rings(
         except _ring.RingError as error:
             refused[name] = error.reason
         except SegmentError:
-            refused[name] = "not_readable"
+            if home.has(name):  # else it was removed since the scan
+                refused[name] = "not_readable"
         else:
             text = left_out.get(observation["identity"]["ring_id"])
             yield ring_id, _live_account(ring_id, observation, text)
@@ -237,10 +254,21 @@ def _finished_account(ring: FinishedRing) -> RingAccount:
     )
 
 
-def _folded_account(folded: FoldedRings) -> RingAccount:
-    account = _account_of_end(folded.last_seq, folded.totals, folded.claims)
-    events = _accounts(folded.events)
-    return RingAccount("", f"{folded.rings} rings", "", 0, FOLDED, account, events)
+def _sum_account(sum_: FoldedRings, state: str) -> RingAccount:
+    account = _account_of_end(sum_.last_seq, sum_.totals, sum_.claims)
+    events = _accounts(sum_.events)
+    return RingAccount("", f"{sum_.rings} rings", "", 0, state, account, events)
+
+
+def _read_evicted(
+    home: segments.Home, namespace: str, refused: dict[str, str]
+) -> FoldedRings:
+    """Read what workers have removed undrained, see shmtel/evictions.py."""
+    try:
+        return folded_of_table(_NO_RINGS | read_evictions(home, namespace))
+    except (DamagedEvictions, ValueError, TypeError, LookupError) as error:
+        refused[f"shmtel.{namespace}.evicted"] = str(error)
+        return FoldedRings()
 
 
 def _account_of_end(

@@ -72,9 +72,9 @@ def fresh_namespace() -> Iterator[str]:
     finally:
         for name in HOME.scan(namespace):
             HOME.unlink(name)
-        # A collector that was killed leaves its lock file.
-        lock = Path(HOME.directory, f"shmtel.{namespace}.collector")
-        lock.unlink(missing_ok=True)
+        # A collector that was killed leaves its lock file; what was evicted stays.
+        for path in Path(HOME.directory).glob(f"shmtel.{namespace}.*"):
+            path.unlink()
 
 
 def worker_program(path: Path, lines: Sequence[str]) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import _ring, segments
+from shmtel import _ring, liveness, segments
 from shmtel.segments import Home
 from shmtel_collector import discovery
 from shmtel_collector.discovery import RESCAN_NS, SETTLE_NS, Discovery
@@ -127,7 +127,7 @@ def test_unfinished_segment_is_left_for_a_minute(
     assert finder.poll() == []
     assert finder.log.lines == []
     assert HOME.scan(namespace) == [name]
-    later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
+    later = discovery.time.time() + liveness.ABANDONED_SECONDS + 1
     monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
     assert HOME.scan(namespace) == []
@@ -145,7 +145,7 @@ def test_old_unfinished_segment_that_is_locked_stays(
     name = worker.ring_name()
     with open(f"{HOME.directory}/{name}", "r+b", buffering=0) as file:
         file.write(bytes(8))
-    later = discovery.time.time() + discovery.ABANDONED_SECONDS + 1
+    later = discovery.time.time() + liveness.ABANDONED_SECONDS + 1
     monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
     assert HOME.scan(namespace) == [name]

@@ -1,0 +1,159 @@
+"""Removes the oldest rings of dead workers, and notes what was in them.
+
+Of the rings that are beyond the budget (budget.py), each one's locks are asked for:
+what neither a worker nor a collector holds may be dead. Beyond the budget still, the
+oldest are judged by liveness.py, and only a proven death counts.
+
+Rules:
+- a process never opens a ring of its own, nor one that another of its threads is
+  making, because to close it would drop the lock that proves the process alive;
+- a ring that a collector holds is that collector's business; while this looks at
+  one it holds the consumer's lock itself;
+- counters are foreign: how many events were left is read from the records, and
+  where those are damaged or too many, believed as far as their bytes can hold it.
+"""
+
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+from shmtel import _ring
+from shmtel.budget import Segment
+from shmtel.errors import SegmentError
+from shmtel.evictions import Account, Evictions, add
+from shmtel.liveness import ProcessWatch, Verdict, is_abandoned
+from shmtel.procfs import Host, this_host
+from shmtel.segments import Home
+
+OUTCOME_EVICTED = next(n for n, o in _ring.OUTCOMES.items() if o == ("lost", "evicted"))
+_SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
+_READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
+_TAKE_BYTES = 120 << 10
+_LOCK_CONSUMER = 1  # byte; RING_LOCK_CONSUMER in ring_layout.h
+_LOCK = struct.Struct("hhqqi4x")  # struct flock: kind, whence, start, length, pid
+
+
+def remove_beyond(
+    budget_bytes: int,
+    home: Home,
+    namespace: str,
+    rings: Sequence[Segment],
+    is_own: Callable[[str], bool],
+) -> None:
+    """Remove dead rings, the first ones first, until the rest is within a budget.
+
+    Raises:
+        OSError, SegmentError, DamagedEvictions: they stay; nothing is lost.
+    """
+    loose = [ring for ring in rings if not is_own(ring.name) and _is_loose(home, ring)]
+    excess = sum(ring.bytes for ring in loose) - budget_bytes
+    if excess <= 0:
+        return
+    evictions = Evictions.open(home, namespace)
+    if evictions is None:  # somebody else is at it
+        return
+    try:
+        host = this_host()
+        for ring in loose:
+            if excess <= 0:
+                return
+            # One that is alive all the same was none of the excess.
+            excess -= ring.bytes
+            _evict_if_dead(home, ring.name, evictions, host)
+    finally:
+        evictions.close()
+
+
+def _is_loose(home: Home, ring: Segment) -> bool:
+    """Say whether neither a worker nor a collector holds a ring."""
+    try:
+        fd = home.open(ring.name, writable=False)
+    except SegmentError:  # it went away
+        return False
+    try:
+        asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
+        kind = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+        is_held: bool = kind != fcntl.F_UNLCK
+        return not is_held and _ring.lock_holder(fd) is None
+    except (_ring.RingError, OSError):
+        return False
+    finally:
+        os.close(fd)
+
+
+def _evict_if_dead(home: Home, name: str, evictions: Evictions, host: Host) -> None:
+    try:
+        fd = home.open(name, writable=True)
+    except SegmentError:
+        return
+    try:
+        if _lock(fd) and _is_dead(fd, host):
+            evictions.evict(name, account_of(fd))
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Take the consumer's place, so that no collector does."""
+    lock = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
+    except OSError:
+        return False
+    return True
+
+
+def _is_dead(fd: int, host: Host) -> bool:
+    try:
+        seen = _ring.observe(fd)
+    except _ring.RingError as error:
+        return error.reason == "no_magic" and is_abandoned(fd, time.time())
+    watch = ProcessWatch(seen["identity"], host)
+    try:
+        is_closed = seen["counters"]["closed"]
+        return watch.probe(fd, lambda: is_closed) is Verdict.DEAD
+    finally:
+        watch.close()
+
+
+def account_of(fd: int) -> Account:
+    """Return the account of a ring that nobody will drain any more."""
+    try:
+        seen = _ring.observe(fd)
+    except _ring.RingError:  # it never was a ring
+        return {"rings": 1}
+    counters, settled_seq = seen["counters"], seen["control"]["settled_seq"]
+    last = last_seq(fd, seen)
+    totals = {str(n): count for n, count in enumerate(seen["control"]["totals"])}
+    evicted = {str(OUTCOME_EVICTED): last - settled_seq}
+    return {
+        "rings": 1,
+        "last_seq": last,
+        "totals": {n: count for n, count in add(totals, evicted).items() if count},
+        "claims": {
+            "committed": counters["committed"],
+            "sampled_out": counters["sampled_out"],
+            "filtered": counters["filtered"],
+            "disabled": counters["disabled"],
+            "dropped": {k: v for k, v in counters["dropped"].items() if v},
+        },
+    }
+
+
+def last_seq(fd: int, seen: "_ring.Observation") -> int:
+    """Return up to which seq events were committed, as the records say."""
+    control = seen["control"]
+    unread = seen["tail"] - control["head"]
+    most = control["head_seq"] + unread // _SMALLEST_RECORD_BYTES
+    known = control["head_seq"]
+    if unread <= _READ_MAX_BYTES:
+        try:
+            follower = _ring.Follower(fd)
+            while (taken := follower.take(_TAKE_BYTES)) is not None:
+                known = taken.seq_last
+            return known
+        except _ring.RingError:  # what follows is as the worker says
+            pass
+    return max(known, min(seen["counters"]["committed"], most))
