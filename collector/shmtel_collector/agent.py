@@ -18,6 +18,7 @@ from shmtel.errors import ShmtelError
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel_collector.drain import Pass
 from shmtel_collector.fleet import Fleet
+from shmtel_collector.hoard import Hoard
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
 from shmtel_collector.session import Session
@@ -44,12 +45,14 @@ class Agent:
         fleet: Fleet,
         session: Session,
         steering: Steering,
+        hoard: Hoard,
         hub: str,
         log: ConditionLog,
     ) -> None:
         self._fleet = fleet
         self._session = session
         self._steering = steering
+        self._hoard = hoard
         self._uplink = Uplink(hub, session, self._on_received, log)
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -97,7 +100,10 @@ class Agent:
         """Do all that is due; return how many ns the next step may wait."""
         now_ns = time.monotonic_ns()
         self._steering.tick()
-        attached = self._fleet.tick(now_ns, time.time_ns())
+        realtime_ns = time.time_ns()
+        attached = self._fleet.tick(now_ns, realtime_ns)
+        is_connected = self._session.is_welcome()
+        self._hoard.tick(now_ns, realtime_ns, is_connected=is_connected)
         if attached:
             self._pace.hurry()
         try:

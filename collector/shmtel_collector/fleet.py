@@ -21,6 +21,7 @@ from shmtel.errors import SegmentError
 from shmtel.procfs import Host
 from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
+from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
@@ -58,6 +59,7 @@ class Fleet:
         self.rings: dict[bytes, Ring] = {}
         self.quarantined: Counter[str] = Counter()
         self.finished = 0
+        self.evicted = 0
         self._lifelines: dict[bytes, Lifeline] = {}
         self._damaged: set[bytes] = set()
         self._discovery = discovery
@@ -104,16 +106,23 @@ class Fleet:
         """
         ring.state = State.CLOSED
         self.note_damage(ring)
-        try:
-            self._database.finish(ring.finished(self._realtime_ns))
-            self._discovery.remove(ring.name)
-        except (StateError, SegmentError) as error:
+        if self._write_down(ring, ring.finished(self._realtime_ns)):
+            self.finished += 1
+
+    def evict(self, ring: Ring, account: FinishedRing) -> None:
+        """Remove a dead worker's ring undrained; it is counted as `account` says.
+
+        What fails is logged, and tried again when it is asked for again.
+        """
+        if self._write_down(ring, account):
+            self.evicted += 1
             self._log.warning(
-                f"remove {ring.name}", "ring %s stays: %s", ring.name, error
+                "evicted",
+                "the hub is away, and the rings of dead workers fill more than a "
+                "quarter of their file system: %d were removed undrained by now, see "
+                "`shmtel ledger`",
+                self.evicted,
             )
-            return
-        self.finished += 1
-        self._detach(ring)
 
     def end_own(self) -> None:
         """Let the ring of this very process end, as far as the hub will have it."""
@@ -147,6 +156,18 @@ class Fleet:
         ring.source.close()
         self._damaged.discard(ring.ring_id)
         del self.rings[ring.ring_id]
+
+    def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
+        try:
+            self._database.finish(account)
+            self._discovery.remove(ring.name)
+        except (StateError, SegmentError) as error:
+            self._log.warning(
+                f"remove {ring.name}", "ring %s stays: %s", ring.name, error
+            )
+            return False
+        self._detach(ring)
+        return True
 
     def _go_round(self, now_ns: int) -> None:
         self._exited.clear()

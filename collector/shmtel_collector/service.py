@@ -23,6 +23,7 @@ from shmtel_collector.config import CollectorConfig, control_path, state_path
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
+from shmtel_collector.hoard import Hoard
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
@@ -116,7 +117,8 @@ class Collector:
         steering = self._make_steering(state, fleet, enforcement)
         session = Session(fleet, steering, origin, self._log)
         hub = self._config.hub
-        self._agent = Agent(fleet, session, steering, hub, self._log)
+        hoard = Hoard(fleet, self._home)
+        self._agent = Agent(fleet, session, steering, hoard, hub, self._log)
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)

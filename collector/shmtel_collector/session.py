@@ -138,6 +138,10 @@ class Session:
         """Return when `tick` has something to do; None without a stream."""
         return None if self._protocol is None else self._protocol.next_tick_ns()
 
+    def is_welcome(self) -> bool:
+        """Say whether there is a hub that takes what is drained."""
+        return self._is_welcome
+
     def is_settled(self) -> bool:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0

@@ -27,6 +27,7 @@ from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
+from shmtel_collector.hoard import Hoard
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
@@ -225,6 +226,8 @@ class MemoryLine:
         self.steering.tick()
         for ring in self.fleet.tick(self.now_ns, self.now_ns):
             self.session.open(ring)
+        is_connected = self.session.is_welcome()
+        self.hoard.tick(self.now_ns, self.now_ns, is_connected=is_connected)
         found = Pass()
         for _ in range(1000):
             self.exchange()
@@ -263,6 +266,7 @@ class MemoryLine:
             *(discovery, self.state, self.enforcement, self.watcher, this_host()),
             *(1, self.log),
         )
+        self.hoard = Hoard(self.fleet, HOME)
         clocks = Clocks(lambda: self.now_ns, lambda: self.now_ns)
         self.steering = Steering(
             *(self.fleet.rings, policies, self.guard, self.enforcement),
