@@ -28,6 +28,9 @@ from shmtel.procfs import Host, this_host
 from shmtel.segments import Home
 
 OUTCOME_EVICTED = next(n for n, o in _ring.OUTCOMES.items() if o == ("lost", "evicted"))
+_OUTCOME_OVERWRITTEN = next(
+    n for n, o in _ring.OUTCOMES.items() if o == ("lost", "overwritten")
+)
 _SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 _READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
 _TAKE_BYTES = 120 << 10
@@ -127,7 +130,11 @@ def account_of(fd: int) -> Account:
     counters, settled_seq = seen["counters"], seen["control"]["settled_seq"]
     last = last_seq(fd, seen)
     totals = {str(n): count for n, count in enumerate(seen["control"]["totals"])}
-    evicted = {str(OUTCOME_EVICTED): last - settled_seq}
+    overwritten = max(min(seen["overwritten"], last) - settled_seq, 0)
+    evicted = {
+        str(OUTCOME_EVICTED): last - settled_seq - overwritten,
+        str(_OUTCOME_OVERWRITTEN): overwritten,
+    }
     return {
         "rings": 1,
         "last_seq": last,
@@ -148,7 +155,7 @@ def last_seq(fd: int, seen: "_ring.Observation") -> int:
     unread = seen["tail"] - control["head"]
     most = control["head_seq"] + unread // _SMALLEST_RECORD_BYTES
     known = control["head_seq"]
-    if unread <= _READ_MAX_BYTES:
+    if seen["tail"] - seen["oldest"] <= _READ_MAX_BYTES:
         try:
             follower = _ring.Follower(fd)
             while (taken := follower.take(_TAKE_BYTES)) is not None:

@@ -100,7 +100,7 @@ def _make_segment(settings: WorkerConfig, home: Home) -> None:
     _keep_budget(home, settings.namespace)
     _in_making.add(name)
     try:
-        _make_ring(home, name, ring_id, settings)
+        _make_ring(home, name, ring_id, settings, pid)
     finally:
         _in_making.discard(name)
 
@@ -135,7 +135,9 @@ def _keep_budget(home: Home, namespace: str) -> None:
         )
 
 
-def _make_ring(home: Home, name: str, ring_id: bytes, settings: WorkerConfig) -> None:
+def _make_ring(
+    home: Home, name: str, ring_id: bytes, settings: WorkerConfig, pid: int
+) -> None:
     fd = home.create(name)
     segment = os.fstat(fd)
     try:

@@ -16,6 +16,7 @@ from shmtel_collector import ledger as ledger_module
 from shmtel_collector.ledger import EVICTED, read_ledger
 from support.home import HOME
 from support.memory_line import MemoryLine
+from support.processes import run_python
 from support.ring_builder import RingBuilder
 from support.ring_layout import ProducerZone
 
@@ -60,6 +61,24 @@ def test_evicted_events_are_lost_and_accounted_for(
     assert data["total"]["lost"] == {"evicted": 7}
     (line,) = [line for line in format_ledger(ledger) if "lost" in line]
     assert line.split() == ["lost", "7", "(evicted", "7)"]
+
+
+def test_what_was_overwritten_before_is_told_from_what_was_evicted(
+    namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flight recorder that nobody read loses its events for two reasons."""
+    run_python(
+        "import shmtel\nfor i in range(5_000): shmtel.emit('e', {'i': i})",
+        namespace,
+        SHMTEL_OVERFLOW="overwrite",
+        SHMTEL_RING_SIZE="64KiB",
+    )
+    before = read_ledger(namespace, tmp_path, HOME).total
+    assert before.committed == before.in_ring + before.lost["overwritten"] == 5_000
+    _evict_all(namespace, monkeypatch)
+    total = read_ledger(namespace, tmp_path, HOME).total
+    assert total.lost == {**before.lost, "evicted": before.in_ring}
+    assert (total.committed, total.in_ring, total.unaccounted) == (5_000, 0, 0)
 
 
 def test_damaged_account_is_said(namespace: str, tmp_path: Path) -> None:
