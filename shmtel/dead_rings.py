@@ -94,6 +94,9 @@ def _evict_if_dead(home: Home, name: str, evictions: Evictions, host: Host) -> N
     try:
         if _lock(fd) and _is_dead(fd, host):
             evictions.evict(name, account_of(fd))
+    except SegmentError:
+        if home.has(name):  # else somebody was faster
+            raise
     finally:
         os.close(fd)
 

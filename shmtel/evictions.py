@@ -81,7 +81,8 @@ class Evictions:
         self._tomb = _tomb_name(namespace, os.geteuid())
         self._state = _read(fd)
         if self._state.pending is not None:
-            self._write(_counted(self._state, home.has(self._tomb)), None)
+            has_tomb = _has_tomb(home, self._tomb, os.geteuid())
+            self._write(_counted(self._state, has_tomb), None)
         home.unlink(self._tomb)
 
     @classmethod
@@ -150,7 +151,7 @@ def read_evictions(home: Home, namespace: str) -> Account:
             continue
         try:
             _check(fd, uid)
-            total = add(total, _look(home, _tomb_name(namespace, uid), fd))
+            total = add(total, _look(home, namespace, uid, fd))
         except PermissionError:  # somebody's, under the name of another
             continue
         finally:
@@ -208,16 +209,25 @@ def _parse(slot: bytes) -> _State | None:
         return None
 
 
-def _look(home: Home, tomb: str, fd: int) -> Account:
+def _look(home: Home, namespace: str, uid: int, fd: int) -> Account:
     """Return the sum, though somebody may be evicting: state and tomb of one moment."""
+    tomb = _tomb_name(namespace, uid)
     state = _read(fd)
     for _ in range(_LOOKS):
-        has_tomb = home.has(tomb)
+        has_tomb = _has_tomb(home, tomb, uid)
         again = _read(fd)
         if again.generation == state.generation:
             break
         state = again
     return _counted(state, has_tomb)
+
+
+def _has_tomb(home: Home, tomb: str, uid: int) -> bool:
+    """Say whether a user's ring is in the tomb; anybody may put something there."""
+    try:
+        return os.lstat(home.path(tomb)).st_uid == uid
+    except OSError:
+        return False
 
 
 def _counted(state: _State, has_tomb: bool) -> Account:

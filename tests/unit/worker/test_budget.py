@@ -11,7 +11,7 @@ import pytest
 from shmtel import budget, liveness
 from shmtel._ring import Consumer
 from shmtel.budget import keep_budget
-from shmtel.evictions import Evictions, file_name, read_evictions
+from shmtel.evictions import Account, Evictions, file_name, read_evictions
 from shmtel.segments import Home
 from support.emitter import Emitter
 from support.home import HOME
@@ -307,3 +307,65 @@ def test_account_is_plain_json(
     assert _keep(namespace) == []
     account = json.loads(json.dumps(read_evictions(HOME, namespace)))
     assert account["claims"]["sampled_out"] == 2 * (2**64 - 1)
+
+
+def test_consumer_that_comes_late_keeps_its_ring(
+    namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that attached after the first look is seen at the second."""
+    ring = make_dead()
+    consumer = Consumer(ring.open())
+    _allow(monkeypatch, 0.5)
+    monkeypatch.setattr("shmtel.dead_rings._is_loose", lambda home, ring: True)
+    assert _keep(namespace) == [ring.name]
+    consumer.close()
+    assert _keep(namespace) == []
+
+
+def test_ring_that_goes_meanwhile_is_no_failure(
+    namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes it first, the others still go, and it is counted by nobody."""
+    rings = [make_dead(1), make_dead(2)]
+    really_evict = Evictions.evict
+
+    def lose(log: Evictions, name: str, account: Account) -> None:
+        if name == rings[0].name:
+            HOME.unlink(name)
+        really_evict(log, name, account)
+
+    monkeypatch.setattr(Evictions, "evict", lose)
+    _allow(monkeypatch, 0.5)
+    assert _keep(namespace) == []
+    assert _evicted(namespace) == 2
+
+
+def test_segment_is_its_makers_own_from_before_it_is_there() -> None:
+    """Other threads take neither a ring nor one in the making for a stranger's."""
+    code = """
+import shmtel
+from shmtel import _ring, ring, segments
+seen = []
+def noting(owner, method):
+    really = getattr(owner, method)
+    def note(*arguments, **keywords):
+        seen.append([ring._is_own(name) for name in names])
+        result = really(*arguments, **keywords)
+        seen.append([ring._is_own(name) for name in names])
+        return result
+    setattr(owner, method, note)
+names = []
+really_name = segments.segment_name
+def segment_name(*arguments):
+    names.append(really_name(*arguments))
+    return names[-1]
+segments.segment_name = segment_name
+noting(segments.Home, "create")
+noting(_ring, "adopt")
+shmtel.emit("e", {})
+assert seen == [[True]] * 4, seen
+assert ring._is_own(names[0]) and not ring._in_making
+assert not ring._is_own(really_name("other", bytes(16)))
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)

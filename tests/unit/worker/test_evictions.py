@@ -187,3 +187,44 @@ def test_segment_that_is_gone_is_not_counted(namespace: str) -> None:
     assert read_evictions(HOME, namespace) == {}
     _evict(namespace)
     assert read_evictions(HOME, namespace) == {}
+
+
+def test_child_that_was_forked_meanwhile_does_not_keep_the_lock(namespace: str) -> None:
+    """It has inherited the descriptor, and may live for long."""
+    log = Evictions.open(HOME, namespace)
+    assert log is not None
+    inherited = os.dup(log._fd)
+    log.close()
+    try:
+        _evict(namespace, _segment(namespace))
+    finally:
+        os.close(inherited)
+
+
+def test_tomb_of_somebody_else_buries_nothing(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another user has put in its place does not make an account count."""
+    name, log = _segment(namespace), Evictions.open(HOME, namespace)
+    assert log is not None
+
+    def fail(home: Home, name: str, new_name: str) -> None:
+        raise SegmentError("the tomb is somebody else's")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Home, "rename", fail)
+        with pytest.raises(SegmentError):
+            log.evict(name, ACCOUNT)
+    log.close()
+    tomb = HOME.path(f"shmtel.{namespace}.evicting.{os.geteuid()}")
+    Path(tomb).touch()
+    assert read_evictions(HOME, namespace) == ACCOUNT  # a tomb of our own does
+    really_lstat, stranger = os.lstat, os.geteuid() + 1
+
+    def lstat(path: str) -> os.stat_result:
+        fields = list(really_lstat(path))
+        fields[4] = stranger
+        return os.stat_result(fields)
+
+    monkeypatch.setattr("shmtel.evictions.os.lstat", lstat)
+    assert read_evictions(HOME, namespace) == {}
