@@ -11,6 +11,7 @@ collectors could hold locks on two files of one name.
 import errno
 import fcntl
 import os
+import stat
 from types import TracebackType
 
 from shmtel.errors import ShmtelError
@@ -68,6 +69,9 @@ class NamespaceLock:
                 f"cannot open {self.path}: {error.strerror}; if no collector of "
                 "another user runs, remove it, or use another --namespace"
             ) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # in a directory of anybody's
+            os.close(fd)
+            raise ShmtelError(f"{self.path} is not a file; remove it")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -84,3 +84,10 @@ def test_lock_file_that_cannot_be_opened_is_named(
     path.mkdir()
     with pytest.raises(ShmtelError, match=rf"{path}: .*remove it, or .*--namespace"):
         NamespaceLock(namespace, str(tmp_path))
+
+
+def test_pipe_in_its_place_is_a_clear_error(tmp_path: Path) -> None:
+    """What anybody may have put there is neither waited for nor locked."""
+    os.mkfifo(tmp_path / "shmtel.test.collector")
+    with pytest.raises(ShmtelError, match="is not a file"):
+        NamespaceLock("test", str(tmp_path))
