@@ -114,6 +114,17 @@ static inline bool msgpack_put_int(struct msgpack_writer *writer, int64_t value)
     return true;
 }
 
+/* The longest form, for what no signed integer holds. */
+static inline bool msgpack_put_uint64(struct msgpack_writer *writer, uint64_t value)
+{
+    if (msgpack_room(writer) < 9)
+        return false;
+    writer->at[0] = 0xcf;
+    msgpack_store64(writer->at + 1, value);
+    writer->at += 9;
+    return true;
+}
+
 static inline bool msgpack_put_float(struct msgpack_writer *writer, double value)
 {
     uint64_t bits;

@@ -105,13 +105,33 @@ static inline enum encode_result encode_str(struct msgpack_writer *writer,
     return ENCODE_OK;
 }
 
+/* Tells whether an exact int above INT64_MAX fits into 64 bits without a sign. The
+ * call for that raises where it does not fit; these two never do. */
+static inline bool encode_as_unsigned(PyObject *number, uint64_t *value)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    Py_ssize_t size = PyLong_AsNativeBytes(number, value, sizeof *value,
+                                           Py_ASNATIVEBYTES_NATIVE_ENDIAN |
+                                               Py_ASNATIVEBYTES_UNSIGNED_BUFFER);
+    return size >= 0 && (size_t)size <= sizeof *value;
+#else
+    *value = PyLong_AsUnsignedLongLongMask(number);
+    return _PyLong_NumBits(number) <= 64;
+#endif
+}
+
 static inline enum encode_result encode_long(struct msgpack_writer *writer,
                                              PyObject *number)
 {
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
-    if (overflow != 0)
-        return ENCODE_NOT_PLAIN;
+    if (overflow != 0) {
+        uint64_t natural;
+        if (overflow < 0 || !encode_as_unsigned(number, &natural))
+            return ENCODE_NOT_PLAIN;
+        ENCODE_TRY(msgpack_put_uint64(writer, natural));
+        return ENCODE_OK;
+    }
     ENCODE_TRY(msgpack_put_int(writer, value));
     return ENCODE_OK;
 }

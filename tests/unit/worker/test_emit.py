@@ -57,7 +57,7 @@ def test_seq_grows_by_one(ring: OwnRing) -> None:
 VALUES: list[Any] = [
     *(sign * 2**bits + delta for bits in range(63) for sign in (1, -1)
       for delta in (-1, 0, 1)),
-    2**63 - 1, -(2**63),
+    2**63 - 1, -(2**63), 2**63, 2**63 + 1, 2**64 - 2, 2**64 - 1,
     0.0, -1.5, math.inf, -math.inf, 1e300,
     None, True, False,
     "", "a", "x" * 7, "x" * 31, "x" * 32, "x" * 255, "x" * 256, "x" * 9000,
@@ -77,6 +77,17 @@ def test_metadata_value_round_trips(ring: OwnRing, value: Any) -> None:
     expected = [1, [2, [3]]] if value == [1, [2, (3,)]] else value
     assert event.metadata["value"] == expected
     assert type(event.metadata["value"]) is type(expected)
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1])
+def test_natural_numbers_of_64_bits_need_no_detour(
+    ring: OwnRing, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What msgpack has a form for is written in it, as measurement and metadata."""
+    monkeypatch.setattr("shmtel.plain.make_plain", lambda *_: None)
+    shmtel.emit("natural", {"x": value}, {"x": [value]})
+    (event,) = ring.events()
+    assert (event.measurements, event.metadata) == ({"x": value}, {"x": [value]})
 
 
 def test_nan_round_trips(ring: OwnRing) -> None:
