@@ -3,18 +3,36 @@
 The encoder takes exact built-in types only. Whatever else an application
 passes (numbers of numpy, enums, paths, dates, mappings that are no dict) comes
 through here once, outside the encoder, and goes back as built-in values.
+docs/reference/values.md says what becomes what.
 
-What cannot be made plain is no event: the caller counts it as `invalid`.
+A value that cannot be made plain is replaced by a text that says so, and the
+rest of the event is kept. Where a text would mislead (a measurement, a name, a
+correlation ID) the caller counts the event as `invalid`.
+
+Rules:
+- a value is judged by its type, never by what it says of its `__class__`, and a
+  subclass of a built-in type by what it holds, not by methods it overrides;
+- nothing that can be read once only is read: iterators, generators, files;
+- what the code of a value raises ends here, but for what is no `Exception`.
 """
 
+import math
 import reprlib
-from collections.abc import Mapping, Sequence, Set
+from collections import UserString
+from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
+from itertools import islice
 from typing import Any
 
 MAX_DEPTH = 8  # containers in each other, the metadata map itself included
-MAX_ITEMS = 1024  # of one container; also of the text of one
+MAX_ITEMS = 1024  # of an array, and of a container's text
 MAX_BYTES = 65_536  # of an event; no record is larger
-_INT64 = range(-(1 << 63), 1 << 63)
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1  # what msgpack has forms for
+# Python may refuse decimal text from 640 digits on, as its program has it.
+_DECIMAL_BITS = 2048
+_BYTES = (bytes, bytearray, memoryview)
+_CONTAINERS = (Mapping, Sequence, Set, ValuesView)
+_TEXTS = (UserString, range)  # sequences that say more as text
+_class_name = type.__dict__["__name__"].__get__  # a metaclass may have another
 
 _Plain = tuple[str, dict[str, int | float], dict[str, Any] | None, str | None]
 
@@ -28,7 +46,9 @@ def make_plain(
     large for any record comes back as something else that is too large.
     """
     try:
-        name = _plain_name(event)
+        if not _is(event, str):
+            return None
+        name = plain_text(event)
         identifier = None if correlation_id is None else plain_text(correlation_id)
         maker = _Maker()
         try:
@@ -40,23 +60,97 @@ def make_plain(
         return None
 
 
-def plain_text(value: object) -> str:
-    """Return the text of a value, in what UTF-8 can carry."""
-    text = str.__str__(value) if isinstance(value, str) else str(value)
+def plain_text(value: Any) -> str:
+    """Return the text of a value, in what UTF-8 can carry.
+
+    What the value's own code raises is raised.
+    """
+    if _is(value, _BYTES):
+        return memoryview(value).tobytes().decode("utf-8", "backslashreplace")
+    text: str = str.__str__(value if _is(value, str) else _text_of(value))
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _plain_name(event: object) -> str:
-    if not isinstance(event, str):
-        raise TypeError("an event's name is a string")
-    return plain_text(event)
+def _text_of(value: Any) -> Any:
+    kind = type(value)
+    if _is(value, int) and kind is not bool:
+        return _text_of_integer(int.__index__(value))
+    if hasattr(kind, "isoformat"):  # dates and times, also those of other libraries
+        return value.isoformat()
+    if _is(value, BaseException):
+        message = str(value)
+        return f"{_class_name(kind)}: {message}" if message else _class_name(kind)
+    return str(value)
 
 
-def _plain_number(value: Any) -> int | float:
-    if hasattr(value, "__index__"):
-        number = int(value.__index__())
-        return number if number in _INT64 else float(number)
-    return float(value)
+def _text_or_mark(value: object) -> str:
+    try:
+        return plain_text(value)
+    except Exception:  # the value's own code
+        return _mark(value)
+
+
+def _mark(value: object) -> str:
+    return f"<unprintable {_class_name(type(value))}>"
+
+
+def _text_of_integer(number: int) -> str:
+    return str(number) if number.bit_length() <= _DECIMAL_BITS else hex(number)
+
+
+def _is(value: object, kind: type | tuple[type, ...]) -> bool:
+    return issubclass(type(value), kind)
+
+
+def _is_boxed(value: Any) -> bool:
+    """Tell a scalar or array of numpy, or of a library that is like it."""
+    kind = type(value)
+    return hasattr(kind, "dtype") and hasattr(kind, "tolist")
+
+
+def _has_unit(value: Any) -> bool:
+    """Tell a moment or duration of numpy: its number alone means nothing."""
+    return _is_boxed(value) and getattr(value.dtype, "kind", "") in ("m", "M")
+
+
+def _unboxed(value: Any) -> Any:
+    """Return what a scalar or a small array holds; else the value itself."""
+    if not _is_boxed(value) or _has_unit(value):
+        return value
+    size = getattr(value, "size", None)
+    return value.tolist() if type(size) is int and size <= MAX_ITEMS else value
+
+
+def _integer_of(value: Any) -> int | None:
+    """Return the integer that a value is, if msgpack has a form for it."""
+    if not hasattr(type(value), "__index__"):
+        return None
+    try:
+        number = int.__index__(value if _is(value, int) else value.__index__())
+    except Exception:  # a proxy, say, of what is no integer
+        return None
+    return number if _INT_MIN <= number <= _INT_MAX else None
+
+
+def _float(value: Any) -> float:
+    if _is(value, float):
+        return float.__float__(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # as IEEE 754 rounds
+
+
+def _number(value: Any) -> int | float:
+    """Return a measurement, or raise: anything in its place would spoil sums."""
+    value = _unboxed(value)
+    kind = type(value)
+    if _has_unit(value) or not (
+        hasattr(kind, "__index__") or hasattr(kind, "__float__")
+    ):
+        raise TypeError("a measurement is a number, without a unit")
+    number = _integer_of(value)
+    return _float(value) if number is None else number
 
 
 class _TooLarge(Exception):
@@ -73,15 +167,15 @@ class _Maker:
     def __init__(self) -> None:
         self._left_bytes = MAX_BYTES
 
-    def measurements(self, value: object) -> dict[str, int | float]:
+    def measurements(self, value: Any) -> dict[str, int | float]:
         """Return a mapping's numbers; there may be no mapping."""
-        if value is None:
-            return {}
-        if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
-            raise TypeError("measurements are a mapping of names to numbers")
-        return {self._text(key): _plain_number(item) for key, item in value.items()}
+        numbers: dict[str, int | float] = {}
+        for key, item in () if value is None else self._pairs(value):
+            self._spend(1)
+            numbers[self._key(key, numbers)] = _number(item)
+        return numbers
 
-    def metadata(self, value: object) -> dict[str, Any] | None:
+    def metadata(self, value: Any) -> dict[str, Any] | None:
         """Return a mapping of plain values; there may be none."""
         return None if value is None else self._mapping(value, MAX_DEPTH)
 
@@ -90,51 +184,75 @@ class _Maker:
         if self._left_bytes < 0:
             raise _TooLarge
 
-    def _text(self, value: object) -> str:
-        if isinstance(value, str):
+    def _taken(self, items: Iterable[Any]) -> list[Any]:
+        """Return all items at once, so that nothing changes them on the way."""
+        taken = list(islice(items, self._left_bytes + 1))
+        if len(taken) > self._left_bytes:
+            raise _TooLarge
+        return taken
+
+    def _pairs(self, value: Any) -> list[Any]:
+        if not _is(value, Mapping):
+            raise TypeError("measurements and metadata are mappings")
+        return self._taken(value.items())
+
+    def _text(self, value: Any) -> str:
+        if _is(value, str):  # measured before it is copied
             self._spend(str.__len__(value))
-        return plain_text(value)
+            return plain_text(value)
+        text = _text_or_mark(value)
+        self._spend(len(text))
+        return text
 
-    def _bytes(self, value: bytes | bytearray | memoryview) -> bytes:
-        self._spend(memoryview(value).nbytes)
-        return bytes(value)
+    def _key(self, value: Any, taken: Mapping[str, Any]) -> str:
+        """Return the text of a key; of two that have the same, neither is lost."""
+        key = self._text(value)
+        while key in taken:
+            self._spend(1)
+            key += "_"
+        return key
 
-    def _mapping(self, value: object, depth: int) -> dict[str, Any]:
-        if not isinstance(value, Mapping) or len(value) > MAX_ITEMS:
-            raise TypeError("metadata is a mapping")
-        return {
-            self._text(key): self._value(item, depth - 1) for key, item in value.items()
-        }
+    def _mapping(self, value: Any, depth: int) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, item in self._pairs(value):
+            made[self._key(key, made)] = self._value(item, depth - 1)
+        return made
 
     def _value(self, value: Any, depth: int) -> Any:
         self._spend(1)
-        if value is None or isinstance(value, bool):
+        try:
+            return self._made(_unboxed(value), depth)
+        except _TooLarge:
+            raise
+        except Exception:  # the value's own code; its text may have no end
+            return self._text(_mark(value))
+
+    def _made(self, value: Any, depth: int) -> Any:
+        if value is None or _is(value, bool):
             return value
-        if isinstance(value, str):
+        if _is(value, float):
+            return _float(value)
+        if _is(value, _BYTES):
+            view = memoryview(value)
+            self._spend(view.nbytes)
+            return view.tobytes()
+        if _is(value, (str, *_TEXTS)):
             return self._text(value)
-        if isinstance(value, int):
-            number = int(value.__index__())
-            return number if number in _INT64 else str(number)
-        if isinstance(value, float):
-            return float(value)
-        if isinstance(value, bytes | bytearray | memoryview):
-            return self._bytes(value)
-        return self._container(value, depth)
+        if _is(value, _CONTAINERS):
+            return self._container(value, depth)
+        number = _integer_of(value)
+        return self._text(value) if number is None else number
 
     def _container(self, value: Any, depth: int) -> Any:
-        if depth > 0 and isinstance(value, Mapping):
-            return self._mapping(value, depth)
-        if isinstance(value, Mapping | Sequence | Set):
-            if depth > 0 and len(value) <= MAX_ITEMS:
-                return [self._value(item, depth - 1) for item in value]
+        if depth <= 0:
             return self._text(_ShortText().repr(value))
-        if hasattr(value, "__index__") or hasattr(value, "__float__"):
-            return _plain_number(value)
-        return self._text(value)
+        if _is(value, Mapping):
+            return self._mapping(value, depth)
+        return [self._value(item, depth - 1) for item in self._taken(value)]
 
 
 class _ShortText(reprlib.Repr):
-    """The text of a container that is too deep or too long, within bounds."""
+    """The text of a container that is too deep, within bounds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,3 +266,7 @@ class _ShortText(reprlib.Repr):
         """Return the text of one item, while there is room for any."""
         self._left_items -= 1
         return super().repr1(x, level) if self._left_items >= 0 else "..."
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Return the text of an integer, which Python may refuse to give."""
+        return _text_of_integer(x)

@@ -77,7 +77,7 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
     described["outcome"] = outcome_of(error)
     described["error_type"] = type(error).__name__
     try:
-        described["error_message"] = plain_text(error)[:MAX_MESSAGE_LENGTH]
+        described["error_message"] = plain_text(str(error))[:MAX_MESSAGE_LENGTH]
     except Exception:  # __str__ of a foreign class
         described["error_message"] = ""
     return described

@@ -1,12 +1,7 @@
 """What emit writes into the ring, and what it counts instead."""
 
-import enum
 import math
-import pathlib
 import time
-import uuid
-from collections import OrderedDict
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -97,55 +92,6 @@ def test_nan_round_trips(ring: OwnRing) -> None:
     assert math.isnan(event.measurements["x"])
 
 
-class Colour(enum.Enum):
-    """An enum that is no str."""
-
-    RED = "red"
-
-
-class Level(enum.IntEnum):
-    """An enum that is an int."""
-
-    HIGH = 7
-
-
-class Name(str):
-    """A str that is not exactly one."""
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (Level.HIGH, 7),
-        (Name("n"), "n"),
-        (pathlib.PurePosixPath("/a/b"), "/a/b"),
-        (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
-        (Fraction(1, 2), 0.5),
-        (OrderedDict(a=1), {"a": 1}),
-        (2**70, str(2**70)),
-        (bytearray(b"x"), b"x"),
-        (frozenset({3}), [3]),
-        ("lone \ud800", "lone \\ud800"),
-        (Colour.RED, "Colour.RED"),
-    ],
-)
-def test_other_values_are_made_plain(
-    ring: OwnRing, value: object, expected: object
-) -> None:
-    """What is no built-in value arrives as the nearest one."""
-    shmtel.emit("plain", {}, {"value": value})
-    (event,) = ring.events()
-    assert event.metadata == {"value": expected}
-
-
-def test_measurements_are_made_numbers(ring: OwnRing) -> None:
-    """Numbers of other types are measured as int or float."""
-    measurements = {"a": True, "b": Level.HIGH, "c": Fraction(1, 4), "d": 2**64}
-    shmtel.emit("numbers", measurements)
-    (event,) = ring.events()
-    assert event.measurements == {"a": 1, "b": 7, "c": 0.25, "d": 2.0**64}
-
-
 def test_no_measurements_are_an_empty_map(ring: OwnRing) -> None:
     """None in place of measurements means that there are none."""
     shmtel.emit("bare", None)  # type: ignore[arg-type]
@@ -191,7 +137,7 @@ class Hostile:
         ("e", {"x": "text"}),
         ("e", {"x": None}),
         ("e", {}, "metadata"),
-        ("e", {}, {"x": Hostile()}),
+        ("e", {"x": Hostile()}),
         ("e", {}, None, "c" * 129),
         ("e", {}, None, "é" * 65),
         ("e", {}, None, Hostile()),

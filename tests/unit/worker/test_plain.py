@@ -1,6 +1,8 @@
 """Arguments that are no built-in values, or far too many."""
 
+import itertools
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +21,70 @@ def twice_nested(levels: int) -> dict[str, Any]:
     for _ in range(levels):
         value = {"a": value, "b": value}
     return value
+
+
+class Endless(Sequence[int]):
+    """A sequence without an end."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return 0
+
+    def __len__(self) -> int:
+        return 3
+
+
+class Crowd(Mapping[str, int]):
+    """A mapping without an end."""
+
+    def __getitem__(self, key: str) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, itertools.count())
+
+    def __len__(self) -> int:
+        return 3
+
+
+class Lying(Mapping[str, int]):
+    """A mapping of one item that claims to have others."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __getitem__(self, key: str) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("a")
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class LongText:
+    """Something whose text no record holds."""
+
+    def __str__(self) -> str:
+        return "x" * 70_000
+
+
+class Failing:
+    """Raises what it was given, whatever is asked of it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+    __repr__ = __str__
+
+    def __float__(self) -> float:
+        raise self.error
+
+    def __index__(self) -> int:
+        raise self.error
 
 
 def test_shared_containers_do_not_explode(ring: OwnRing) -> None:
@@ -41,13 +107,118 @@ def test_more_than_a_record_holds_is_too_large(ring: OwnRing, value: Any) -> Non
     assert ring.events() == []
 
 
-def test_long_list_beside_an_odd_value_is_shortened(ring: OwnRing) -> None:
-    """A list over the limit of items becomes text, with dots for the rest."""
-    shmtel.emit("long", {}, {"odd": object(), "value": list(range(100_000))})
+def test_odd_value_does_not_change_what_fits(ring: OwnRing) -> None:
+    """A list that fits into the record arrives whole, whatever stands beside it."""
+    shmtel.emit("long", {}, {"odd": object(), "value": list(range(3000))})
     (event,) = ring.events()
     assert event.metadata is not None
-    assert event.metadata["value"].startswith("[0, 1, 2, ")
-    assert event.metadata["value"].endswith("...]")
+    assert event.metadata["value"] == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"value": [list(range(100_000))], "odd": object()},
+        {"value": Endless()},
+        {"value": Crowd()},
+        Crowd(),
+        {"odd": object()} | {str(number): number for number in range(20_000)},
+        {"value": LongText()},
+    ],
+    ids=["list", "sequence", "mapping", "metadata", "keys", "text"],
+)
+def test_what_has_no_end_is_too_large(ring: OwnRing, metadata: Any) -> None:
+    """Containers are read as far as a record could hold them, and no further."""
+    before = shmtel.stats()["dropped"]["too_large"]
+    shmtel.emit("huge", {}, metadata)
+    assert shmtel.stats()["dropped"]["too_large"] == before + 1
+    assert ring.events() == []
+
+
+@pytest.mark.parametrize("number", [7, -1, 1 << 62])
+def test_what_a_container_says_of_its_length_is_not_believed(
+    ring: OwnRing, number: int
+) -> None:
+    """A mapping and a sequence hold what they yield."""
+    shmtel.emit("lie", Lying(number), {"value": Lying(number)})
+    (event,) = ring.events()
+    assert event.measurements == {"a": 1}
+    assert event.metadata == {"value": {"a": 1}}
+
+
+def test_keys_of_one_text_are_all_kept(ring: OwnRing) -> None:
+    """Neither map loses a value because two of its keys are the same text."""
+    shmtel.emit("clash", {"1": 1, 1: 2, 1.0 + 0: 3}, {"x": 1, "y": {1: "a", "1": "b"}})  # type: ignore[dict-item]
+    (event,) = ring.events()
+    assert event.measurements == {"1": 1, "1_": 3}  # 1 == 1.0 to a dict
+    assert event.metadata == {"x": 1, "y": {"1": "a", "1_": "b"}}
+
+
+def test_mapping_that_fails_is_marked(ring: OwnRing) -> None:
+    """A container whose own code raises is replaced by a mark; the rest is kept."""
+    shmtel.emit("e", {"n": 1}, {"bad": Meddling(lambda: 1 / 0), "good": 2})
+    (event,) = ring.events()
+    assert event.metadata == {"bad": "<unprintable Meddling>", "good": 2}
+
+
+def test_released_memory_and_generators_are_left_alone(ring: OwnRing) -> None:
+    """What can be read once is still to be read afterwards."""
+    generator, released = (number for number in (1, 2)), memoryview(b"x")
+    released.release()
+    shmtel.emit("e", {}, {"generator": generator, "released": released})
+    (event,) = ring.events()
+    assert event.metadata is not None
+    assert event.metadata["generator"].startswith("<generator object ")
+    assert event.metadata["released"] == "<unprintable memoryview>"
+    assert list(generator) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError, MemoryError, Warning, ExceptionGroup]
+)
+def test_errors_of_a_value_end_in_its_mark(
+    ring: OwnRing, error: type[Exception]
+) -> None:
+    """Whatever a value raises, its event is recorded with the rest of it."""
+    arguments = ("group", [ValueError()]) if error is ExceptionGroup else ()
+    shmtel.emit("e", {"n": 1}, {"bad": Failing(error(*arguments)), "good": 2})
+    (event,) = ring.events()
+    assert event.metadata == {"bad": "<unprintable Failing>", "good": 2}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("place", range(4))
+def test_what_is_no_error_passes_through(
+    ring: OwnRing, error: type[BaseException], place: int
+) -> None:
+    """An interrupt in a value's code is the caller's; the next event is recorded."""
+    bad: Any = Failing(error())
+    arguments: Any = [
+        ("e", {"n": bad}),
+        ("e", {}, {"k": [bad]}),
+        ("e", {}, {bad: 1}),
+        ("e", {}, None, bad),
+    ][place]
+    with pytest.raises(error):
+        shmtel.emit(*arguments)
+    shmtel.emit("after", {})
+    assert [event.name for event in ring.events()] == ["after"]
+
+
+def test_near_the_end_of_the_stack_an_event_is_counted(ring: OwnRing) -> None:
+    """An emit with no stack left does not raise; it is recorded or counted."""
+
+    def dive() -> None:
+        shmtel.emit("deep", {}, {"value": object()})
+        calls.append(None)
+        dive()
+
+    calls: list[None] = []
+    before = shmtel.stats()["emitted"]
+    with pytest.raises(RecursionError):
+        dive()
+    assert len(calls) <= shmtel.stats()["emitted"] - before <= len(calls) + 1
+    ring.events()
 
 
 def test_endless_container_becomes_text() -> None:
@@ -112,7 +283,7 @@ class Forking:
         raise ValueError
 shmtel.emit("e", {{}})
 value = Forking()
-shmtel.emit("e", {{}}, {{"value": value}})
+shmtel.emit("e", {{}}, None, value)
 invalid = shmtel.stats()["dropped"]["invalid"]
 if value.pid == 0:
     os._exit(40 + invalid)
@@ -136,7 +307,7 @@ class Ending:
         _ring.Consumer(fd).set_enabled(_ring.RING_RETIRED)
         shmtel.emit("new", {})
         raise ValueError
-shmtel.emit("old", {}, {"value": Ending()})
+shmtel.emit("old", {}, None, Ending())
 assert shmtel.stats()["dropped"]["invalid"] == 1
 """
     with fresh_namespace() as namespace:

@@ -94,7 +94,7 @@ def test_exception_that_hides_its_class_is_described(ring: OwnRing) -> None:
         "k": 1,
         "outcome": "error",
         "error_type": "Masked",
-        "error_message": "",
+        "error_message": "why",
     }
 
 
