@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-file test-system stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench docs clean
+.PHONY: help demo test test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,36 @@ test-file: $(VENV)/dev.stamp  ## run the tests that make rings with the rings in
 
 test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see .ci/debian-packages)
 	$(PYTEST) -m system
+
+# Which Pythons, and which tests: the line's own tests take five minutes of each.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+TESTS ?= tests/unit tests/model tests/native tests/property tests/packaging
+
+# On PATH, or where pyenv or uv keep theirs. A name on PATH proves nothing: pyenv's
+# answers that the version is not selected. Free-threaded builds are not supported.
+define find_python
+	for python in python$$version \
+		"$$(pyenv root 2>/dev/null || echo "$$HOME/.pyenv")"/versions/$$version*/bin/python \
+		"$$(uv python dir 2>/dev/null || echo "$$HOME/.local/share/uv/python")"/cpython-$$version*/bin/python; do \
+		"$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version' or 't' in sys.abiflags)" \
+			2>/dev/null || continue; \
+		echo "$$python"; \
+		break; \
+	done
+endef
+
+test-pythons:  ## run the tests under every Python that is found here; PYTHONS="3.12 3.13" TESTS=tests/unit
+	@tested=; failed=; missing=; \
+	for version in $(PYTHONS); do \
+		python=$$($(find_python)); \
+		if [ -z "$$python" ]; then missing+=" $$version"; continue; fi; \
+		echo "== Python $$version: $$python"; \
+		if $(MAKE) --no-print-directory VENV=$(VENV)-$$version PYTHON="$$python" $(VENV)-$$version/dev.stamp \
+			&& $(VENV)-$$version/bin/pytest -q -m "not system" $(TESTS); \
+		then tested+=" $$version"; else failed+=" $$version"; fi; \
+	done; \
+	echo "passed:$${tested:- none}; failed:$${failed:- none}; not found here:$${missing:- none}"; \
+	[ -z "$$failed" ] && [ -n "$$tested" ]
 
 stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
@@ -144,7 +174,7 @@ docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs
 
 clean:  ## remove what this file makes: environments, builds, caches
-	rm -rf $(VENV) $(PROTO_VENV) build dist *.egg-info \
+	rm -rf $(VENV) $(VENV)-3.* $(PROTO_VENV) build dist *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
