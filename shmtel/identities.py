@@ -34,14 +34,19 @@ def identity() -> Identity:
 
 
 def claim_identity(settings: WorkerConfig) -> Identity:
-    """Return the names of this process, with an index that it holds for life."""
+    """Return the names of this process, with an index that it holds for life.
+
+    The index is claimed each time, for its lock goes with descriptors that the
+    program closes. Another worker may have taken it since: then this one has a
+    new index, and a name of it.
+    """
     from shmtel import segments, worker_index
 
-    known = _ring.identity()
-    if isinstance(known, Identity):
-        return known
     home = segments.home_of(settings.directory)
     index = worker_index.claim(settings.namespace, settings.pool_name, home)
+    known = _ring.identity()
+    if isinstance(known, Identity) and index in (known.worker_index, None):
+        return known
     claimed = name_process(settings, index)
     _ring.remember(claimed)
     return claimed

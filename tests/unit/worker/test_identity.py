@@ -205,6 +205,53 @@ os.fstat(taken)  # still open: nothing of somebody else's was closed
         run_python(code, namespace)
 
 
+# A worker that closes all descriptors, and a collector that retires its ring.
+CLOSING = """
+import os, shmtel, subprocess, sys
+from shmtel import _ring, segments
+CLAIM = (sys.executable, "-c", "import shmtel; shmtel.emit('e', {});"
+         "print(shmtel.identity().worker_index, flush=True); input()")
+def other():
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(CLAIM, stdin=pipe, stdout=pipe, text=True)
+    return process, process.stdout.readline().strip()
+def end(process):
+    process.communicate("end")
+shmtel.emit("first", {})
+(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
+os.closerange(3, 64)
+consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+consumer.set_enabled(_ring.RING_RETIRED)
+"""
+
+
+def test_next_ring_holds_the_index_again() -> None:
+    """No other worker gets the number of one that had lost its lock."""
+    code = f"""{CLOSING}
+shmtel.emit("second", {{}})
+assert shmtel.identity().worker_index == 0
+process, index = other()
+assert index == "1", index
+end(process)
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+
+
+def test_index_that_was_taken_over_is_not_shared() -> None:
+    """A number that went to another worker meanwhile is that one's."""
+    code = f"""{CLOSING}
+process, index = other()
+assert index == "0", index
+shmtel.emit("second", {{}})
+identity = shmtel.identity()
+assert (identity.worker_index, identity.worker_id) == (1, "w-1"), identity
+end(process)
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace, SHMTEL_WORKER_ID="w-{index}")
+
+
 def test_identity_before_the_first_event_is_that_of_the_ring() -> None:
     """Who asks early gets the names that the ring will have."""
     code = """
