@@ -116,8 +116,10 @@ def is_switched_on() -> bool: ...
 def stats() -> WorkerStats: ...
 def install(
     *,
-    open_ring: Callable[[], bool],
-    make_plain: Callable[[object, object, object, object], tuple[Any, ...] | None],
+    open_ring: Callable[[], bool | Exception],
+    make_plain: Callable[
+        [object, object, object, object], tuple[Any, ...] | Exception | None
+    ],
     decorate: Callable[[Span, Any], Any],
     describe_error: Callable[[object, BaseException], object],
     initial_word: Callable[[str], int] | None = None,

@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
 from itertools import islice
 from typing import Any
 
+from shmtel.interruptions import is_of_handler
+
 MAX_DEPTH = 8  # containers in each other, the metadata map itself included
 MAX_ITEMS = 1024  # of an array, and of a container's text
 MAX_BYTES = 65_536  # of an event; no record is larger
@@ -39,8 +41,10 @@ _Plain = tuple[str, dict[str, int | float], dict[str, Any] | None, str | None]
 
 def make_plain(
     event: object, measurements: object, metadata: object, correlation_id: object
-) -> _Plain | None:
+) -> _Plain | Exception | None:
     """Return the four arguments in built-in types, or None if they are no event.
+
+    What the handler of a signal has raised meanwhile is returned for the caller.
 
     `measurements` may be None: the encoder then supplies its own. What is too
     large for any record comes back as something else that is too large.
@@ -56,8 +60,8 @@ def make_plain(
             return name, numbers, maker.metadata(metadata), identifier
         except _TooLarge:
             return name, {}, {"": bytes(MAX_BYTES)}, identifier
-    except Exception:  # the arguments' own code ran; it may have raised anything
-        return None
+    except Exception as error:  # the arguments' own code may raise anything
+        return error if is_of_handler(error) else None
 
 
 def plain_text(value: Any) -> str:

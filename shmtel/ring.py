@@ -59,15 +59,23 @@ def home_in_force() -> Home:
     return segments.home_of(settings_in_force().directory)
 
 
-def open_ring() -> bool:
-    """Make the ring of this process; return whether it has one now."""
+def open_ring() -> bool | Exception:
+    """Make the ring of this process; return whether it has one now.
+
+    What the handler of a signal has raised meanwhile is returned for the caller.
+    """
+    from shmtel import interruptions
+
     pid = os.getpid()
     failure = _try_to_make_segment()
     if os.getpid() != pid:  # the handler of a signal has forked in there
         return open_ring()
-    if failure is not None:
-        _warn(failure)
-    return failure is None
+    if failure is None:
+        return True
+    if interruptions.is_of_handler(failure):
+        return failure
+    _warn(failure)
+    return False
 
 
 def _warn(failure: Exception) -> None:
@@ -244,7 +252,7 @@ def _overflow(settings: WorkerConfig) -> int:
     return _ring.RING_OVERWRITE if overwrites else _ring.RING_DROP
 
 
-def _make_plain(*arguments: object) -> tuple[Any, ...] | None:
+def _make_plain(*arguments: object) -> tuple[Any, ...] | Exception | None:
     from shmtel.plain import make_plain
 
     return make_plain(*arguments)

@@ -24,6 +24,16 @@ enum step attempt_fail(struct attempt *attempt, enum ring_drop_reason reason)
     return attempt_drop(attempt, reason);
 }
 
+/* Whether a call-back has returned an exception, which is the program's own: a
+ * signal's handler has raised it in there. It goes on to the caller. */
+static bool is_interrupted(PyObject *result)
+{
+    if (result == NULL || !PyExceptionInstance_Check(result))
+        return false;
+    PyErr_SetObject((PyObject *)Py_TYPE(result), result);
+    return true;
+}
+
 static void leave_retired_ring(void)
 {
     for (size_t reason = 0; reason < RING_DROP_SLOTS; reason++)
@@ -50,8 +60,11 @@ static enum step make_ring(struct attempt *attempt)
     is_opening = true;
     PyObject *opened = PyObject_CallNoArgs(worker.open_ring);
     is_opening = false;
+    bool is_stopped = is_interrupted(opened);
     bool is_open = opened != NULL && ring_is_open(&worker.producer);
     Py_XDECREF(opened);
+    if (is_stopped)
+        return attempt_finish(attempt, WORKER_ERROR);
     if (is_open)
         return STEP_AGAIN;
     /* An interrupt says nothing about the host: the next emit tries again. */
@@ -175,6 +188,8 @@ static enum step make_plain(struct attempt *attempt)
                                      event->metadata, event->correlation_id, NULL);
     if (worker.generation != generation)
         attempt->event_id = -1; /* an id of a ring that is gone */
+    if (is_interrupted(event->plain))
+        return attempt_finish(attempt, WORKER_ERROR);
     if (event->plain == NULL || !PyTuple_CheckExact(event->plain) ||
         PyTuple_GET_SIZE(event->plain) != 4)
         return attempt_fail(attempt, RING_DROP_INVALID);

@@ -121,12 +121,30 @@ from shmtel import _ring, config, resource, ring
 """
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_handler_that_raises_out_of_an_emit(place: str) -> None:
+# The handlers of an application come in every form, and raise as they like; a
+# BaseException is nobody's but the program's wherever it is raised.
+HANDLERS = {
+    "function": "def handle(*_): raise Stop",
+    "method": "class H:\n    def run(self, *_): raise Stop\nhandle = H().run",
+    "object": "class H:\n    def __call__(self, *_): raise Stop\nhandle = H()",
+    "partial": "import functools\ndef run(*_): raise Stop\n"
+    "handle = functools.partial(run, 1)",
+}
+RAISING = [("BaseException", "function", place) for place in PLACES] + [
+    ("TimeoutError", handler, place)
+    for handler in HANDLERS
+    for place in ("making plain", "making a ring", "adopted")
+]
+
+
+@pytest.mark.parametrize(("kind", "handler", "place"), RAISING)
+def test_handler_that_raises_out_of_an_emit(
+    kind: str, handler: str, place: str
+) -> None:
     """What is not telemetry's reaches the caller; the next emit is as ever."""
     code = f"""{IMPORTS}
-class Stop(BaseException): pass
-def handle(*_): raise Stop
+class Stop({kind}): pass
+{HANDLERS[handler]}
 signal.signal(signal.SIGUSR1, handle)
 {PLACES[place]}
 before = shmtel.stats()["emitted"]
