@@ -13,7 +13,8 @@ Rules:
 - a value is judged by its type, never by what it says of its `__class__`, and a
   subclass of a built-in type by what it holds, not by methods it overrides;
 - nothing that can be read once only is read: iterators, generators, files;
-- what the code of a value raises ends here, but for what is no `Exception`.
+- what the code of a value raises ends here, but for what is no `Exception`, and
+  for what the handler of a signal has raised in the middle of it.
 """
 
 import math
@@ -90,8 +91,14 @@ def _text_of(value: Any) -> Any:
 def _text_or_mark(value: object) -> str:
     try:
         return plain_text(value)
-    except Exception:  # the value's own code
+    except Exception as error:  # the value's own code
+        _pass_on_from_handler(error)
         return _mark(value)
+
+
+def _pass_on_from_handler(error: Exception) -> None:
+    if is_of_handler(error):
+        raise error
 
 
 def _mark(value: object) -> str:
@@ -131,7 +138,8 @@ def _integer_of(value: Any) -> int | None:
         return None
     try:
         number = int.__index__(value if _is(value, int) else value.__index__())
-    except Exception:  # a proxy, say, of what is no integer
+    except Exception as error:  # a proxy, say, of what is no integer
+        _pass_on_from_handler(error)
         return None
     return number if _INT_MIN <= number <= _INT_MAX else None
 
@@ -228,7 +236,8 @@ class _Maker:
             return self._made(_unboxed(value), depth)
         except _TooLarge:
             raise
-        except Exception:  # the value's own code; its text may have no end
+        except Exception as error:  # the value's own code; its text may have no end
+            _pass_on_from_handler(error)
             return self._text(_mark(value))
 
     def _made(self, value: Any, depth: int) -> Any:
