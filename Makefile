@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench docs clean
+.PHONY: help demo test test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -169,6 +169,10 @@ format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 
 bench: $(VENV)/dev.stamp  ## run the benchmarks, each beside its bar; ARGS="--store worker"
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+layout:  ## make docs/reference/layout.md from the header of the ring
+	mkdir -p build
+	$(PYTHON) docs/make_layout.py > build/layout.md && mv build/layout.md docs/reference/layout.md
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs

@@ -22,20 +22,24 @@
  *                 head                          tail       head + capacity
  *
  * THE FILE
+ * Its name is shmtel.NAMESPACE.ID, where ID is the ring id in 32 hex digits, in POSIX
+ * shared memory (on Linux /dev/shm) or in a directory of the user's choice. All
+ * numbers are little-endian, but for those inside msgpack.
+ *
  * Five zones, each a whole number of pages, each with ONE writer, so that each
  * side can map its own zone writable and the other's read-only:
  *
- *   offset            zone       written by                     size
- *   0                 identity   producer, once                 1 page
- *   page              producer   producer                       1 page
- *   control_offset    control    the one collector              RING_CONTROL_SIZE,
- * rounded up names_offset      names      producer, append-only RING_NAMES_SIZE,
- * rounded up data_offset       data       producer                       capacity, a
- * power of two
+ *   offset           zone       written by              size
+ *   0                identity   producer, once          1 page
+ *   page             producer   producer                1 page
+ *   control_offset   control    the one collector       RING_CONTROL_SIZE, in pages
+ *   names_offset     names      producer, append-only   RING_NAMES_SIZE, in pages
+ *   data_offset      data       producer                capacity, a power of two
  *
  * `page` is the page size of the system that made the ring and is recorded in
  * the identity. Every offset follows from page size and capacity; a reader
- * computes them and refuses a ring that says otherwise.
+ * computes them, each zone behind the one before it, and refuses a ring that says
+ * otherwise.
  *
  * The producer maps the data zone twice, back to back, so that a record never
  * wraps and there is no padding record. A consumer that meets the end of the
@@ -84,6 +88,30 @@
  * nothing that it has passed. It starts at max(head, oldest); the seq of the record
  * there says how many were overwritten unread: they are lost. The newest record is
  * never given up, so `oldest` equals `tail` only in a ring without records.
+ *
+ * HOW TO READ
+ * Whoever looks without being the consumer needs no lock and no write access. It
+ * copies the parts in this order, a fence (acquire) behind each, and judges the
+ * copies:
+ *
+ *   1. magic alone, then the identity: the major version, the geometry, and whether
+ *      the file is as long as it says.
+ *   2. the control zone up to `word`, twice, until slot[active_slot] is the same in
+ *      both: its head is where a record starts, its head_seq the seq before it.
+ *   3. `oldest`, then `tail`. Nothing is read at or behind final_tail.
+ *   4. the data from max(head, oldest) to tail, in two parts where the zone ends.
+ *   5. `head` and `oldest` once more: what they have passed by now may have been
+ *      written over under the copy. No record below either of them is used.
+ *   6. name_count, then the entries and the text. It covers every copied record.
+ *
+ * Where all of a copy was passed, start anew. The first record that is left is number
+ * head_seq + 1 if it is the one at head, else it says its number itself, and what
+ * lies between was missed. Each further one has the next number. A record is whole if
+ * its length is at least RING_ARRAY_MIN, it is no larger than the largest, and it
+ * ends at or before tail; it is an event if the fixed bytes of its head are there, its
+ * id is below name_count, its draw not below its threshold, and the rest as above.
+ * What is whole and no event is counted as rejected, and the next one follows. Where
+ * one is not whole, or has another seq than is due, nothing behind it can be found.
  *
  * TRUST
  * A reader trusts nothing in here: a worker may be buggy or hostile. It copies
@@ -216,10 +244,11 @@ struct ring_identity {
     uint16_t abi_major;
     uint16_t abi_minor;
     uint32_t page_size;
-    uint64_t capacity;       /* bytes of the data zone */
-    uint64_t file_size;      /* of the whole segment */
-    uint32_t control_offset; /* the three offsets repeat what page size and */
-    uint32_t names_offset;   /* capacity imply, for readers that only print */
+    uint64_t capacity;  /* bytes of the data zone */
+    uint64_t file_size; /* of the whole segment */
+    /* The three offsets repeat what page size and capacity imply. */
+    uint32_t control_offset;
+    uint32_t names_offset;
     uint32_t data_offset;
     uint32_t overflow;          /* enum ring_overflow */
     uint32_t initial_threshold; /* of the worker's own configured sampling rate */

@@ -48,6 +48,10 @@ class Worker:
         """Wait until something is true, or the last command is done."""
         wait_until(lambda: condition() or self._connection.poll())
 
+    def close(self) -> None:
+        """Let it go; it ends in good order."""
+        self._connection.close()
+
     def kill(self, ring_fd: int) -> None:
         """Kill it, and wait until its lock on the ring is gone."""
         os.kill(self.pid, signal.SIGKILL)
