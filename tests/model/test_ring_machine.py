@@ -21,12 +21,20 @@ from support.own_ring import decode
 from support.program import fresh_namespace
 from support.ring_emitting import THRESHOLDS, EmittingMachine, is_alive
 from support.ring_events import CORRELATIONS, arguments_of, assert_same
-from support.ring_layout import ControlZone, offset_of
-from support.ring_model import DENIED, KEEP_NONE, PASS_MAX, REASONS, UNSET, Event
+from support.ring_layout import ControlZone, ProducerZone, offset_of
+from support.ring_model import (
+    DENIED,
+    KEEP_NONE,
+    PASS_MAX,
+    REASONS,
+    UNSET,
+    Event,
+)
 from support.ring_worker import Nursery
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
 WORDS = (0, *THRESHOLDS, UNSET, KEEP_NONE, DENIED)
+LOST_OVERWRITTEN, UNKNOWN_NAME = 18, 0xFFFFFFFF
 seqs = st.integers(0, 1 << 20)
 
 
@@ -55,7 +63,10 @@ class RingMachine(EmittingMachine):
 
     def _settle(self, seq: int) -> None:
         assert self.consumer is not None
-        self.consumer.settle(self.model.end_of(seq), seq, [seq, *[0] * 31])
+        totals = [0] * 32
+        totals[LOST_OVERWRITTEN] = self.model.lost(seq)
+        totals[0] = seq - totals[LOST_OVERWRITTEN]
+        self.consumer.settle(self.model.end_of(seq), seq, totals)
 
     def _drained(self, choice: int) -> int:
         """Choose one of the seqs between head and cursor."""
@@ -73,12 +84,13 @@ class RingMachine(EmittingMachine):
         """Take what there is, up to a budget."""
         assert self.consumer is not None
         before = self.model.cursor_seq
-        records = self.model.drain(budget)
+        overwritten, records = self.model.drain(budget)
         drained = self.consumer.drain(budget)
         if drained is None:
             assert records == []
             return
-        assert drained.counts == []
+        lost = [(UNKNOWN_NAME, LOST_OVERWRITTEN, overwritten)]
+        assert drained.counts == (lost if overwritten else [])
         assert (drained.seq_before, drained.seq_last) == (before, self.model.cursor_seq)
         assert drained.position == self.model.end_of(drained.seq_last)
         assert_same(decode(drained, self.consumer.names(0)), records)
@@ -111,11 +123,11 @@ class RingMachine(EmittingMachine):
     def skip(self, choice: int) -> None:
         """Go on where the hub stands; nothing moves if it is ahead of the ring."""
         assert self.consumer is not None
-        more = choice % (self.model.seq - self.model.cursor_seq + 2)
-        seq = self.model.cursor_seq + more
-        is_there = seq <= self.model.seq
-        assert self.consumer.skip_to(seq) == is_there
-        self.model.cursor_seq = seq if is_there else self.model.cursor_seq
+        model = self.model
+        more = choice % (model.seq - model.cursor_seq + 2)
+        # To a record that is gone nobody can go; that it is gone, the next drain says.
+        seq = max(model.cursor_seq + more, model.oldest_seq if more else 0)
+        assert self.consumer.skip_to(seq) == model.skip_to(seq)
 
     @precondition(is_consumed)
     @rule(point=st.sampled_from(["idle", "slot", "index"]), choice=seqs)
@@ -136,6 +148,9 @@ class RingMachine(EmittingMachine):
             self.model.head_seq = seq
         self.consumer.close()
         self.consumer = None
+
+    def _oldest(self) -> int:
+        return self._peek(self.page_size + offset_of(ProducerZone, "oldest"), 8)
 
     def _control(self, field: str) -> int:
         size = getattr(ControlZone, field).size
@@ -209,7 +224,7 @@ class RingMachine(EmittingMachine):
         """Kill it somewhere in a row of emits: a whole prefix is there."""
         assert self.worker is not None
         event = self._padded("a", length, CORRELATIONS[0])
-        count = self.model.room // event.size
+        count = (self.model.capacity - self.model.used) // event.size
         tail = self._tail()
         self.worker.start("emit", [arguments_of(event)] * count)
         self.worker.wait_for(lambda: self._tail() > tail)
@@ -218,6 +233,8 @@ class RingMachine(EmittingMachine):
         while count > 0 and self.model.tail < self._tail():
             count -= 1
             self.model.emit(event)
+        if self._oldest() > self.model.end_of(self.model.oldest_seq):
+            self.model.give_up_oldest()  # and wrote nothing there
 
     @precondition(lambda self: not is_alive(self))
     @rule()
@@ -236,7 +253,7 @@ class RingMachine(EmittingMachine):
         """
         assert self.worker is not None
         consumer, old = self._attach(), self.model
-        unread = choice % (old.seq - old.cursor_seq + 1)
+        unread = choice % (old.seq - max(old.cursor_seq, old.oldest_seq) + 1)
         consumer.tail()
         consumer.set_enabled(_ring.RING_RETIRED)
         consumer.set_final_tail(old.end_of(old.seq - unread))
@@ -270,6 +287,8 @@ class RingMachine(EmittingMachine):
         counters, control = seen["counters"], seen["control"]
         assert (seen["tail"], control["head"]) == (model.tail, model.head)
         assert self._control("head") == model.shared_head
+        assert self._oldest() == model.end_of(model.oldest_seq)
+        assert seen["overwritten"] == model.oldest_seq
         assert control["head_seq"] == control["settled_seq"] == model.head_seq
         lag = model.seq - counters["committed"]
         assert lag in ((0, 1) if self.may_lag else (0,))
@@ -305,19 +324,23 @@ class RingMachine(EmittingMachine):
     def what_can_be_read_is_the_queue(self) -> None:
         """Each record that is not released, whole and in order; the second account."""
         model, follower = self.model, _ring.Follower(self.fd)
-        events, seen_names = [], follower.names(0)
+        events, missed, seen_names = [], 0, follower.names(0)
         while (taken := follower.take(1 << 20)) is not None:
             events += decode(taken, seen_names)
-        assert_same(events, model.records[model.head_seq :])
+            missed += taken.missed
+        assert_same(events, model.records[max(model.head_seq, model.oldest_seq) :])
         settled = sum(_ring.observe(self.fd)["control"]["totals"])
-        assert settled + len(events) == model.seq
+        assert settled + missed + len(events) == model.seq
 
     @invariant()
     def high_water_is_sane(self) -> None:
         """It is the most that was in use, but for what came since a look."""
         high_water = _ring.observe(self.fd)["counters"]["high_water"]
-        least = self.model.most_used - self.model.capacity // 16 - self.model.largest
-        assert least <= high_water <= self.model.most_used <= self.model.capacity
+        model = self.model
+        # Where it overwrites it looks when it has given up what came since.
+        unseen = model.largest * (2 if model.overwrites else 1)
+        least = model.most_used - model.capacity // 16 - unseen
+        assert least <= high_water <= model.most_used <= model.capacity
 
 
 @pytest.fixture(scope="module", autouse=True)

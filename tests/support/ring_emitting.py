@@ -39,21 +39,22 @@ class EmittingMachine(RuleBasedStateMachine):
 
     nursery: Nursery
 
-    @initialize(size=st.sampled_from([64, 64, 512]))
-    def make(self, size: int) -> None:
+    @initialize(size=st.sampled_from([64, 64, 512]), overwrites=st.booleans())
+    def make(self, size: int, overwrites: bool) -> None:
         """Let the first worker make its ring."""
-        self.size = size
+        self.size, self.overwrites = size, overwrites
         self._bear()
 
     def _bear(self) -> None:
         self.worker: Worker | None = self.nursery.fork(
-            SHMTEL_RING_SIZE=f"{self.size}KiB"
+            SHMTEL_RING_SIZE=f"{self.size}KiB",
+            SHMTEL_OVERFLOW="overwrite" if self.overwrites else "drop",
         )
         self._look_at_ring(self.worker.ring_name())
         self.model.emit(Event(FIRST_EVENT, {}, slack=2))
 
     def _look_at_ring(self, segment: str) -> None:
-        self.model = RingModel(self.size << 10)
+        self.model = RingModel(self.size << 10, self.overwrites)
         self.segment = segment
         self.fd = HOME.open(segment, writable=True)
         self.page_size = _ring.observe(self.fd)["identity"]["page_size"]
@@ -101,15 +102,16 @@ class EmittingMachine(RuleBasedStateMachine):
     @rule(name=names, more=st.sampled_from([-8, -1, 0, 0, 1, 8]))
     def emit_at_the_edge(self, name: str, more: int) -> None:
         """Emit what exactly fits, or not by a little."""
-        limit = min(self.model.room, self.model.largest) - 8
-        self._emit(self._padded(name, limit + more, CORRELATIONS[0]))
+        length = self.model.room - 8 + more
+        self._emit(self._padded(name, length, CORRELATIONS[0]))
 
     @precondition(is_alive)
     @rule(length=st.integers(200, 20_000), left=st.sampled_from([0, 0, 1, 3]))
     def fill(self, length: int, left: int) -> None:
-        """Emit until there is no room for one more, or for a few."""
+        """Emit until there is no room for one more, or for a few; or go round."""
         event = self._padded("fill", length, CORRELATIONS[0])
-        count = self.model.room // event.size - left
+        used = 0 if self.overwrites else self.model.used
+        count = (self.model.capacity - used) // event.size - left
         self._emit(*[event] * min(max(count, 1), 300))
 
     @precondition(is_alive)
@@ -168,7 +170,8 @@ class EmittingMachine(RuleBasedStateMachine):
         assert self.worker is not None
         model, stats = self.model, self.worker.call("stats")
         assert stats["emitted"] == model.calls + model.counts["no_ring"]
-        assert stats["used_bytes"] == model.tail - model.shared_head
+        model.give_up_oldest()
+        assert stats["used_bytes"] == model.used
         assert stats["used_bytes"] <= stats["high_water_bytes"] <= model.most_used
         assert stats["names"] == len(model.by_name)
         assert stats["capacity_bytes"] == model.capacity

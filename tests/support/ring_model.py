@@ -76,6 +76,7 @@ class RingModel:
     """One ring, from its making on."""
 
     capacity: int
+    overwrites: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     by_name: dict[str, Counter[str]] = field(default_factory=dict)
     text_used: int = 0
@@ -84,7 +85,9 @@ class RingModel:
     enabled: int = ON
     records: list[Record] = field(default_factory=list)
     head_seq: int = 0  # settled; the record behind which head stands
-    shared_head: int = 0  # what the producer goes by
+    shared_head: int = 0  # what the producer goes by, unless it overwrites
+    oldest_seq: int = 0  # the last one that was given up
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # that drains found
     cursor_seq: int = 0
     follower_seq: int = 0
     most_used: int = 0
@@ -113,9 +116,20 @@ class RingModel:
         return self.end_of(self.head_seq)
 
     @property
+    def floor(self) -> int:
+        """Position from which on nothing is written over."""
+        return self.end_of(self.oldest_seq) if self.overwrites else self.shared_head
+
+    @property
+    def used(self) -> int:
+        """Bytes that the producer may not write."""
+        return self.tail - self.floor
+
+    @property
     def room(self) -> int:
-        """Bytes that the producer may write."""
-        return self.capacity - (self.tail - self.shared_head)
+        """Bytes that a record may take, header and padding included."""
+        most = self.capacity - self.used
+        return self.largest if self.overwrites else min(most, self.largest)
 
     def end_of(self, seq: int) -> int:
         """Return the position behind a record; 0 before the first."""
@@ -193,7 +207,7 @@ class RingModel:
         self.counts[outcome] += 1
         if event.name in self.by_name and outcome in OF_AN_EVENT:
             self.by_name[event.name][outcome] += 1
-        self.most_used = max(self.most_used, self.tail - self.shared_head)
+        self.most_used = max(self.most_used, self.used)
 
     def _outcome_of(self, event: Event, tail: int | None) -> str:
         if self.enabled == OFF:
@@ -230,9 +244,10 @@ class RingModel:
         return None if draw_of(event.correlation_id) >= word else "sampled_out"
 
     def _spare(self, event: Event) -> int:
-        return min(self.room, self.largest) - HEADER - event.length
+        return self.room - HEADER - event.length
 
     def _place(self, event: Event, threshold: int, tail: int | None = None) -> str:
+        self.give_up_oldest()
         if not event.is_plain:
             assert self.room >= self.largest, "what comes first could not be known"
             return "invalid"
@@ -244,13 +259,41 @@ class RingModel:
         self.counts["bytes"] += event.length
         return "committed"
 
+    def give_up_oldest(self) -> None:
+        """Make room for the largest record, before it is known how large it is."""
+        while self.overwrites and self.used > self.capacity - self.largest:
+            self.oldest_seq += 1
+
     # -- consumer ----------------------------------------------------------------
 
-    def drain(self, budget: int) -> list[Record]:
-        """Take what one pass with a budget takes: whole records, one at least."""
+    def drain(self, budget: int) -> tuple[int, list[Record]]:
+        """Take what one pass with a budget takes: whole records, one at least.
+
+        Returns how many were overwritten in front of them, too.
+        """
+        overwritten = self._jump()
         taken = self._whole_records(self.cursor_seq, budget)
         self.cursor_seq += len(taken)
-        return taken
+        return overwritten, taken
+
+    def skip_to(self, seq: int) -> bool:
+        """Go on behind a record that is there; say whether it is."""
+        if seq > self.seq:
+            return False
+        if seq > self.cursor_seq:
+            self.cursor_seq = seq
+        return True
+
+    def _jump(self) -> int:
+        before = self.cursor_seq
+        if before < self.oldest_seq:
+            self.gaps.append((before, self.oldest_seq))
+            self.cursor_seq = self.oldest_seq
+        return self.cursor_seq - before
+
+    def lost(self, seq: int) -> int:
+        """Return how many up to a seq were overwritten unread."""
+        return sum(max(0, min(last, seq) - before) for before, last in self.gaps)
 
     def _whole_records(self, behind: int, budget: int) -> list[Record]:
         limit = self.end_of(behind) + max(min(budget, PASS_MAX), self.largest)
@@ -266,6 +309,8 @@ class RingModel:
     def rewind(self) -> None:
         """Go back to head."""
         self.cursor_seq = self.head_seq
+        cut = [(before, min(last, self.head_seq)) for before, last in self.gaps]
+        self.gaps = [(before, last) for before, last in cut if before < last]
 
     def take_over(self) -> None:
         """Go on where the consumer before has settled, and say so to the producer."""
@@ -283,11 +328,17 @@ class RingModel:
 
         Behind head a record is safe until the producer may be at it again.
         """
+        if self.overwrites:
+            missed = max(0, self.oldest_seq - self.follower_seq)
+            return missed, self._follow_on(self.follower_seq + missed, budget)
         position, missed = self.end_of(self.follower_seq), 0
         reached = self.tail + self.largest + 4096 - self.capacity
         if position < max(min(self.shared_head, reached), self.tail - self.capacity):
             missed = self.head_seq - self.follower_seq
             self.follower_seq = self.head_seq
-        records = self._whole_records(self.follower_seq, budget)
-        self.follower_seq += len(records)
-        return missed, records
+        return missed, self._follow_on(self.follower_seq, budget)
+
+    def _follow_on(self, behind: int, budget: int) -> list[Record]:
+        records = self._whole_records(behind, budget)
+        self.follower_seq = behind + len(records)
+        return records
