@@ -38,6 +38,25 @@ enum ring_status {
 #undef X
 };
 
+/* The orders that carry the protocol between the two sides, each named after the
+ * word it belongs to. A test build weakens one at a time, to prove that its race
+ * detector would see the loss; nothing else may. */
+#ifndef RING_TAIL_RELEASE
+#define RING_TAIL_RELEASE memory_order_release
+#endif
+#ifndef RING_TAIL_ACQUIRE
+#define RING_TAIL_ACQUIRE memory_order_acquire
+#endif
+#ifndef RING_HEAD_RELEASE
+#define RING_HEAD_RELEASE memory_order_release
+#endif
+#ifndef RING_HEAD_ACQUIRE
+#define RING_HEAD_ACQUIRE memory_order_acquire
+#endif
+#ifndef RING_NAMES_RELEASE
+#define RING_NAMES_RELEASE memory_order_release
+#endif
+
 /* Where the zones of a ring lie. It follows from two numbers; see THE FILE. */
 struct ring_geometry {
     uint64_t page_size;

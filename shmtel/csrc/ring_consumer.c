@@ -214,7 +214,7 @@ static void access_settle(void *context)
     /* Pairs with the acquire in ring_refresh(): the producer may reuse the
      * bytes below head, and we are done with them. */
     atomic_store_explicit(&control->head, settling->settlement->head,
-                          memory_order_release);
+                          RING_HEAD_RELEASE);
 }
 
 /* Where the ring is damaged, the records that nobody can read any more are

@@ -12,8 +12,7 @@ static void access_tail(void *context)
         consumer->oldest =
             atomic_load_explicit(&consumer->producer->oldest, memory_order_acquire);
     /* Pairs with the release of `tail` in ring_commit(). */
-    consumer->tail =
-        atomic_load_explicit(&consumer->producer->tail, memory_order_acquire);
+    consumer->tail = atomic_load_explicit(&consumer->producer->tail, RING_TAIL_ACQUIRE);
 }
 
 enum ring_status ring_load_tail(struct ring_consumer *consumer)

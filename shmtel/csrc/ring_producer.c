@@ -252,7 +252,7 @@ int ring_add_name(struct ring_producer *producer, const uint8_t *utf8, size_t le
     producer->initial_word[id] = initial_word;
     names->text_used = offset + (uint32_t)length;
     /* Pairs with the acquire of `name_count` in the readers of names. */
-    atomic_store_explicit(&names->name_count, id + 1, memory_order_release);
+    atomic_store_explicit(&names->name_count, id + 1, RING_NAMES_RELEASE);
     return (int)id;
 }
 
@@ -260,8 +260,7 @@ static void follow_head(struct ring_producer *producer)
 {
     /* Pairs with the release of `head` in the consumer: what lies below it has
      * been copied and may be overwritten. */
-    uint64_t head =
-        atomic_load_explicit(&producer->control->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&producer->control->head, RING_HEAD_ACQUIRE);
     if (head <= producer->tail && producer->tail - head <= producer->geometry.capacity)
         producer->floor = head; /* else: not a head; keep the last good one */
 }

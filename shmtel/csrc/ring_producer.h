@@ -192,7 +192,7 @@ static inline void ring_commit(struct ring_producer *producer,
         ring_round_up(sizeof(struct ring_record) + length, RING_RECORD_ALIGN);
     /* Pairs with the acquire of `tail` in the consumer: whoever sees the new
      * tail sees the whole record. The counters follow, so they never lead. */
-    atomic_store_explicit(&zone->tail, producer->tail, memory_order_release);
+    atomic_store_explicit(&zone->tail, producer->tail, RING_TAIL_RELEASE);
     producer->committed++;
     producer->bytes += length;
     atomic_store_explicit(&zone->committed, producer->committed, memory_order_relaxed);
