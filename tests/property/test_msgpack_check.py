@@ -8,10 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shmtel._ring import Consumer
-from support.ring_builder import RingBuilder, encode_fields, encode_head
+from support.msgpack_oracle import DEPTH_MAX, Judge, depth_of, is_event
+from support.ring_builder import RingBuilder, encode_fields
 
-DEPTH_MAX = 8
 _NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats()
 _SCALARS = st.none() | st.booleans() | _NUMBERS | st.text() | st.binary(max_size=40)
 _VALUES = st.recursive(
@@ -30,28 +29,6 @@ _GOOD_FIELDS = st.tuples(
 _ANY_FIELDS = st.tuples(_VALUES, _VALUES, _VALUES, _VALUES)
 
 
-class Judge:
-    """Puts fields into a ring and says whether its consumer delivers them."""
-
-    def __init__(self, ring: RingBuilder) -> None:
-        ring.add_name("a.b")
-        self.ring = ring
-        self.consumer = Consumer(ring.open())
-
-    def accepts(self, fields: bytes) -> bool:
-        """Drain one record of these fields."""
-        seq = self.ring.seq + 1
-        self.ring.append_array(encode_head(0, seq) + fields)
-        drained = self.consumer.drain(0)
-        assert drained is not None
-        assert drained.seq_last == seq
-        assert drained.delivered + sum(count[2] for count in drained.counts) == 1
-        if drained.delivered:
-            assert drained.events == b"\xdd\0\0\0\x01" + encode_head(0, seq) + fields
-        self.consumer.settle(drained.position, seq, [seq] + [0] * 31)
-        return bool(drained.delivered)
-
-
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
     """One ring for all examples: each is drained before the next."""
@@ -61,83 +38,12 @@ def judge() -> Iterator[Judge]:
         made.consumer.close()
 
 
-class Refused(Exception):
-    """The oracle says no."""
-
-
-def _depth(value: object) -> int:
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    return 0
-
-
-def _pairs(pairs: list[tuple[object, object]]) -> dict[object, object]:
-    if not all(isinstance(key, str) for key, _ in pairs):
-        raise Refused
-    return dict(pairs)
-
-
-def _refuse(*_: object) -> object:
-    raise Refused
-
-
-def _decode(fields: bytes) -> list[Any]:
-    unpacker = msgpack.Unpacker(
-        strict_map_key=False,
-        object_pairs_hook=_pairs,
-        ext_hook=_refuse,
-        max_buffer_size=1 << 20,
-    )
-    unpacker.feed(fields)
-    values = [unpacker.unpack() for _ in range(4)]
-    if unpacker.tell() != len(fields) or _has_extension(values):
-        raise Refused
-    return values
-
-
-def _has_extension(value: object) -> bool:
-    if isinstance(value, list):
-        return any(map(_has_extension, value))
-    if isinstance(value, dict):
-        return any(map(_has_extension, value.values()))
-    return isinstance(value, msgpack.Timestamp)
-
-
-def _is_bin8_of_16(fields: bytes, span: object) -> bool:
-    return fields[-18:-16] == b"\xc4\x10" and span == fields[-16:]
-
-
-def _is_event(fields: bytes) -> bool:
-    """What the layout asks of the four fields, said again in Python."""
-    correlation_id, measurements, metadata, span = _decode(fields)
-    return (
-        (
-            correlation_id is None
-            or (isinstance(correlation_id, str) and len(correlation_id.encode()) <= 128)
-        )
-        and isinstance(measurements, dict)
-        and all(type(value) in (int, float) for value in measurements.values())
-        and (metadata is None or isinstance(metadata, dict))
-        and _depth(metadata) <= DEPTH_MAX
-        and (span is None or _is_bin8_of_16(fields, span))
-    )
-
-
-def _oracle(fields: bytes) -> bool:
-    try:
-        return _is_event(fields)
-    except (Refused, ValueError, msgpack.UnpackException, UnicodeDecodeError):
-        return False
-
-
 @given(_GOOD_FIELDS)
 @settings(deadline=None)
 def test_every_event_of_the_right_shape_is_accepted(judge: Judge, fields: Any) -> None:
     """Whatever the values are, the fields that the layout allows are delivered."""
     encoded = encode_fields(*fields)
-    assert judge.accepts(encoded) == (_depth(fields[2]) <= DEPTH_MAX)
+    assert judge.accepts(encoded) == (depth_of(fields[2]) <= DEPTH_MAX)
 
 
 @given(_ANY_FIELDS)
@@ -145,7 +51,7 @@ def test_every_event_of_the_right_shape_is_accepted(judge: Judge, fields: Any) -
 def test_any_msgpack_is_judged_like_the_oracle(judge: Judge, fields: Any) -> None:
     """Sound msgpack of any shape is accepted exactly when the oracle accepts it."""
     encoded = b"".join(map(msgpack.packb, fields))
-    assert judge.accepts(encoded) == _oracle(encoded)
+    assert judge.accepts(encoded) == is_event(encoded)
 
 
 @given(_GOOD_FIELDS, st.data())
@@ -159,7 +65,7 @@ def test_a_damaged_event_is_judged_like_the_oracle(
     replacement = data.draw(st.binary(max_size=2))
     encoded[at : at + 1] = replacement
     padded = bytes(encoded).ljust(4, b"\xc0")
-    assert judge.accepts(padded) == _oracle(padded)
+    assert judge.accepts(padded) == is_event(padded)
 
 
 @given(st.binary(min_size=4, max_size=200))
@@ -170,7 +76,7 @@ def test_a_damaged_event_is_judged_like_the_oracle(
 @settings(deadline=None)
 def test_any_bytes_are_judged_like_the_oracle(judge: Judge, fields: bytes) -> None:
     """Noise is rejected, unless it happens to be an event."""
-    assert judge.accepts(fields) == _oracle(fields)
+    assert judge.accepts(fields) == is_event(fields)
 
 
 @given(st.binary(max_size=31))
@@ -194,7 +100,7 @@ def test_every_start_of_a_character_is_judged(judge: Judge, lead: int) -> None:
         for tail in (b"", b"\x80", b"\xbf\x80", b"\x80\x80\x80", b"\x80\x7f"):
             text = bytes([lead, second]) + tail
             fields = b"\xc0\x80\x81" + bytes([0xA0 | len(text)]) + text + b"\xc0\xc0"
-            assert judge.accepts(fields) == _oracle(fields), text
+            assert judge.accepts(fields) == is_event(fields), text
 
 
 @pytest.mark.parametrize("length", range(1, 41))
@@ -222,7 +128,7 @@ def test_every_first_byte_is_judged(judge: Judge, first: int) -> None:
             b"\xc0\x81\xa1a" + value + b"\xc0\xc0",
             b"\xc0\x80\x81\xa1a" + value + b"\xc0",
         ):
-            assert judge.accepts(fields) == _oracle(fields), fields
+            assert judge.accepts(fields) == is_event(fields), fields
 
 
 @pytest.mark.parametrize("depth", range(1, 12))
