@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ RING_TESTS := tests/unit/worker tests/unit/core tests/unit/collector \
 test-file: $(VENV)/dev.stamp  ## run the tests that make rings with the rings in a directory
 	directory=$$(mktemp -d -p /dev/shm shmtel-test.XXXXXX); trap 'rm -rf "$$directory"' EXIT; \
 	SHMTEL_TEST_DIR=$$directory $(PYTEST) -m "not system" $(RING_TESTS)
+
+test-native:  ## test the core alone under sanitizers, with a C compiler and nothing else
+	$(MAKE) -C tests/native -j$$(nproc) check
 
 test-system: $(VENV)/dev.stamp  ## run the tests that need Debian packages (see .ci/debian-packages)
 	$(PYTEST) -m system
@@ -134,13 +137,8 @@ sanitize: $(VENV)/dev.stamp  ## run the tests of the core with gcc's address and
 	PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(SANITIZED)/lib \
 		$(PYTEST) tests/unit/worker tests/unit/core
 
-SECONDS ?= 600
-fuzz:  ## fuzz the consumer and the follower by coverage (clang, libclang-rt); SECONDS=600
-	mkdir -p build/fuzz/corpus
-	clang -std=c11 -g -O1 -Ishmtel/csrc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		tests/native/fuzz_consumer.c shmtel/csrc/ring_*.c shmtel/csrc/msgpack_*.c -o build/fuzz/fuzz_consumer
-	cd build/fuzz && ./fuzz_consumer -max_total_time=$(SECONDS) -max_len=200 \
-		corpus $(CURDIR)/tests/native/corpus
+fuzz: $(VENV)/dev.stamp  ## fuzz by coverage (clang, libclang-rt); SECONDS=600 each, TARGET=consumer|changing|encode|decode
+	$(MAKE) -C tests/native PYTHON=$(CURDIR)/$(BIN)/python fuzz
 
 build: $(VENV)/product.stamp  ## build the wheel and the source archive into dist/
 	$(BIN)/pip install -q build

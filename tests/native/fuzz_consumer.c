@@ -1,72 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Coverage-guided fuzzing of the consumer, the follower and the observer
- * (libFuzzer), and, built with -DREPLAY, a program that runs saved inputs once.
+ * (libFuzzer).
  *
- * An input is a list of edits of a good ring: four bytes say where (zone, offset
- * in it, length), the bytes that follow are put there. So the search starts
- * from something that is read to its end, and a few edits reach every check.
+ * An input is a list of edits of a good ring, see fuzz_ring.h.
  * Whatever comes out: no crash, nothing read or written outside, what is
  * delivered and counted adds up, and it ends.
  */
-#include "ring_fixture.h"
+#include "fuzz_ring.h"
 
 #include "ring_follower.h"
 #include "ring_observer.h"
 
-#define CAPACITY (UINT64_C(64) << 10)
 #define PASSES_MAX 4096 /* more than the ring has records */
-
-static struct ring_producer producer;
-static uint8_t *image; /* of the good ring */
-static int segment = -1;
 
 static void make_image(void)
 {
-    static const char *const names[] = {"op.start", "op.stop", "op.exception"};
     make_ring(&producer, CAPACITY);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        CHECK(ring_add_name(&producer, (const uint8_t *)names[i], strlen(names[i]), 0) >
-              0);
+    add_span_names();
     for (size_t padding = 0; producer.committed < 60; padding += 7)
         CHECK(emit_event(&producer, padding % 300));
-    image = malloc(producer.geometry.file_size);
-    CHECK(image != NULL);
-    CHECK(pread(producer.fd, image, producer.geometry.file_size, 0) ==
-          (ssize_t)producer.geometry.file_size);
-    segment = memfd_create("fuzzed", MFD_CLOEXEC);
-    CHECK(segment >= 0);
+    take_image();
 }
 
-static uint64_t zone_offset(unsigned zone)
+static void lay_down(struct input input)
 {
-    const struct ring_geometry *geometry = &producer.geometry;
-    const uint64_t offsets[] = {0, geometry->page_size, geometry->control_offset,
-                                geometry->names_offset, geometry->data_offset};
-    return offsets[zone % (sizeof offsets / sizeof *offsets)];
-}
-
-/* Lays the good ring down and makes the edits; one of zone 5 cuts the file. */
-static void lay_down(const uint8_t *input, size_t size)
-{
-    uint64_t file_size = producer.geometry.file_size;
-    CHECK(ftruncate(segment, (off_t)file_size) == 0);
-    CHECK(pwrite(segment, image, file_size, 0) == (ssize_t)file_size);
-    while (size > 4) {
-        uint64_t at = (uint64_t)input[1] | (uint64_t)input[2] << 8;
-        unsigned zone = input[0] & 7;
-        size_t length = input[3] % 17;
-        input += 4;
-        size -= 4;
-        if (length > size)
-            length = size;
-        if (zone == 5)
-            CHECK(ftruncate(segment, (off_t)(at << 2)) == 0);
-        else if (length > 0)
-            CHECK(pwrite(segment, input, length, (off_t)(zone_offset(zone) + at)) > 0);
-        input += length;
-        size -= length;
-    }
+    unsigned kind;
+    uint64_t at;
+    size_t length;
+    lay_image_down();
+    while (next_edit(&input, &kind, &at, &length))
+        write_edit(&input, kind & 7, at, length);
 }
 
 static void set_judgement(struct ring_consumer *consumer)
@@ -154,32 +118,14 @@ static void observe(void)
     ring_observe(segment, &observation);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     if (image == NULL)
         make_image();
-    lay_down(input, size);
+    lay_down((struct input){input, size});
     observe();
     follow(false);
     follow(true);
     consume();
     return 0;
 }
-
-#ifdef REPLAY
-int main(int count, char **paths)
-{
-    static uint8_t input[1 << 16];
-    for (int i = 1; i < count; i++) {
-        FILE *file = fopen(paths[i], "rb");
-        CHECK(file != NULL);
-        size_t size = fread(input, 1, sizeof input, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(input, size);
-    }
-    printf("%d inputs\n", count - 1);
-    return 0;
-}
-#endif

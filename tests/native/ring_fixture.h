@@ -82,6 +82,23 @@ static inline bool write_event(struct msgpack_writer *writer, uint64_t seq,
            msgpack_put_str(writer, text, padding) && msgpack_put_nil(writer);
 }
 
+/* Checks that an array is the whole event of that seq; returns where it ends. */
+static inline const uint8_t *check_event(const uint8_t *array, uint64_t seq)
+{
+    uint8_t expected[64];
+    struct msgpack_writer writer = {expected, expected + sizeof expected};
+    CHECK(write_event(&writer, seq, 0));
+    size_t same = (size_t)(writer.at - expected) - 2; /* up to the text */
+    CHECK(memcmp(array, expected, same) == 0);
+    array += same;
+    size_t length = array[0] == 0xd9 ? array[1] : array[0] & 0x1f;
+    array += array[0] == 0xd9 ? 2 : 1;
+    for (size_t i = 0; i < length; i++)
+        CHECK(array[i] == 0);
+    CHECK(array[length] == 0xc0);
+    return array + length + 1;
+}
+
 /* Commits the next event; false where the ring is full. */
 static inline bool emit_event(struct ring_producer *producer, size_t padding)
 {

@@ -51,23 +51,6 @@ static void *observe(void *fd)
     return NULL;
 }
 
-/* Whether an array is the event of that seq. */
-static const uint8_t *check_event(const uint8_t *array, uint64_t seq)
-{
-    uint8_t expected[64];
-    struct msgpack_writer writer = {expected, expected + sizeof expected};
-    CHECK(write_event(&writer, seq, 0));
-    size_t same = (size_t)(writer.at - expected) - 2; /* up to the text */
-    CHECK(memcmp(array, expected, same) == 0);
-    array += same;
-    size_t length = array[0] == 0xd9 ? array[1] : array[0] & 0x1f;
-    array += array[0] == 0xd9 ? 2 : 1;
-    for (size_t i = 0; i < length; i++)
-        CHECK(array[i] == 0);
-    CHECK(array[length] == 0xc0);
-    return array + length + 1;
-}
-
 /* Follows from the first record to the last, overtaken now and then: what it
  * takes is whole and in order, and with what it has missed it is everything. */
 static uint64_t followed_events, missed_events;
