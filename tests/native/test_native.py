@@ -5,11 +5,13 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.native_build import NATIVE, build
+from support.program import clean_environment
 
 CORE = NATIVE.parents[1] / "shmtel" / "csrc"
 REPORTED = 66  # how the thread sanitizer ends a program that it has reported on
@@ -75,6 +77,24 @@ def test_what_fuzzing_has_found_is_read_again(programs: Path, target: str) -> No
     assert run.returncode == 0, run.stderr
     assert run.stdout == f"{len(inputs)} inputs\n"
     assert len(inputs) > 100
+
+
+@pytest.mark.parametrize("function", ["encode", "decode"])
+def test_what_fuzzing_has_found_is_coded_again(function: str) -> None:
+    """On each saved input the core agrees with msgpack."""
+    inputs = sorted(map(str, (NATIVE / f"corpus_{function}").iterdir()))
+    run = subprocess.run(
+        [sys.executable, str(NATIVE / "codec_fuzz.py"), function, *inputs],
+        env=clean_environment(PYTHONPATH=str(NATIVE.parent)),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{len(inputs)} inputs\n"
+    assert len(inputs) > 50
 
 
 def test_the_core_knows_nothing_of_python() -> None:
