@@ -98,6 +98,7 @@ static inline enum encode_result put_array(struct msgpack_writer *writer,
     ENCODE_TRY(correlation->bytes == NULL
                    ? msgpack_put_nil(writer)
                    : msgpack_put_str(writer, correlation->bytes, correlation->length));
+    RING_POINT(record_encoding);
     if ((result = put_measurements(writer, event)) != ENCODE_OK ||
         (result = encode_metadata(writer, event->metadata)) != ENCODE_OK)
         return result;

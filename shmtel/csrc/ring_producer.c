@@ -137,7 +137,9 @@ static void publish(struct ring_producer *producer,
     fill_identity(identity, geometry, description);
     fill_control((struct ring_control_zone *)control);
     fill_counters(producer->zone, description);
+    RING_POINT(create_filled);
     atomic_store_explicit(&identity->magic, RING_MAGIC, memory_order_release);
+    RING_POINT(create_published);
     /* From here on these zones are not ours to write; a stray store should
      * fault here rather than mislead the collector. Best effort. */
     (void)mprotect(identity, geometry->page_size, PROT_READ);
@@ -156,10 +158,13 @@ static enum ring_status prepare(struct ring_producer *producer, int fd,
     producer->geometry.overwrites = description->overflow == RING_OVERWRITE;
     if (description->resource_length > RING_RESOURCE_MAX)
         return RING_ERROR_ARGUMENT;
+    RING_POINT(create_begun);
     if ((status = lock_segment(fd)) != RING_OK)
         return status;
+    RING_POINT(create_locked);
     if ((status = allocate_segment(fd, producer->geometry.file_size)) != RING_OK)
         return status;
+    RING_POINT(create_allocated);
     if (fstat(fd, &file) != 0)
         return RING_ERROR_IO;
     producer->device = file.st_dev;
@@ -216,8 +221,11 @@ uint64_t ring_leave(struct ring_producer *producer)
     uint64_t unread = 0;
     if (final_tail < producer->tail && final_tail >= producer->floor)
         unread = count_records(producer, final_tail);
+    RING_POINT(leave_begun);
     ring_mark_closed(producer);
+    RING_POINT(leave_marked);
     munmap(producer->mapping, producer->mapping_size);
+    RING_POINT(leave_unmapped);
     close_segment(producer);
     *producer = (struct ring_producer){.fd = -1};
     return unread;
@@ -246,13 +254,17 @@ int ring_add_name(struct ring_producer *producer, const uint8_t *utf8, size_t le
         return -1;
     struct ring_name_entry *entry = &names->entry[id];
     memcpy(names->text + offset, utf8, length);
+    RING_POINT(name_written);
     entry->text_offset = offset;
     entry->text_length = (uint16_t)length;
     entry->initial_word = initial_word;
     producer->initial_word[id] = initial_word;
+    RING_POINT(name_entered);
     names->text_used = offset + (uint32_t)length;
+    RING_POINT(name_ready);
     /* Pairs with the acquire of `name_count` in the readers of names. */
     atomic_store_explicit(&names->name_count, id + 1, RING_NAMES_RELEASE);
+    RING_POINT(name_published);
     return (int)id;
 }
 
@@ -277,21 +289,25 @@ static void evict(struct ring_producer *producer)
     if (oldest == producer->floor)
         return;
     producer->floor = oldest < producer->tail ? oldest : producer->tail;
+    RING_POINT(evict_begun);
     /* Release, for a tail that is loaded after this is not behind it; and the
      * fence, so that no byte of what is written next is seen before this is. Pairs
      * with the fence between copy and second look in every reader. */
     atomic_store_explicit(&producer->zone->oldest, producer->floor,
                           memory_order_release);
+    RING_POINT(evict_stored);
     atomic_thread_fence(memory_order_release);
 }
 
 void ring_refresh(struct ring_producer *producer)
 {
+    RING_POINT(refresh_begun);
     if (producer->geometry.overwrites)
         evict(producer);
     else
         follow_head(producer);
     producer->refresh_at = producer->tail + producer->geometry.capacity / 16;
+    RING_POINT(refresh_looked);
     if (ring_used(producer) > producer->high_water) {
         producer->high_water = ring_used(producer);
         atomic_store_explicit(&producer->zone->high_water, producer->high_water,
@@ -314,9 +330,12 @@ void ring_count_dropped(struct ring_producer *producer, enum ring_drop_reason re
     struct ring_producer_zone *zone = producer->zone;
     _Atomic uint64_t *of_event = event_counter(producer, reason, event_id);
     uint64_t now = clock_ns(CLOCK_REALTIME);
+    RING_POINT(drop_begun);
     ring_count(&zone->dropped[reason], count);
+    RING_POINT(drop_counted);
     if (of_event != NULL)
         ring_count(of_event, count);
+    RING_POINT(drop_told);
     if (atomic_load_explicit(&zone->first_drop_ns, memory_order_relaxed) == 0)
         atomic_store_explicit(&zone->first_drop_ns, now, memory_order_relaxed);
     atomic_store_explicit(&zone->last_drop_ns, now, memory_order_relaxed);

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "ring.h"
+#include "ring_point.h"
 #include "xxh64.h"
 
 /* Private to the process. `zone`, `control` and `names` point into the mapping;
@@ -169,6 +170,7 @@ static inline struct ring_record *ring_reserve(struct ring_producer *producer,
     uint64_t room = capacity - ring_used(producer);
     uint8_t *start = producer->data + (producer->tail & (capacity - 1));
     *end = start + (room < most ? room : most);
+    RING_POINT(record_reserved);
     return (struct ring_record *)start;
 }
 
@@ -188,15 +190,20 @@ static inline void ring_commit(struct ring_producer *producer,
     struct ring_producer_zone *zone = producer->zone;
     record->length = length;
     record->draw = draw;
+    RING_POINT(record_headed);
     producer->tail +=
         ring_round_up(sizeof(struct ring_record) + length, RING_RECORD_ALIGN);
+    RING_POINT(record_ready);
     /* Pairs with the acquire of `tail` in the consumer: whoever sees the new
      * tail sees the whole record. The counters follow, so they never lead. */
     atomic_store_explicit(&zone->tail, producer->tail, RING_TAIL_RELEASE);
+    RING_POINT(record_committed);
     producer->committed++;
     producer->bytes += length;
     atomic_store_explicit(&zone->committed, producer->committed, memory_order_relaxed);
+    RING_POINT(record_counted);
     atomic_store_explicit(&zone->bytes, producer->bytes, memory_order_relaxed);
+    RING_POINT(record_weighed);
     ring_count(&producer->names->entry[event_id].committed, 1);
 }
 
