@@ -29,7 +29,7 @@ def _run(binary: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
 
@@ -89,7 +89,7 @@ def test_what_fuzzing_has_found_is_coded_again(function: str) -> None:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert run.returncode == 0, run.stderr
