@@ -134,7 +134,7 @@ def work(name):
             shmtel.emit(name, {"index": counts[name]}, {"text": "x" * 50}, "c")
             counts[name] += 1
 shmtel.emit("first", {})
-threads = [threading.Thread(target=work, args=(name,)) for name in counts]
+threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in counts]
 for thread in threads: thread.start()
 assert library.fork_often(100, _ring.own_descriptor()) == 0
 child = b"import shmtel; shmtel.emit('child', {})"
