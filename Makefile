@@ -165,7 +165,7 @@ format: $(VENV)/dev.stamp  ## rewrite the Python files in the house format
 	$(BIN)/clang-format -i $(C_SOURCES)
 	$(BIN)/ruff check --fix-only
 
-bench: $(VENV)/dev.stamp  ## run the benchmarks, each beside its bar; ARGS="--store worker"
+bench: $(VENV)/bench.stamp  ## run the benchmarks, each beside its bar; ARGS="--store worker", ARGS=--smoke
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 layout:  ## make docs/reference/layout.md from the header of the ring
@@ -194,6 +194,10 @@ $(VENV)/pip.stamp:
 $(VENV)/product.stamp: $(VENV)/pip.stamp $(SOURCES)
 	find build -path 'build/lib*' -name '*.py*' -delete 2>/dev/null || true
 	$(BIN)/pip install -q --no-build-isolation ".[all]"
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/dev.stamp
+	$(BIN)/pip install -q --group bench
 	touch $@
 
 $(VENV)/tools.stamp: $(VENV)/pip.stamp pyproject.toml

@@ -25,11 +25,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from measure import report, row
+from measure import report, row, size
 
 WORKERS = 64
 FLOODING = 4  # of them, for full load
-ROUNDS = 200  # of each target
+ROUNDS = size(200, 4)  # of each target
 LOWEST_RATE = 0.9
 WAIT_MS = 5_000
 PATIENCE_S = 30.0  # until all are there

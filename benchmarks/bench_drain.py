@@ -27,11 +27,12 @@ from measure import (
     METADATA,
     report,
     row,
+    size,
     summary,
 )
 
 RING_SIZE = 1 << 20
-ROUNDS = 200
+ROUNDS = size(200, 3)
 NAMES = 256
 CALLS = 1000
 BUDGETS = {"16KiB": 16 << 10, "64KiB": 64 << 10, "120KiB": 120 << 10}

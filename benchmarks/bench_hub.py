@@ -22,7 +22,7 @@ from typing import Any
 
 import grpc
 import msgspec
-from measure import CORRELATION_ID, MEASUREMENTS, METADATA, report, row
+from measure import CORRELATION_ID, MEASUREMENTS, METADATA, report, row, size
 
 from shmtel.hub import Hub
 from shmtel.hub.dispatch import EventBatch
@@ -33,8 +33,8 @@ from shmtel.wire.frames import Hello, Segment, Worker
 EVENTS_PER_BATCH = 1_000
 BATCHES_PER_RING = 50
 NAMES = tuple(f"tool.execution.{name}" for name in ("start", "stop", "exception"))
-ROUNDS = 3
-SECONDS = 2.0  # of a round
+ROUNDS = size(3, 1)
+SECONDS = size(20, 5) / 10  # of a round
 _PATIENCE_S = 60.0
 
 

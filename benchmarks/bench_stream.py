@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from measure import report, row
+from measure import report, row, size
 
-SECONDS = float(os.environ.get("SECONDS", "10"))
+SECONDS = float(os.environ.get("SECONDS", str(size(10, 1))))
 WORKERS = int(os.environ.get("WORKERS", "4"))
 RING_SIZE = "8MiB"
 

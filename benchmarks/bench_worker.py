@@ -26,10 +26,11 @@ from measure import (
     interleave,
     report,
     row,
+    size,
     summary,
 )
 
-ROUNDS = 300
+ROUNDS = size(300, 3)
 OPERATIONS = 3000
 RULES = 1000
 

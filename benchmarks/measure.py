@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter_ns
@@ -22,6 +22,13 @@ METADATA = {"tool": "predict", "model": "gpt-4", "worker": "worker_1"}
 CORRELATION_ID = "abcdef0123456789"
 
 ROOT = Path(__file__).resolve().parent.parent
+SMOKE = "BENCH_SMOKE" in os.environ  # the least of everything, to see that it runs
+_LOAD_BEFORE = os.getloadavg()[0]
+
+
+def size(full: int, smoke: int) -> int:
+    """Return how much to do."""
+    return smoke if SMOKE else full
 
 
 def machine() -> dict[str, Any]:
@@ -31,7 +38,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load_average": round(os.getloadavg()[0], 2),
+        "load_average": round(_LOAD_BEFORE, 2),
         "commit": _commit(),
     }
 
@@ -83,13 +90,24 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
-def row(name: str, value: float, bar: float, unit: str, **more: Any) -> dict[str, Any]:
+def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
+    """Return the median of a few rounds, and the least and the greatest."""
+    return {
+        "median": round(median(values), digits),
+        "min": round(min(values), digits),
+        "max": round(max(values), digits),
+    }
+
+
+def row(
+    name: str, value: float, bar: float | None, unit: str, **more: Any
+) -> dict[str, Any]:
     """Return one line of the table: a value and its bar, lower is better.
 
-    A row whose bar is a minimum passes `at_least=True`.
+    A row whose bar is a minimum passes `at_least=True`; one without a bar holds.
     """
     at_least = bool(more.pop("at_least", False))
-    holds = value >= bar if at_least else value <= bar
+    holds = bar is None or (value >= bar if at_least else value <= bar)
     return {
         "row": name,
         "value": round(value, 3),
