@@ -132,7 +132,7 @@ def remove_rings(namespace: str) -> None:
     """Remove what killed processes left of a namespace."""
     from shmtel import segments
 
-    for name in segments.scan(namespace):
-        segments.unlink(name)
-    lock = Path(segments.DIRECTORY, f"shmtel.{namespace}.collector")
+    for name in segments.POSIX.scan(namespace):
+        segments.POSIX.unlink(name)
+    lock = Path(segments.POSIX.directory, f"shmtel.{namespace}.collector")
     lock.unlink(missing_ok=True)

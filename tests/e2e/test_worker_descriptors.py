@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
+from support.home import HOME
 from support.processes import run_python, wait_until
 from support.program import fresh_namespace
 
@@ -76,7 +76,7 @@ def test_daemon_that_forks_twice(
     expected = [10, 1, 20] if emits_between else [10, 20]
     wait_until(lambda: hub.count() == sum(expected))
     assert sorted(map(len, hub.seqs.values())) == sorted(expected)
-    wait_until(lambda: segments.scan(namespace) == [])
+    wait_until(lambda: HOME.scan(namespace) == [])
     total = collector.wait_quiet().total
     assert (total.delivered, total.unaccounted) == (sum(expected), 0)
     states = [ring.state for ring in collector.ledger().rings]
@@ -105,7 +105,7 @@ def test_live_worker_that_closes_all_descriptors(
         worker.emit(1000)
         assert int(worker.command("descriptor")) != descriptor
         assert worker.command("files") == "untouched"
-        wait_until(lambda: segments.scan(namespace) == [worker.ring_name()])
+        wait_until(lambda: HOME.scan(namespace) == [worker.ring_name()])
         emitted = int(worker.command("emitted"))
         wait_until(lambda: hub.count() == emitted)
         total = collector.wait_quiet().total
@@ -115,7 +115,7 @@ def test_live_worker_that_closes_all_descriptors(
             assert seqs == list(range(1, len(seqs) + 1))
         assert len(hub.seqs) == 2
         worker.leave()
-    wait_until(lambda: segments.scan(namespace) == [])
+    wait_until(lambda: HOME.scan(namespace) == [])
     states = sorted(ring.state for ring in collector.ledger().rings)
     assert states == ["closed", "closed"]  # it has left the first one itself
 

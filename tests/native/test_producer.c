@@ -233,17 +233,17 @@ static void test_a_full_ring_and_its_end(void)
     const uint64_t lies[] = {full + 8, UINT64_MAX, UINT64_MAX - CAPACITY};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         store_head(&producer, lies[i]);
-        CHECK(!emit_event(&producer, 100) && producer.head == 0);
+        CHECK(!emit_event(&producer, 100) && producer.floor == 0);
     }
     store_head(&producer, full);
     CHECK(emit_event(&producer, 200)); /* the one that crosses the end */
-    CHECK(producer.tail > CAPACITY && producer.head == full);
+    CHECK(producer.tail > CAPACITY && producer.floor == full);
     uint8_t *wrapped = producer.data + (full & (CAPACITY - 1)) + 8;
     CHECK(check_event(wrapped, producer.committed) > producer.data + CAPACITY);
     CHECK(memcmp(producer.data, producer.data + CAPACITY, CAPACITY) == 0);
     store_head(&producer, 0); /* more than a ring behind: no room comes of it */
     ring_refresh(&producer);
-    CHECK(producer.head == full);
+    CHECK(producer.floor == full);
     store_head(&producer, full - 8); /* backwards, and still possible */
     ring_reserve(&producer, &end);
     CHECK(producer.geometry.capacity - ring_used(&producer) >= 1);

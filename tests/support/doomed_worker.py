@@ -116,6 +116,7 @@ def _passages(points: ctypes.CDLL) -> dict[str, int]:
 def _run_worker(task: dict[str, Any], points: ctypes.CDLL, memory: memoryview) -> None:
     os.environ["SHMTEL_NAMESPACE"] = task["namespace"]
     os.environ["SHMTEL_RING_SIZE"] = "64KiB"
+    os.environ["SHMTEL_OVERFLOW"] = task["overflow"]
     points.ring_points_arm(task["point"].encode(), ctypes.c_uint64(task["passage"]))
     history = _work(memory, task["is_watched"])
     said = {"history": history, "passages": _passages(points)}

@@ -208,7 +208,7 @@ os.fstat(taken)  # still open: nothing of somebody else's was closed
 # A worker that closes all descriptors, and a collector that retires its ring.
 CLOSING = """
 import os, shmtel, subprocess, sys
-from shmtel import _ring, segments
+from shmtel import _ring, ring
 CLAIM = (sys.executable, "-c", "import shmtel; shmtel.emit('e', {});"
          "print(shmtel.identity().worker_index, flush=True); input()")
 def other():
@@ -218,9 +218,9 @@ def other():
 def end(process):
     process.communicate("end")
 shmtel.emit("first", {})
-(name,) = segments.scan(os.environ["SHMTEL_NAMESPACE"])
+(name,) = ring.home_in_force().scan(os.environ["SHMTEL_NAMESPACE"])
 os.closerange(3, 64)
-consumer = _ring.Consumer(segments.open_segment(name, writable=True))
+consumer = _ring.Consumer(ring.home_in_force().open(name, writable=True))
 consumer.set_enabled(_ring.RING_RETIRED)
 """
 
