@@ -32,7 +32,8 @@ static enum ring_status read_overwritten(int fd, struct ring_observation *observ
         status = ring_read_oldest(fd, geometry, &oldest, &tail);
     if (status != RING_OK)
         return status;
-    if (oldest < first || oldest - first + RING_RECORD_MIN > size)
+    if (oldest < first || tail < observation->tail ||
+        oldest - first + RING_RECORD_MIN > size)
         return RING_ERROR_POSITIONS;
     const uint8_t *array = copy + (oldest - first) + sizeof(struct ring_record);
     uint64_t seq = ring_load64_be(array + RING_ARRAY_SEQ);

@@ -4,15 +4,16 @@
  * eyes: a hostile worker, another consumer and a file that is cut, between any
  * two reads. A check of a word and its use must have seen the same word.
  *
- * The first byte of an input chooses the reader, and how many edits come first.
+ * The first byte of an input chooses the reader, whether the ring overwrites, and
+ * how many edits come first.
  * Each edit behind those is followed by a byte that says how many reads pass
  * before it happens; at link time (--wrap) copies and guarded accesses become
  * the places where that is looked up. One thread and no clock: an input always
  * does the same.
  *
  * Besides the edits of fuzz_ring.h there are some that a random search would not
- * find: the tail or a settlement moves to where a record starts, and bytes
- * become again what they were.
+ * find: the tail, the oldest record or a settlement moves to where a record starts,
+ * and bytes become again what they were.
  */
 #include "fuzz_ring.h"
 
@@ -21,7 +22,7 @@
 
 #define RECORDS 80u /* the image ends in, across the end of its data zone */
 #define KINDS 16u
-enum { EDIT_TAIL = 6, EDIT_SETTLE = 7, EDIT_UNDO = 8, EDIT_UNDO_END = 13 };
+enum { EDIT_TAIL = 6, EDIT_SETTLE, EDIT_UNDO, EDIT_UNDO_END = 13, EDIT_OLDEST };
 
 ssize_t __real_pread(int fd, void *to, size_t size, off_t offset);
 ssize_t __wrap_pread(int fd, void *to, size_t size, off_t offset);
@@ -31,7 +32,8 @@ enum ring_status __wrap_ring_guarded(const struct ring_region *region,
                                      void (*access)(void *), void *context);
 
 static struct ring_consumer consumer;
-static uint64_t boundary[RECORDS + 1]; /* where the image's last records start */
+static uint8_t *images[2];             /* by enum ring_overflow */
+static uint64_t boundary[RECORDS + 1]; /* where their last records start */
 static uint64_t first_seq;             /* of the record before boundary[0] */
 
 /* -- the image, whose records cross the end of the zone -----------------------------
@@ -50,10 +52,10 @@ static void release_all(void)
     }
 }
 
-static void make_image(void)
+static void make_image(enum ring_overflow overflow)
 {
     struct ring_identity_page page;
-    make_ring(&producer, CAPACITY);
+    make_ring_of(&producer, CAPACITY, overflow);
     add_span_names();
     CHECK(ring_attach(&consumer, open_again(producer.fd), &page) == RING_OK);
     while (producer.tail < CAPACITY - 5000) {
@@ -69,6 +71,7 @@ static void make_image(void)
     boundary[RECORDS] = producer.tail;
     CHECK(boundary[0] < CAPACITY && producer.tail > CAPACITY);
     take_image();
+    images[overflow] = image;
 }
 
 /* -- the changes ----------------------------------------------------------------------
@@ -109,6 +112,9 @@ static bool change(struct input *input)
     kind %= KINDS;
     if (kind == EDIT_TAIL) {
         store(producer.geometry.page_size, &boundary[at % (RECORDS + 1)], 8);
+    } else if (kind == EDIT_OLDEST) {
+        uint64_t oldest = offsetof(struct ring_producer_zone, oldest);
+        store(producer.geometry.page_size + oldest, &boundary[at % RECORDS], 8);
     } else if (kind == EDIT_SETTLE) {
         settle(at % (RECORDS + 1));
     } else if (kind >= EDIT_UNDO && kind < EDIT_UNDO_END) {
@@ -231,7 +237,8 @@ static bool drain(uint64_t pass)
     enum ring_status status = ring_drain(&consumer, buffer, readable, &drained);
     if (status == RING_OK) {
         CHECK(drained.size <= readable && drained.seq_before == seq);
-        CHECK(drained.delivered + drained.counted == drained.seq_last - seq);
+        CHECK(drained.overwritten + drained.delivered + drained.counted ==
+              drained.seq_last - seq);
         CHECK(consumer.cursor <= consumer.tail);
         CHECK(names <= consumer.name_count && consumer.name_count <= RING_NAMES_MAX);
         check_events(buffer, drained.size, drained.delivered, consumer.name_count);
@@ -323,10 +330,13 @@ static void observe(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    if (image == NULL)
-        make_image();
+    if (image == NULL) {
+        make_image(RING_DROP);
+        make_image(RING_OVERWRITE);
+    }
     if (size == 0)
         return 0;
+    image = images[input[0] >> 2 & 1];
     changes = (struct input){input + 1, size - 1};
     changes_made = 0;
     lay_image_down();

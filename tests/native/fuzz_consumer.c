@@ -3,7 +3,8 @@
  * Coverage-guided fuzzing of the consumer, the follower and the observer
  * (libFuzzer).
  *
- * An input is a list of edits of a good ring, see fuzz_ring.h.
+ * An input is a list of edits of a good ring, see fuzz_ring.h. They are made twice:
+ * of a ring that drops, and of one that has overwritten its oldest records.
  * Whatever comes out: no crash, nothing read or written outside, what is
  * delivered and counted adds up, and it ends.
  */
@@ -14,13 +15,17 @@
 
 #define PASSES_MAX 4096 /* more than the ring has records */
 
-static void make_image(void)
+#define MODES 2
+static uint8_t *images[MODES];
+
+static void make_image(enum ring_overflow overflow, uint64_t events)
 {
-    make_ring(&producer, CAPACITY);
+    make_ring_of(&producer, CAPACITY, overflow);
     add_span_names();
-    for (size_t padding = 0; producer.committed < 60; padding += 7)
+    for (size_t padding = 0; producer.committed < events; padding += 7)
         CHECK(emit_event(&producer, padding % 300));
     take_image();
+    images[overflow] = image;
 }
 
 static void lay_down(struct input input)
@@ -57,7 +62,7 @@ static void drain_all(struct ring_consumer *consumer)
         if (status != RING_OK || drained.wants_names)
             return;
         CHECK(drained.size <= readable);
-        CHECK(drained.delivered + drained.counted ==
+        CHECK(drained.overwritten + drained.delivered + drained.counted ==
               drained.seq_last - drained.seq_before);
         total[0] = drained.seq_last;
         CHECK(ring_settle(consumer, drained.position, drained.seq_last, total) ==
@@ -120,12 +125,17 @@ static void observe(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    if (image == NULL)
-        make_image();
-    lay_down((struct input){input, size});
-    observe();
-    follow(false);
-    follow(true);
-    consume();
+    if (image == NULL) {
+        make_image(RING_DROP, 60);
+        make_image(RING_OVERWRITE, 1000);
+    }
+    for (int mode = 0; mode < MODES; mode++) {
+        image = images[mode];
+        lay_down((struct input){input, size});
+        observe();
+        follow(false);
+        follow(true);
+        consume();
+    }
     return 0;
 }
