@@ -176,6 +176,18 @@ class Home:
         except OSError:
             return []
 
+    def scan_kinds(self, namespace: str) -> dict[str, str]:
+        """Return all that has a ring's name, with what is wrong with it, if anything.
+
+        `link` is a symbolic link, `not_a_file` a directory, a pipe or a socket; of
+        what `scan` lists nothing is wrong by its kind.
+        """
+        try:
+            with os.scandir(self.directory) as entries:
+                return {e.name: _fault_of(e) for e in _named_for(entries, namespace)}
+        except OSError:
+            return {}
+
     def stat_all(self, namespace: str) -> dict[str, os.stat_result]:
         """Return what the file system says of each segment; none where `scan` has."""
         found: dict[str, os.stat_result] = {}
@@ -233,7 +245,21 @@ def _segments_among(
     entries: Iterable[os.DirEntry[str]], namespace: str
 ) -> Iterator[os.DirEntry[str]]:
     """Anybody may put a pipe under a ring's name, and to open it would block."""
+    for entry in _named_for(entries, namespace):
+        if not _fault_of(entry):
+            yield entry
+
+
+def _named_for(
+    entries: Iterable[os.DirEntry[str]], namespace: str
+) -> Iterator[os.DirEntry[str]]:
     pattern = re.compile(rf"shmtel\.{re.escape(namespace)}\.{_RING_ID}")
     for entry in entries:
-        if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+        if pattern.fullmatch(entry.name):
             yield entry
+
+
+def _fault_of(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    return "" if entry.is_file(follow_symlinks=False) else "not_a_file"

@@ -10,8 +10,8 @@ What a segment can be:
   nobody holds its lock and it is older than a minute;
 - out of reach (locked by another consumer, no permission, no descriptor left):
   looked at again, and logged once a minute;
-- refused (damaged, another version): counted by reason, logged once, and left
-  alone for as long as it is there;
+- refused (damaged, another version, a link, a second name of another ring):
+  counted by reason, logged once, and left alone for as long as it is there;
 - the ring of this very process: consumed through the descriptor that the worker
   side holds.
 
@@ -66,7 +66,8 @@ class Discovery:
         """Yield each ring that has appeared, with its consumer."""
         if not self._is_due(now_ns):
             return
-        present = set(self._home.scan(self._namespace))
+        kinds = self._home.scan_kinds(self._namespace)
+        present = set(kinds)
         self._refused &= present
         own = {
             segments.segment_name(self._namespace, ring_id)
@@ -74,6 +75,8 @@ class Discovery:
         }
         for name in sorted(present - self._attached - self._refused):
             is_own = name in own
+            if self._is_no_segment(name, kinds[name], is_own=is_own):
+                continue
             consumer = self._open_own(name) if is_own else self._open(name)
             if consumer is not None:
                 self._attached.add(name)
@@ -109,6 +112,16 @@ class Discovery:
             return True
         return False
 
+    def _is_no_segment(self, name: str, fault: str, *, is_own: bool) -> bool:
+        """Refuse what must not be opened: what is no file, and our own ring again."""
+        own_fd = None if is_own else _ring.own_descriptor()
+        if not fault and own_fd is not None and self._home.is_at(name, own_fd):
+            fault = "wrong_name"
+        if fault:
+            self._log.warning(f"refused {name}", "%s is refused: %s", name, fault)
+            self.refuse(name, fault)
+        return bool(fault)
+
     def _open(self, name: str) -> _ring.Consumer | None:
         try:
             fd = self._home.open(name, writable=True)
@@ -119,7 +132,7 @@ class Discovery:
         try:
             return self._check_name(name, _ring.Consumer(fd))
         except _ring.RingLocked:
-            self._log.warning(f"locked {name}", "ring %s has another consumer", name)
+            self._judge_locked(name, fd)
         except _ring.RingError as error:
             self._judge(name, fd, error)
         os.close(fd)
@@ -149,13 +162,27 @@ class Discovery:
         if not self._home.is_at(name, consumer.fileno()):
             consumer.close()
             return None
-        ring_id = consumer.identity["ring_id"]
-        if segments.segment_name(self._namespace, ring_id) == name:
+        if self._is_named(name, consumer.identity["ring_id"]):
             return consumer
-        self._log.warning(f"refused {name}", "ring %s has another id inside", name)
-        self.refuse(name, "wrong_name")
         consumer.close()
         return None
+
+    def _is_named(self, name: str, ring_id: bytes) -> bool:
+        if segments.segment_name(self._namespace, ring_id) == name:
+            return True
+        self._log.warning(f"refused {name}", "ring %s has another id inside", name)
+        self.refuse(name, "wrong_name")
+        return False
+
+    def _judge_locked(self, name: str, fd: int) -> None:
+        """Another collector's ring, or one of ours under a second name."""
+        try:
+            ring_id = _ring.observe(fd)["identity"]["ring_id"]
+        except _ring.RingError as error:
+            self._judge(name, fd, error)
+            return
+        if self._is_named(name, ring_id):
+            self._log.warning(f"locked {name}", "ring %s has another consumer", name)
 
     def _judge(self, name: str, fd: int, error: _ring.RingError) -> None:
         if error.reason != "no_magic":

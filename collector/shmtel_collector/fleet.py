@@ -58,6 +58,7 @@ class Fleet:
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
         self.quarantined: Counter[str] = Counter()
+        self._refusals_before = self._refusals_noted = database.refusals_before
         self.finished = 0
         self.evicted = 0
         self._lifelines: dict[bytes, Lifeline] = {}
@@ -174,6 +175,7 @@ class Fleet:
         for ring in list(self.rings.values()):
             self._look_after(ring, now_ns)
         self._note_left_out()
+        self._note_refusals()
 
     def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
         exited = [self.rings[ring_id] for ring_id in self._exited & self.rings.keys()]
@@ -200,6 +202,18 @@ class Fleet:
             )
         except StateError as error:
             self._log.warning("left out", "counts by event are not kept: %s", error)
+
+    def _note_refusals(self) -> None:
+        """Write down how many rings were refused; the next round has what fails."""
+        refused = self._discovery.refusals
+        counts = self._refusals_before.plus(refused, self.quarantined)
+        if counts == self._refusals_noted:
+            return
+        try:
+            self._database.note_refusals(counts)
+            self._refusals_noted = counts
+        except StateError as error:
+            self._log.warning("refusals", "counts of refusals are not kept: %s", error)
 
     def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
         lifeline.probe(now_ns)

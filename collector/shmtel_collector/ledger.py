@@ -38,7 +38,8 @@ from shmtel_collector.finished import (
 )
 from shmtel_collector.left_out import event_table, parse
 from shmtel_collector.lifeline import CLOSED, VANISHED
-from shmtel_collector.state import read_finished, read_left_out
+from shmtel_collector.refusals import Refusals
+from shmtel_collector.state import read_finished, read_left_out, read_refusals
 from shmtel_collector.worker import worker_of
 
 _NO_RINGS: dict[str, Any] = {"totals": {}, "claims": {}}
@@ -86,6 +87,7 @@ class Ledger:
     namespace: str
     rings: tuple[RingAccount, ...]
     refused: Mapping[str, str]  # segment name -> reason
+    refusals: Refusals = field(default_factory=Refusals)
 
     @property
     def total(self) -> Account:
@@ -116,6 +118,7 @@ class Ledger:
             },
             "rings": [ring.to_json(event) for ring in self.rings],
             "refused": dict(self.refused),
+            "refusals": self.refusals.to_json(),
         }
 
 
@@ -146,7 +149,8 @@ def read_ledger(
     rings = [_sum_account(folded, FOLDED)] if folded.rings else []
     rings += [_sum_account(evicted, EVICTED)] if evicted.rings else []
     rings += [_finished_account(ring) for ring in finished]
-    return Ledger(namespace, (*rings, *live.values()), refused)
+    refusals = read_refusals(path)
+    return Ledger(namespace, (*rings, *live.values()), refused, refusals)
 
 
 def account_of_ring(observation: "_ring.Observation") -> Account:
@@ -191,8 +195,11 @@ def _live_rings(
     refused: dict[str, str],
     left_out: Mapping[bytes, str],
 ) -> Iterable[tuple[str, RingAccount]]:
-    for name in sorted(home.scan(namespace)):
+    for name, fault in sorted(home.scan_kinds(namespace).items()):
         ring_id = name.rpartition(".")[2]
+        if fault:
+            refused[name] = fault
+            continue
         try:
             observation = _observe(home, name)
         except _ring.RingError as error:
@@ -201,6 +208,9 @@ def _live_rings(
             if home.has(name):  # else it was removed since the scan
                 refused[name] = "not_readable"
         else:
+            if observation["identity"]["ring_id"].hex() != ring_id:
+                refused[name] = "wrong_name"
+                continue
             text = left_out.get(observation["identity"]["ring_id"])
             yield ring_id, _live_account(ring_id, observation, text)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import policy_store
+from shmtel_collector import policy_store, refusals
 from shmtel_collector.finished import (
     FinishedRing,
     FoldedRings,
@@ -33,6 +33,7 @@ from shmtel_collector.finished import (
     ring_to_json,
 )
 from shmtel_collector.policy_store import PolicyStore
+from shmtel_collector.refusals import Refusals
 
 MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
@@ -54,6 +55,7 @@ CREATE TABLE IF NOT EXISTS left_out (
     counts TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_FACT = "SELECT value FROM facts WHERE name ="
 _UPSERT = "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)"
 _UPSERT_FOLDED = "INSERT OR REPLACE INTO folded VALUES (0, ?)"
 _NOTE_LEFT_OUT = "INSERT OR REPLACE INTO left_out VALUES (?, ?)"
@@ -84,6 +86,7 @@ class State:
         except sqlite3.Error as error:
             self._database = self._start_over(error)
         self.policies = PolicyStore(self._database)
+        self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
         """Return the id of this host and namespace, made once."""
@@ -142,13 +145,16 @@ class State:
         except sqlite3.Error as error:
             raise StateError(f"cannot write {self.path}: {error}") from error
 
+    def note_refusals(self, counts: Refusals) -> None:
+        """Write down what was refused up to now, or raise StateError."""
+        self._store_fact("refusals", refusals.to_text(counts))
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
     def _fact(self, name: str) -> str | None:
-        query = "SELECT value FROM facts WHERE name = ?"
-        row = self._database.execute(query, (name,)).fetchone()
+        row = self._database.execute(f"{_FACT} ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def _store_fact(self, name: str, value: str) -> None:
@@ -186,10 +192,8 @@ def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
     Raises:
         StateError: there is a database, and it cannot be read.
     """
-    if not path.exists():
-        return [], FoldedRings()
-    with _reading(path) as database:
-        if not _has_tables(database, "finished", "folded"):
+    with _reading(path, "finished", "folded") as database:
+        if database is None:
             return [], FoldedRings()
         rows = database.execute(_FINISHED).fetchall()
         return [ring_from_json(*row) for row in rows], _read_folded(database)
@@ -201,22 +205,35 @@ def read_left_out(path: Path) -> dict[bytes, str]:
     Raises:
         StateError: there is a database, and it cannot be read.
     """
-    if not path.exists():
-        return {}
-    with _reading(path) as database:
-        if not _has_tables(database, "left_out"):
+    with _reading(path, "left_out") as database:
+        if database is None:
             return {}
         rows = database.execute(_LEFT_OUT).fetchall()
         return {bytes(ring_id): str(counts) for ring_id, counts in rows}
 
 
+def read_refusals(path: Path) -> Refusals:
+    """Read what collectors of a namespace refused.
+
+    Raises:
+        StateError: there is a database, and it cannot be read.
+    """
+    with _reading(path, "facts") as database:
+        row = database and database.execute(f"{_FACT} 'refusals'").fetchone()
+        return refusals.from_text(row[0] if row else None)
+
+
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: Path, *tables: str) -> Iterator[sqlite3.Connection | None]:
+    """Open a database to read some tables; None: there are none yet."""
+    if not path.exists():
+        yield None
+        return
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with contextlib.closing(_connect(uri)) as database, database:
             database.execute("BEGIN")  # all reads see the same moment
-            yield database
+            yield database if _has_tables(database, *tables) else None
     except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
         raise StateError(f"cannot read {path}: {error}") from error
 

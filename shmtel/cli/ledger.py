@@ -90,6 +90,9 @@ def command(
 def _talk(ledger: "Ledger", worker: str) -> None:
     for segment, reason in ledger.refused.items():
         common.talk(f"{segment} is not read: {reason}")
+    for word, counts in ledger.refusals.to_json().items():
+        if counts:
+            common.talk(f"rings {word} so far: {common.format_reasons(counts)}")
     if not ledger.rings and not ledger.refused:
         common.talk(f"nothing is known of the namespace {ledger.namespace!r}")
     folded = [ring.worker_id for ring in ledger.rings if ring.state == "folded"]

@@ -70,7 +70,10 @@ def observe_namespace(
 
 
 def _observe_all(home: Home, namespace: str) -> Iterator[RingStat | Refused]:
-    for name in home.scan(namespace):
+    for name, fault in home.scan_kinds(namespace).items():
+        if fault:
+            yield Refused(name, fault)
+            continue
         try:
             fd = home.open(name, writable=False)
         except SegmentError as error:
@@ -78,7 +81,9 @@ def _observe_all(home: Home, namespace: str) -> Iterator[RingStat | Refused]:
                 yield Refused(name, str(error))
             continue  # else it was removed since the scan
         try:
-            yield _observe(fd)
+            stat = _observe(fd)
+            is_named = name.endswith(f".{stat.ring_id}")
+            yield stat if is_named else Refused(name, "another ring's id is inside")
         except _ring.RingError as error:
             if not _is_being_made(fd):
                 yield Refused(name, str(error))

@@ -30,7 +30,8 @@
     X(-12, ERROR_NAMES, "the table of names is damaged")                               \
     X(-13, ERROR_ARGUMENT, "the call is wrong")                                        \
     X(-14, ERROR_MEMORY, "out of memory")                                              \
-    X(-15, ERROR_IDENTITY, "the identity says what no producer writes")
+    X(-15, ERROR_IDENTITY, "the identity says what no producer writes")                \
+    X(-16, ERROR_OWNER, "its file belongs to another user than its identity says")
 
 enum ring_status {
 #define X(number, UPPER, text) RING_##UPPER = number,

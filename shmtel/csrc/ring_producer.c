@@ -95,7 +95,7 @@ static void fill_identity(struct ring_identity *identity,
     identity->overflow = description->overflow;
     identity->initial_threshold = description->initial_threshold;
     identity->pid = (uint32_t)getpid();
-    identity->uid = (uint32_t)getuid();
+    identity->uid = (uint32_t)geteuid(); /* the owner of what it creates */
     identity->pid_namespace = description->pid_namespace;
     identity->start_time = description->start_time;
     identity->realtime_ns = clock_ns(CLOCK_REALTIME);

@@ -100,7 +100,10 @@ enum ring_status ring_read_identity(int fd, struct ring_identity_page *page,
     if (status != RING_OK)
         return status;
     geometry->overwrites = page->identity.overflow == RING_OVERWRITE;
-    return is_sane(&page->identity) ? RING_OK : RING_ERROR_IDENTITY;
+    if (!is_sane(&page->identity))
+        return RING_ERROR_IDENTITY;
+    /* One user must not speak as another to a collector that serves many. */
+    return page->identity.uid == file.st_uid ? RING_OK : RING_ERROR_OWNER;
 }
 
 enum ring_status ring_read_producer(int fd, const struct ring_geometry *geometry,

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from shmtel import _ring, liveness, segments
+from shmtel.errors import SegmentError
 from shmtel.segments import Home
 from shmtel_collector import discovery
 from shmtel_collector.discovery import RESCAN_NS, SETTLE_NS, Discovery
 from support.emitter import Emitter
 from support.home import HOME
 from support.quiet_log import QuietLog
+from support.ring_layout import Identity, offset_of
 
+_UID_OFFSET = offset_of(Identity, "uid")
 StartWorker = Callable[..., Emitter]
 
 
@@ -56,15 +59,15 @@ def test_ring_is_found_once(finder: Finder, start_worker: StartWorker) -> None:
 def test_listing_waits_for_a_change(finder: Finder, namespace: str) -> None:
     """Between changes the directory is listed once a moment later, then each second."""
     listed: list[int] = []
-    really_scan = HOME.scan
+    really_scan = HOME.scan_kinds
 
-    def scan(home: Home, name: str) -> list[str]:
+    def scan(home: Home, name: str) -> dict[str, str]:
         listed.append(finder.now_ns)
         return really_scan(name)
 
     finder.poll(after_ns=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Home, "scan", scan)
+        patch.setattr(Home, "scan_kinds", scan)
         patch.setattr(Home, "changed_ns", lambda home: 42)
         for _ in range(220):
             finder.poll(after_ns=SETTLE_NS // 2)
@@ -197,3 +200,90 @@ def test_ring_under_a_borrowed_name_is_refused(
     os.rename(f"{directory}/{name}", f"{directory}/{borrowed}")
     assert finder.poll() == []
     assert finder.discovery.refusals == {"wrong_name": 1}
+
+
+def _put_link(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def _put_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _put_directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [(_put_link, "link"), (_put_pipe, "not_a_file"), (_put_directory, "not_a_file")],
+)
+def test_what_is_no_file_is_refused_unopened(
+    finder: Finder, namespace: str, put: Callable[[Path], None], reason: str
+) -> None:
+    """A link, a pipe or a directory under a ring's name is counted and left alone."""
+    path = Path(HOME.path(segments.segment_name(namespace, os.urandom(16))))
+    put(path)
+    try:
+        assert finder.poll() == []
+        assert finder.poll() == []
+        assert finder.discovery.refusals == {reason: 1}
+        assert os.path.lexists(path)
+    finally:
+        path.rmdir() if reason != "link" and path.is_dir() else path.unlink()
+
+
+def test_link_is_not_opened_either(namespace: str, start_worker: StartWorker) -> None:
+    """A link that takes a file's place after the listing is not followed."""
+    worker = start_worker()
+    worker.emit(1)
+    link = segments.segment_name(namespace, os.urandom(16))
+    os.symlink(HOME.path(worker.ring_name()), HOME.path(link))
+    try:
+        with pytest.raises(SegmentError, match=link):
+            HOME.open(link, writable=True)
+    finally:
+        os.unlink(HOME.path(link))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_second_name_of_a_ring_is_refused(
+    finder: Finder, namespace: str, start_worker: StartWorker, is_first: bool
+) -> None:
+    """A hard link is refused, be it seen before or after the ring itself."""
+    worker = start_worker()
+    worker.emit(1)
+    second = segments.segment_name(namespace, (b"\0" if is_first else b"\xff") * 16)
+    if not is_first:
+        assert finder.poll() == [worker.ring_name()]
+    os.link(HOME.path(worker.ring_name()), HOME.path(second))
+    assert finder.poll() == ([worker.ring_name()] if is_first else [])
+    assert finder.discovery.refusals == {"wrong_name": 1}
+
+
+def test_second_name_of_the_own_ring_is_not_opened(
+    finder: Finder, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open and close it would drop the lock that proves this process alive."""
+    name = _segment(namespace, bytes(8192))
+    second = segments.segment_name(namespace, os.urandom(16))
+    os.link(HOME.path(name), HOME.path(second))
+    fd = os.open(HOME.path(name), os.O_RDWR)
+    monkeypatch.setattr(_ring, "own_rings", lambda: [bytes.fromhex(name[-32:])])
+    monkeypatch.setattr(_ring, "own_descriptor", lambda: fd)
+    monkeypatch.setattr(Home, "open", None)
+    finder.poll()
+    os.close(fd)
+    assert finder.discovery.refusals == {"wrong_name": 1}
+
+
+def test_ring_of_another_owner_is_refused(
+    finder: Finder, start_worker: StartWorker
+) -> None:
+    """Whoever made a file speaks for no other user."""
+    worker = start_worker()
+    worker.emit(1)
+    with open(HOME.path(worker.ring_name()), "r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), (os.getuid() + 1).to_bytes(4, "little"), _UID_OFFSET)
+    assert finder.poll() == []
+    assert finder.discovery.refusals == {"owner": 1}
