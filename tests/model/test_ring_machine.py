@@ -30,12 +30,12 @@ from support.ring_model import (
     UNSET,
     Event,
 )
-from support.ring_worker import Nursery
+from support.ring_worker import FIRST_EVENT, Nursery
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
 WORDS = (0, *THRESHOLDS, UNSET, KEEP_NONE, DENIED)
 LOST_OVERWRITTEN, UNKNOWN_NAME = 18, 0xFFFFFFFF
-seqs = st.integers(0, 1 << 20)
+seqs = st.sampled_from([-1, -1, 0]) | st.integers(0, 1 << 20)  # -1: the last one
 
 
 def is_consumed(machine: Any) -> bool:
@@ -110,6 +110,16 @@ class RingMachine(EmittingMachine):
         self._settle(self.model.cursor_seq)
         self.model.settle(self.model.cursor_seq)
 
+    @precondition(is_alive)
+    @rule(length=st.integers(200, 20_000))
+    def go_round(self, length: int) -> None:
+        """Let the ring be filled and emptied, so that its end is crossed."""
+        self._attach()
+        self.fill(length, 0)
+        while self.model.cursor_seq < self.model.seq:
+            self.drain(PASS_MAX)
+        self.settle_all()
+
     @precondition(is_consumed)
     @rule()
     def rewind(self) -> None:
@@ -130,13 +140,18 @@ class RingMachine(EmittingMachine):
         assert self.consumer.skip_to(seq) == model.skip_to(seq)
 
     @precondition(is_consumed)
-    @rule(point=st.sampled_from(["idle", "slot", "index"]), choice=seqs)
-    def kill_consumer(self, point: str, choice: int) -> None:
+    @rule(
+        point=st.sampled_from(["idle", "slot", "index"]),
+        choice=seqs,
+        has_heir=st.booleans(),
+    )
+    def kill_consumer(self, point: str, choice: int, has_heir: bool) -> None:
         """Leave what a consumer leaves that is killed, also while it settles.
 
         A store that it did not come to is taken back.
         """
         assert self.consumer is not None
+        self.drain(PASS_MAX)
         index, head = (self._control(field) for field in ("active_slot", "head"))
         seq = self._drained(choice)
         if point != "idle":
@@ -148,6 +163,8 @@ class RingMachine(EmittingMachine):
             self.model.head_seq = seq
         self.consumer.close()
         self.consumer = None
+        if has_heir:
+            self._attach()
 
     def _oldest(self) -> int:
         return self._peek(self.page_size + offset_of(ProducerZone, "oldest"), 8)
@@ -208,6 +225,14 @@ class RingMachine(EmittingMachine):
         assert (taken.missed, taken.rejected) == (missed, 0)
         assert_same(decode(taken, self.follower.names(0)), records)
 
+    @precondition(lambda self: is_alive(self) and self.follower is not None)
+    @rule(lengths=st.lists(st.integers(200, 20_000), min_size=2, max_size=3))
+    def overtake(self, lengths: list[int]) -> None:
+        """Go round, and round again, before the follower looks."""
+        for length in lengths:
+            self.go_round(length)
+        self.take(PASS_MAX)
+
     # -- ends --------------------------------------------------------------------
 
     @precondition(is_alive)
@@ -218,12 +243,12 @@ class RingMachine(EmittingMachine):
             self.worker.kill(self.fd)
             self.worker = None
 
-    @precondition(lambda self: is_alive(self) and self.model.enabled)
+    @precondition(lambda self: is_alive(self) and self.model.keeps_all_of(FIRST_EVENT))
     @rule(length=st.integers(60, 3000))
     def kill_worker_at_work(self, length: int) -> None:
         """Kill it somewhere in a row of emits: a whole prefix is there."""
         assert self.worker is not None
-        event = self._padded("a", length, CORRELATIONS[0])
+        event = self._padded(FIRST_EVENT, length, CORRELATIONS[0])
         count = (self.model.capacity - self.model.used) // event.size
         tail = self._tail()
         self.worker.start("emit", [arguments_of(event)] * count)
@@ -253,7 +278,9 @@ class RingMachine(EmittingMachine):
         """
         assert self.worker is not None
         consumer, old = self._attach(), self.model
-        unread = choice % (old.seq - max(old.cursor_seq, old.oldest_seq) + 1)
+        # A producer that overwrites never gives its newest record up.
+        least = min(old.seq, max(old.cursor_seq, old.oldest_seq + self.overwrites))
+        unread = choice % (old.seq - least + 1)
         consumer.tail()
         consumer.set_enabled(_ring.RING_RETIRED)
         consumer.set_final_tail(old.end_of(old.seq - unread))

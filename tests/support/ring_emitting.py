@@ -115,6 +115,13 @@ class EmittingMachine(RuleBasedStateMachine):
         self._emit(*[event] * min(max(count, 1), 300))
 
     @precondition(is_alive)
+    @rule(length=st.integers(200, 20_000), more=st.sampled_from([-1, 0, 0, 1]))
+    def fill_to_the_brim(self, length: int, more: int) -> None:
+        """Then emit what exactly fits in what is left, or does not by a little."""
+        self.fill(length, 0)
+        self.emit_at_the_edge("fill", more)
+
+    @precondition(is_alive)
     @rule(count=st.sampled_from([1, 30, 1100]), length=st.sampled_from([8, 60, 255]))
     def emit_under_new_names(self, count: int, length: int) -> None:
         """Use up the table of names, or its text."""

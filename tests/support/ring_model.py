@@ -198,6 +198,10 @@ class RingModel:
         word = self.policy_of(name)
         return 0 if word == UNSET else word
 
+    def keeps_all_of(self, name: str) -> bool:
+        """Say whether nothing but want of room keeps its events out."""
+        return self.enabled == ON and name in self.by_name and self.word_of(name) == 0
+
     def policy_of(self, name: str) -> int:
         """Return the word that the control zone has for a registered name."""
         word = self.words.get(name, UNSET)
