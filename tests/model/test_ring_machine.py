@@ -32,7 +32,7 @@ from support.ring_model import (
 )
 from support.ring_worker import FIRST_EVENT, Nursery
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 WORDS = (0, *THRESHOLDS, UNSET, KEEP_NONE, DENIED)
 LOST_OVERWRITTEN, UNKNOWN_NAME = 18, 0xFFFFFFFF
 seqs = st.sampled_from([-1, -1, 0]) | st.integers(0, 1 << 20)  # -1: the last one
