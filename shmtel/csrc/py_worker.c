@@ -152,6 +152,8 @@ static inline enum step write_record(struct attempt *attempt,
         return attempt_drop(attempt, RING_DROP_RING_FULL);
     switch (put_array(&writer, attempt, correlation)) {
     case ENCODE_NOT_PLAIN:
+        /* Kept is kept: drawn anew, it would have to be lucky twice. */
+        attempt->event->has_draw = true;
         return STEP_NOT_PLAIN;
     case ENCODE_NO_ROOM:
         return attempt_drop(attempt, ring_is_short_of_room(producer)

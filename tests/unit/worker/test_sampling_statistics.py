@@ -8,6 +8,7 @@ right share fails once in 10^9 runs at most.
 import itertools
 import math
 from collections import Counter
+from pathlib import PurePath
 
 import pytest
 
@@ -48,6 +49,17 @@ def kept_of(ring: OwnRing, rate: float, ids: list[str | None]) -> list[str | Non
         assert {event.threshold for event in events} <= {threshold_of(rate)}
         kept += [event.correlation_id for event in events]
     return kept
+
+
+def test_share_of_events_that_are_made_plain(ring: OwnRing) -> None:
+    """What has to be made plain first is decided on once, like any other event."""
+    ring.consumer.set_default_word(threshold_of(0.5))
+    kept = 0
+    for _ in range(0, COUNT, CHUNK):
+        for _ in range(CHUNK):
+            shmtel.emit("drawn", {}, {"path": PurePath()})
+        kept += len(ring.events())
+    assert is_within(kept, COUNT, 0.5)
 
 
 @pytest.mark.parametrize("rate", RATES)
