@@ -34,6 +34,7 @@ _OUTCOME_OVERWRITTEN = next(
 _SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 _READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
 _TAKE_BYTES = 120 << 10
+_TAKES_MAX = 512  # many times what it takes, should somebody change the ring meanwhile
 _LOCK_CONSUMER = 1  # byte; RING_LOCK_CONSUMER in ring_layout.h
 _LOCK = struct.Struct("hhqqi4x")  # struct flock: kind, whence, start, length, pid
 
@@ -161,9 +162,11 @@ def last_seq(fd: int, seen: "_ring.Observation") -> int:
     if seen["tail"] - seen["oldest"] <= _READ_MAX_BYTES:
         try:
             follower = _ring.Follower(fd)
-            while (taken := follower.take(_TAKE_BYTES)) is not None:
+            for _ in range(_TAKES_MAX):
+                taken = follower.take(_TAKE_BYTES)
+                if taken is None:
+                    return known
                 known = taken.seq_last
-            return known
         except _ring.RingError:  # what follows is as the worker says
             pass
     return max(known, min(seen["counters"]["committed"], most))

@@ -21,7 +21,21 @@ static enum ring_status read_tail(struct ring_follower *follower, uint64_t *tail
     return status;
 }
 
-/* The same of a ring that overwrites. */
+/* Notes where the producer is, and where a retired ring ends. An end between two
+ * places where records may begin would be waited for for ever. */
+static enum ring_status note_end(struct ring_follower *follower, uint64_t tail,
+                                 uint64_t final_tail)
+{
+    uint64_t end = tail < final_tail ? tail : final_tail;
+    if (tail < follower->tail || tail % RING_RECORD_ALIGN != 0 ||
+        end % RING_RECORD_ALIGN != 0)
+        return RING_ERROR_POSITIONS;
+    follower->tail = tail;
+    follower->end = end;
+    return RING_OK;
+}
+
+/* Looks at a ring that overwrites; see look(). */
 static enum ring_status look_at_oldest(struct ring_follower *follower, uint64_t *safe)
 {
     uint64_t tail, final_tail;
@@ -32,13 +46,9 @@ static enum ring_status look_at_oldest(struct ring_follower *follower, uint64_t 
                            geometry->control_offset +
                                offsetof(struct ring_control_zone, final_tail),
                            &final_tail, sizeof final_tail);
-    if (status == RING_OK && (tail < follower->tail || (*safe == tail && tail > 0)))
+    if (status == RING_OK && *safe == tail && tail > 0)
         status = RING_ERROR_POSITIONS;
-    if (status != RING_OK)
-        return status;
-    follower->tail = tail;
-    follower->end = tail < final_tail ? tail : final_tail;
-    return RING_OK;
+    return status == RING_OK ? note_end(follower, tail, final_tail) : status;
 }
 
 /* Reads both positions. `safe` gets where records begin that nobody can have
@@ -59,13 +69,11 @@ static enum ring_status look(struct ring_follower *follower, uint64_t *safe)
         status = read_tail(follower, &tail);
     if (status != RING_OK)
         return status;
-    if (tail < follower->tail || tail % RING_RECORD_ALIGN != 0)
-        return RING_ERROR_POSITIONS;
     uint64_t head = atomic_load_explicit(&control.head, memory_order_relaxed);
     uint64_t final_tail =
         atomic_load_explicit(&control.final_tail, memory_order_relaxed);
-    follower->tail = tail;
-    follower->end = tail < final_tail ? tail : final_tail;
+    if ((status = note_end(follower, tail, final_tail)) != RING_OK)
+        return status;
     *safe = tail + reach > geometry->capacity ? tail + reach - geometry->capacity : 0;
     if (head < *safe)
         *safe = head;
