@@ -25,7 +25,7 @@ from support.msgpack_oracle import CORRELATION_MAX, DEPTH_MAX, Judge, is_event
 from support.own_ring import RingReader, make_own_ring
 from support.ring_builder import RingBuilder
 
-_INT64 = range(-(1 << 63), 1 << 63)
+_INTEGERS = range(-(1 << 63), 1 << 64)  # that msgpack has forms for
 _RECORD_MAX = 16 << 10  # a quarter of the ring
 _FIELDS_MAX = _RECORD_MAX - 8 - 27  # header and head
 _NAME_MAX = 255
@@ -88,7 +88,7 @@ class _Packer:
     def _put_scalar(self, value: Any) -> None:
         if type(value) not in (str, int, float, bool, bytes, type(None)):
             raise _NotPlain
-        if type(value) is int and value not in _INT64:
+        if type(value) is int and value not in _INTEGERS:
             raise _NotPlain
         try:
             self._add(self._pack.pack(value))
