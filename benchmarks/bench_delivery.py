@@ -7,7 +7,9 @@ arrived. The cost is the CPU time of the producing processes, their pacing and
 what they do in the background included, for each event that arrived.
 
 Nothing is pinned, and everything shares the cores: workers, receivers, and for
-shmtel its collector and a hub that hands decoded batches to a handler.
+shmtel its collector and a hub that hands decoded batches to a handler. The bars
+are of one worker each; with four, where a rival has both cores to itself and
+shmtel shares them with its collector and hub, the ratio stands without one.
 """
 
 from collections.abc import Sequence

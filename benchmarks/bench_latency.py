@@ -31,6 +31,7 @@ NAMES = (
     "grpc_stream",
     "otel_span_otlp",
 )
+_TITLES = {"shmtel_1": "shmtel, recorded"}
 POINTS = {"p50_ns": 0.5, "p90_ns": 0.9, "p99_ns": 0.99, "p999_ns": 0.999}
 
 
@@ -43,7 +44,7 @@ def _summary(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         for point, share in POINTS.items()
     }
     return {
-        "title": CASES[name].title,
+        "title": _TITLES.get(name, CASES[name].title),
         **points,
         "dropped": [run["dropped"] for run in runs],
         "quantiles_ns": quantiles,

@@ -134,5 +134,3 @@ def remove_rings(namespace: str) -> None:
 
     for name in segments.POSIX.scan(namespace):
         segments.POSIX.unlink(name)
-    lock = Path(segments.POSIX.directory, f"shmtel.{namespace}.collector")
-    lock.unlink(missing_ok=True)

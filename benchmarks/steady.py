@@ -1,6 +1,6 @@
 """Workers at a steady rate: a parent forks them, and tells what emitting cost.
 
-Each emits small bursts on a common grid, and times its bursts and its own CPU.
+Each emits small bursts at a phase of its own, and times its bursts and its own CPU.
 What it emits is chosen by the number of names and of metadata fields. A worker
 that emits nothing keeps the same pace, for the difference.
 
@@ -11,6 +11,7 @@ prints one object: medians over the workers, and sums of their counts.
 import argparse
 import json
 import os
+import random
 import sys
 import time
 from statistics import median
@@ -41,8 +42,8 @@ def _emit(options: argparse.Namespace) -> dict[str, Any]:
     os.write(options.ready, b"1")
     os.read(options.go, 1)
     before, cpu, bursts = stats(), time.process_time_ns(), []
-    following = time.monotonic()
-    deadline = following + options.seconds
+    deadline = time.monotonic() + options.seconds
+    following = time.monotonic() + random.random() * interval
     while (following := following + interval) < deadline:
         time.sleep(max(0.0, following - time.monotonic()))
         begin = time.perf_counter_ns()
