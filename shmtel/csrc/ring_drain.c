@@ -38,7 +38,8 @@ static bool are_sane(const struct ring_consumer *consumer)
     if (!geometry->overwrites)
         return ring_are_positions(geometry, consumer->settled.head, consumer->tail);
     return ring_are_positions(geometry, consumer->oldest, consumer->tail) &&
-           (consumer->oldest < consumer->tail || consumer->oldest <= consumer->cursor);
+           (consumer->oldest <= consumer->cursor ||
+            consumer->tail - consumer->oldest >= RING_RECORD_MIN);
 }
 
 enum ring_status ring_read_tail(struct ring_consumer *consumer)

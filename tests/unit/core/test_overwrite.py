@@ -243,11 +243,12 @@ def lie(ring: FlightRecorder, **fields: Any) -> None:
     [
         (lambda ring: ring.tail + 8, "positions"),
         (lambda ring: ring.tail, "positions"),
+        (lambda ring: ring.tail - 16, "positions"),
         (lambda ring: ring.oldest + 4, "positions"),
         (lambda ring: ring.tail - CAPACITY - 8, "positions"),
         (lambda ring: ring.oldest + 8, "sequence"),
     ],
-    ids=["ahead", "all", "unaligned", "too far back", "in a record"],
+    ids=["ahead", "all", "nearly all", "unaligned", "too far back", "in a record"],
 )
 def test_an_oldest_that_cannot_be(
     ring: FlightRecorder, consumer: Consumer, offset: Any, reason: str
