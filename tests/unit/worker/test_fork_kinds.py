@@ -64,7 +64,7 @@ shmtel.emit("parent", {})
 # third process look at its lock, since a process does not see its own.
 EXEC = """
 import os, subprocess, sys, shmtel
-from shmtel import _ring
+from shmtel import _ring, ring
 CHILD = '''
 import os, shmtel
 def target(fd):
@@ -79,8 +79,8 @@ shmtel.emit("child", {})
 ARGUMENTS = [sys.executable, "-c", CHILD]
 shmtel.emit("parent.before", {})
 START
-segment = "/dev/shm/shmtel.%s.%s" % (
-    os.environ["SHMTEL_NAMESPACE"], shmtel.stats()["ring_id"])
+segment = ring.home_in_force().path("shmtel.%s.%s" % (
+    os.environ["SHMTEL_NAMESPACE"], shmtel.stats()["ring_id"]))
 if (pid := os.fork()) == 0:
     fd = os.open(segment, os.O_RDONLY)
     os._exit(_ring.lock_holder(fd) != os.getppid())
