@@ -113,6 +113,7 @@ class Ring:
         if self.state is not State.OPENED:  # the hub has discarded a segment
             self._rewind()
         self._accepted_seq = self.sent_seq = last_seq
+        self.control.set_sent_seq(last_seq)
         if last_seq > self.source.settled_seq:
             self._catch_up()
         self.state = State.LIVE
@@ -250,7 +251,10 @@ class Ring:
         self._claimed_seq = None
         self.source.rewind()
         self.sent_seq = self.source.settled_seq
-        self.control.set_sent_seq(self.sent_seq)
+        # What was sent and then overwritten may be at the hub all the same: it is not
+        # called lost before the hub has said where it stands.
+        if not self.source.overwrites:
+            self.control.set_sent_seq(self.sent_seq)
 
     def _catch_up(self) -> None:
         """Settle what the hub had accepted when the collector before us died."""

@@ -17,6 +17,9 @@ from typing import TypeVar
 from shmtel import _ring
 from shmtel_collector.finished import Claims
 
+# How an observation fails whose zones do not fit together, being of several moments.
+# Where that is damage the consumer will meet it.
+_RACES = ("positions", "settlement")
 SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 
 _T = TypeVar("_T")
@@ -40,6 +43,7 @@ class Source:
         self.thresholds: dict[int, None] = {}  # in the order they came into force
         self.identity = consumer.identity
         self.capacity = self.identity["capacity"]
+        self.overwrites = self.identity["overflow"] == _ring.RING_OVERWRITE
         self.head = consumer.head
         self.settled_seq = consumer.settled_seq
         self.totals = consumer.totals
@@ -114,7 +118,7 @@ class Source:
 
     def is_retired(self) -> bool:
         """Say whether an earlier collector has retired the ring."""
-        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        observed = self._observe()
         if observed is None:
             return False
         return observed["control"]["enabled"] == _ring.RING_RETIRED
@@ -134,7 +138,7 @@ class Source:
 
     def events(self) -> "list[_ring.EventCounters]":
         """Return the worker's own counters by event; none if unreadable."""
-        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        observed = self._observe()
         return [] if observed is None else observed["events"]
 
     def initial_words(self) -> list[int]:
@@ -173,9 +177,18 @@ class Source:
     def _unread_bytes(self) -> int:
         if self.damage == "positions":  # a wild tail says nothing about how much
             return self.capacity
-        observed = self._try(lambda: _ring.observe(self.fileno()), None)
+        observed = self._observe()
         tail = self._tail if observed is None else observed["tail"]
         return max(tail - self.cursor, 0)
+
+    def _observe(self) -> "_ring.Observation | None":
+        """Look at the ring as a whole; what a racing worker hides is no damage."""
+        try:
+            return _ring.observe(self.fileno())
+        except _ring.RingError as error:
+            if error.reason not in _RACES:
+                self.spoil(error.reason)
+            return None
 
     def _counters(self) -> "_ring.Counters | None":
         return self._try(lambda: self._consumer.counters(), None)

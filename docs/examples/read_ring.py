@@ -60,10 +60,10 @@ class Ring:
         for _ in range(16):
             old, new = self.copy(self.control, 1024), self.copy(self.control, 1024)  # 2
             head, seq = unpack_from("<QQ", new, 384 + 320 * (new[256] & 1))
-            start = max(head, self.number(self.page + 128))  # 3
-            size = min(self.number(self.page), *unpack_from("<Q", new, 272)) - start
-            check(0 <= size <= self.capacity, "the positions contradict each other")
-            at = start % self.capacity
+            end = min(self.number(self.page), *unpack_from("<Q", new, 272))  # 3
+            start = min(max(head, self.number(self.page + 128)), end)
+            size, at = end - start, start % self.capacity
+            check(size <= self.capacity, "the positions contradict each other")
             data = self.copy(self.data + at, min(size, self.capacity - at))  # 4
             data += self.copy(self.data, size - len(data))
             skip = max(self.number(self.control), self.number(self.page + 128)) - start

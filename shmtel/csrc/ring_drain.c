@@ -6,19 +6,21 @@
 static void access_tail(void *context)
 {
     struct ring_consumer *consumer = context;
-    /* Pairs with the release of `oldest` in evict(): the tail that is loaded
-     * after it is not behind it. */
-    if (consumer->geometry.overwrites)
-        consumer->oldest =
-            atomic_load_explicit(&consumer->producer->oldest, memory_order_acquire);
     /* Pairs with the release of `tail` in ring_commit(). */
     consumer->tail = atomic_load_explicit(&consumer->producer->tail, RING_TAIL_ACQUIRE);
+    if (consumer->geometry.overwrites)
+        consumer->oldest =
+            atomic_load_explicit(&consumer->producer->oldest, memory_order_relaxed);
 }
 
 enum ring_status ring_load_tail(struct ring_consumer *consumer)
 {
-    enum ring_status status =
-        ring_guarded(&consumer->producer_region, access_tail, consumer);
+    enum ring_status status = RING_OK;
+    int looks = 0;
+    do
+        status = ring_guarded(&consumer->producer_region, access_tail, consumer);
+    while (status == RING_OK && consumer->geometry.overwrites &&
+           !ring_is_left(consumer->oldest, consumer->tail) && ++looks < RING_LOOKS);
     if (consumer->tail > consumer->final_tail)
         consumer->tail = consumer->final_tail;
     return status;
@@ -38,8 +40,7 @@ static bool are_sane(const struct ring_consumer *consumer)
     if (!geometry->overwrites)
         return ring_are_positions(geometry, consumer->settled.head, consumer->tail);
     return ring_are_positions(geometry, consumer->oldest, consumer->tail) &&
-           (consumer->oldest <= consumer->cursor ||
-            consumer->tail - consumer->oldest >= RING_RECORD_MIN);
+           ring_is_left(consumer->oldest, consumer->tail);
 }
 
 enum ring_status ring_read_tail(struct ring_consumer *consumer)
@@ -81,9 +82,6 @@ struct walk {
     bool has_looked; /* at the count of names; once in a pass is enough */
 };
 
-/* How often a copy is made anew that was overwritten from end to end meanwhile. */
-#define TRIES 16
-
 /* Copies at most `size` bytes from the first position on. */
 static enum ring_status copy_once(struct ring_consumer *consumer, uint8_t *buffer,
                                   size_t size, struct walk *walk)
@@ -123,12 +121,20 @@ static enum ring_status jump(struct ring_consumer *consumer, const struct walk *
     return RING_OK;
 }
 
-/* Copies records, so that the walk begins with the one at the cursor. */
+static bool is_overtaken(const struct ring_consumer *consumer)
+{
+    return consumer->cursor < consumer->oldest;
+}
+
+/* Copies records, so that the walk begins with the one at the cursor; again, if they
+ * were overwritten from end to end meanwhile. */
 static enum ring_status copy_records(struct ring_consumer *consumer, uint8_t *buffer,
                                      size_t size, struct walk *walk)
 {
     enum ring_status status = copy_once(consumer, buffer, size, walk);
-    for (int i = 1; i < TRIES && status == RING_OK && walk->from == walk->end; i++)
+    for (int i = 1; i < RING_LOOKS && status == RING_OK && is_overtaken(consumer) &&
+                    walk->end - walk->from < RING_RECORD_MIN;
+         i++)
         status = copy_once(consumer, buffer, size, walk);
     return status == RING_OK ? jump(consumer, walk) : status;
 }

@@ -46,8 +46,6 @@ static enum ring_status look_at_oldest(struct ring_follower *follower, uint64_t 
                            geometry->control_offset +
                                offsetof(struct ring_control_zone, final_tail),
                            &final_tail, sizeof final_tail);
-    if (status == RING_OK && tail > 0 && tail - *safe < RING_RECORD_MIN)
-        status = RING_ERROR_POSITIONS; /* the newest record is never given up */
     return status == RING_OK ? note_end(follower, tail, final_tail) : status;
 }
 

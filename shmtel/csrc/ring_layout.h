@@ -83,11 +83,12 @@
  * oldest records for it (RING_OVERWRITE, the flight recorder). In that mode nobody
  * waits for `head`. Before it encodes, the producer moves `oldest` over whole
  * records until a record of the largest size fits between tail and
- * oldest + capacity: it stores `oldest` (release), fences (release), and only then
- * writes. A reader copies, fences (acquire), reads `oldest` again, and trusts
- * nothing that it has passed. It starts at max(head, oldest); the seq of the record
- * there says how many were overwritten unread: they are lost. The newest record is
- * never given up, so `oldest` equals `tail` only in a ring without records.
+ * oldest + capacity: it stores `oldest`, fences (release), and only then writes. A
+ * reader copies, fences (acquire), reads `oldest` again, and trusts nothing that it
+ * has passed. It starts at max(head, oldest); the seq of the record there says how
+ * many were overwritten unread: they are lost. The newest record is never given up,
+ * so `oldest` equals `tail` only in a ring without records. The two are no snapshot:
+ * a reader that finds `oldest` past the tail that it has read before reads both again.
  *
  * HOW TO READ
  * Whoever looks without being the consumer needs no lock and no write access. It
@@ -98,7 +99,7 @@
  *      the file is as long as it says.
  *   2. the control zone up to `word`, twice, until slot[active_slot] is the same in
  *      both: its head is where a record starts, its head_seq the seq before it.
- *   3. `oldest`, then `tail`. Nothing is read at or behind final_tail.
+ *   3. `tail`, then `oldest`. Nothing is read at or behind final_tail.
  *   4. the data from max(head, oldest) to tail, in two parts where the zone ends.
  *   5. `head` and `oldest` once more: what they have passed by now may have been
  *      written over under the copy. No record below either of them is used.
@@ -270,13 +271,13 @@ struct ring_identity {
 
 /* Producer zone. Fields that move with every record stand two cache lines
  * apart from those that do not (adjacent-line prefetch pulls lines in pairs).
- * Readers: the consumer reads `tail`; all else is for people. */
+ * The consumer reads `tail`, `oldest` and `state`; all else is for people. */
 struct ring_producer_zone {
     _Atomic uint64_t tail; /* release; pairs with the acquire of every reader */
     uint8_t pad0[120];
     _Atomic uint64_t oldest; /* overwrite mode: the first record that is still there;
-                                release, and a release fence behind it, both for
-                                readers that copy; 0 in drop mode */
+                                relaxed, and a release fence behind it, for readers
+                                that copy; 0 in drop mode */
     _Atomic uint32_t state;  /* enum ring_state; a hint about how the process ended */
     uint32_t pad1;
     _Atomic uint64_t high_water; /* most bytes in use, sampled each capacity / 16 */

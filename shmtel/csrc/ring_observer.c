@@ -13,12 +13,15 @@
  * microseconds, and a settlement comes once in milliseconds. */
 #define TRIES 16
 
-/* How far a producer may come while so much is copied, and a bit more. */
-#define COPY_SIZE 4096u
+/* How far a producer of small records may come while so much is copied. One of large
+ * records may come further; but it stands still for longer, and a copy of a single
+ * record's head is soon made. So both are tried in turn. */
+#define COPY_SIZE (16u << 10)
 
 /* Asks the oldest record which seq it is. The producer gives up records all the time,
  * so some are copied, and the one that is the oldest after that is asked. */
-static enum ring_status read_overwritten(int fd, struct ring_observation *observation)
+static enum ring_status ask_oldest(int fd, struct ring_observation *observation,
+                                   size_t size)
 {
     const struct ring_geometry *geometry = &observation->geometry;
     uint8_t copy[COPY_SIZE];
@@ -26,7 +29,8 @@ static enum ring_status read_overwritten(int fd, struct ring_observation *observ
     enum ring_status status = ring_read_oldest(fd, geometry, &first, &tail);
     if (status != RING_OK || first == tail)
         return status;
-    size_t size = tail - first < COPY_SIZE ? (size_t)(tail - first) : COPY_SIZE;
+    if (size > tail - first)
+        size = (size_t)(tail - first);
     status = ring_read_data(fd, geometry, first, copy, size);
     if (status == RING_OK)
         status = ring_read_oldest(fd, geometry, &oldest, &tail);
@@ -44,6 +48,14 @@ static enum ring_status read_overwritten(int fd, struct ring_observation *observ
     if (oldest > observation->oldest)
         observation->oldest = oldest;
     return RING_OK;
+}
+
+static enum ring_status read_overwritten(int fd, struct ring_observation *observation)
+{
+    enum ring_status status = RING_ERROR_POSITIONS;
+    for (int i = 0; i < RING_LOOKS && status == RING_ERROR_POSITIONS; i++)
+        status = ask_oldest(fd, observation, i % 2 == 0 ? COPY_SIZE : RING_RECORD_MIN);
+    return status;
 }
 
 /* The control zone first: head only grows towards tail, so a tail that is read

@@ -290,11 +290,10 @@ static void evict(struct ring_producer *producer)
         return;
     producer->floor = oldest < producer->tail ? oldest : producer->tail;
     RING_POINT(evict_begun);
-    /* Release, for a tail that is loaded after this is not behind it; and the
-     * fence, so that no byte of what is written next is seen before this is. Pairs
-     * with the fence between copy and second look in every reader. */
+    /* The fence, so that no byte of what is written next is seen before this is.
+     * Pairs with the fence between copy and second look in every reader. */
     atomic_store_explicit(&producer->zone->oldest, producer->floor,
-                          memory_order_release);
+                          memory_order_relaxed);
     RING_POINT(evict_stored);
     atomic_thread_fence(memory_order_release);
 }

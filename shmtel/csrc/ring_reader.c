@@ -112,26 +112,33 @@ enum ring_status ring_read_producer(int fd, const struct ring_geometry *geometry
     return ring_read(fd, geometry->page_size, zone, sizeof *zone);
 }
 
+/* Whatever was copied until now was copied before `oldest` is read. */
+static enum ring_status look_once(int fd, uint64_t zone, uint64_t *oldest,
+                                  uint64_t *tail)
+{
+    enum ring_status status = ring_read(
+        fd, zone + offsetof(struct ring_producer_zone, tail), tail, sizeof *tail);
+    /* Pairs with the release of `tail` in ring_commit(), and for a copy that was made
+     * before with the fence in evict(). */
+    atomic_thread_fence(memory_order_acquire);
+    if (status == RING_OK)
+        status = ring_read(fd, zone + offsetof(struct ring_producer_zone, oldest),
+                           oldest, sizeof *oldest);
+    return status;
+}
+
 enum ring_status ring_read_oldest(int fd, const struct ring_geometry *geometry,
                                   uint64_t *oldest, uint64_t *tail)
 {
-    uint64_t zone = geometry->page_size;
-    /* Whatever was copied until now was copied before this look. Pairs with the
-     * fence in evict(). */
-    atomic_thread_fence(memory_order_acquire);
-    enum ring_status status = ring_read(
-        fd, zone + offsetof(struct ring_producer_zone, oldest), oldest, sizeof *oldest);
-    /* Pairs with the release of `oldest`: the tail of now is not behind it. */
-    atomic_thread_fence(memory_order_acquire);
-    if (status == RING_OK)
-        status = ring_read(fd, zone + offsetof(struct ring_producer_zone, tail), tail,
-                           sizeof *tail);
-    /* Pairs with the release of `tail` in ring_commit(). */
-    atomic_thread_fence(memory_order_acquire);
+    enum ring_status status = look_once(fd, geometry->page_size, oldest, tail);
+    for (int i = 1;
+         i < RING_LOOKS && status == RING_OK && !ring_is_left(*oldest, *tail); i++)
+        status = look_once(fd, geometry->page_size, oldest, tail);
     if (status != RING_OK)
         return status;
-    return ring_are_positions(geometry, *oldest, *tail) ? RING_OK
-                                                        : RING_ERROR_POSITIONS;
+    return ring_are_positions(geometry, *oldest, *tail) && ring_is_left(*oldest, *tail)
+               ? RING_OK
+               : RING_ERROR_POSITIONS;
 }
 
 /* -- names ------------------------------------------------------------------- */

@@ -77,7 +77,19 @@ static inline bool ring_is_seq_ahead(uint64_t seq, uint64_t position,
            seq - 1 - seq_before <= (position - from) / RING_RECORD_MIN;
 }
 
-/* Reads what a producer that overwrites has given up, and the tail; judged. */
+/* How often positions that a producer may have moved meanwhile are read again. */
+#define RING_LOOKS 16
+
+/* Whether `oldest`, which was read after the tail, can be what its producer has left:
+ * the newest record at least. Else the producer has gone round the ring in between,
+ * or it lies. The tail is read first, since then it is never more than a ring of bytes
+ * ahead of `oldest`, however far both have come meanwhile. */
+static inline bool ring_is_left(uint64_t oldest, uint64_t tail)
+{
+    return tail == 0 ? oldest == 0 : oldest < tail && tail - oldest >= RING_RECORD_MIN;
+}
+
+/* Reads the tail, and what a producer that overwrites has given up; judged. */
 enum ring_status ring_read_oldest(int fd, const struct ring_geometry *geometry,
                                   uint64_t *oldest, uint64_t *tail);
 

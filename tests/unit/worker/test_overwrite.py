@@ -1,17 +1,17 @@
 """SHMTEL_OVERFLOW=overwrite: a worker whose ring keeps its last events."""
 
 import os
-import threading
+import subprocess
+import sys
 
 import pytest
 
 from shmtel import _ring
 from support.home import HOME
-from support.processes import left_rings, run_python
+from support.processes import environment, left_rings, run_python
 from support.program import fresh_namespace
 
 OVERWRITTEN = 18
-MAGIC = b"stlring1"
 
 CODE = """
 import os, signal, shmtel
@@ -128,38 +128,63 @@ assert len(ring.home_in_force().scan(NAMESPACE)) == 2
             assert len(left.events) + left.reader.totals[OVERWRITTEN] == 3_000
 
 
-def look(name: str) -> "_ring.Observation | None":
-    """Observe a ring that is one already."""
-    fd = HOME.open(name, writable=False)
-    try:
-        return _ring.observe(fd) if os.pread(fd, 8, 0) == MAGIC else None
-    finally:
-        os.close(fd)
-
-
-def test_an_observer_of_the_living() -> None:
-    """While the worker overwrites at full speed, every look at it makes sense."""
-    code = """
+BUSY = """
 import shmtel, time
-end = time.monotonic() + 2
-count = 0
+text = "x" * SIZE
+shmtel.emit("e", {"index": 0})
+print(shmtel.stats()["ring_id"], flush=True)
+end = time.monotonic() + 1.5
+count = 1
 while time.monotonic() < end:
-    for _ in range(1_000):
-        shmtel.emit("e", {"index": count})
+    for _ in range(200):
+        shmtel.emit("e", {"index": count}, {"text": text})
         count += 1
 """
+
+
+@pytest.mark.parametrize("size", [0, 2_000, 16_000])
+def test_readers_of_the_living(size: int) -> None:
+    """While a worker overwrites at full speed, no look at its ring finds it damaged.
+
+    What the consumer and the follower take is in order, and with what they have
+    missed it is everything.
+    """
     with fresh_namespace() as namespace:
-        worker = threading.Thread(target=run, args=(code, namespace))
-        worker.start()
-        looks, last = 0, 0
-        while worker.is_alive():
-            for name in HOME.scan(namespace):
-                seen = look(name)
-                if seen is None:
-                    continue
-                assert last <= seen["overwritten"] <= seen["tail"] // 40
-                last = seen["overwritten"]
-                looks += 1
-        worker.join()
-        assert looks > 100
-        assert last > 10_000
+        variables = {"SHMTEL_OVERFLOW": "overwrite", "SHMTEL_RING_SIZE": "64KiB"}
+        worker = subprocess.Popen(
+            [sys.executable, "-c", BUSY.replace("SIZE", str(size))],
+            cwd="/",
+            env=environment(namespace, **variables),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        (name,) = HOME.scan(namespace)
+        fd = HOME.open(name, writable=True)
+        consumer, follower = _ring.Consumer(os.dup(fd)), _ring.Follower(fd)
+        looks, seq, followed, overwritten = 0, 0, 0, 0
+        is_alive = True
+        while is_alive:
+            is_alive = worker.poll() is None  # and once more after its end
+            for _ in range(50):
+                consumer.tail()
+            seen = _ring.observe(fd)
+            assert overwritten <= seen["overwritten"] <= seen["tail"] // 40
+            overwritten = seen["overwritten"]
+            while (drained := consumer.drain(1 << 20)) is not None and is_alive:
+                assert drained.seq_before == seq
+                seq = drained.seq_last
+                if drained.delivered == 0:
+                    break
+            taken = follower.take(1 << 20)
+            if taken is not None and taken.seq_last:
+                assert taken.seq_before == followed + taken.missed
+                followed = taken.seq_last
+            looks += 1
+        worker.stdout.close()
+        assert worker.returncode == 0
+        assert looks > 20
+        assert overwritten > 1_000
+        os.close(fd)
+        consumer.close()
