@@ -51,9 +51,17 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    """Return the commit that is measured; what results were stored changes nothing."""
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    results = ":!benchmarks/results", ":!benchmarks/README.md"
+    is_clean = not _git("status", "--porcelain", "--", ".", *results)
+    return commit if is_clean else f"{commit}-dirty"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def interleave(
