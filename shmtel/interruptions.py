@@ -2,27 +2,51 @@
 
 Python code of telemetry's may be interrupted anywhere by the handler of a signal,
 and what that raises is for the program: the time limit of a task, for instance.
+
+Rule: only what the program has installed is a handler. An exception is followed to
+what it was raised from, since telemetry's own errors wrap those of the system.
 """
 
+from importlib import import_module
 from types import CodeType
 from typing import Any
 
 
+def exception_of_handler(error: BaseException) -> BaseException | None:
+    """Return what the handler of a signal has raised: the error, or its cause."""
+    handlers = _codes_of_handlers()
+    cause: BaseException | None = error if handlers else None
+    while cause is not None:
+        if handlers & _codes_on_the_way(cause):
+            return cause
+        cause = cause.__cause__
+    return None
+
+
 def is_of_handler(error: BaseException) -> bool:
     """Say whether the handler of a signal has raised an exception."""
-    import signal
+    return exception_of_handler(error) is not None
 
-    handlers = {_code_of(signal.getsignal(n)) for n in signal.valid_signals()}
+
+def _codes_on_the_way(error: BaseException) -> set[CodeType]:
+    codes = set()
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code in handlers:
-            return True
+        codes.add(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    return False
+    return codes
 
 
-def _code_of(handler: object) -> CodeType | None:
-    function: Any = getattr(handler, "func", handler)  # of a partial
+def _codes_of_handlers() -> set[CodeType]:
+    # The module beneath `signal`, which makes members of an enum of the defaults.
+    signals = import_module("_signal")
+    handlers = (signals.getsignal(number) for number in range(1, signals.NSIG))
+    codes = (_code_of(handler) for handler in handlers if callable(handler))
+    return {code for code in codes if code is not None}
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    function = getattr(handler, "func", handler)  # of a partial
     if not hasattr(function, "__code__"):
         function = type(function).__call__
     code: CodeType | None = getattr(function, "__code__", None)  # also of a method

@@ -72,8 +72,9 @@ def open_ring() -> bool | Exception:
         return open_ring()
     if failure is None:
         return True
-    if interruptions.is_of_handler(failure):
-        return failure
+    interruption = interruptions.exception_of_handler(failure)
+    if isinstance(interruption, Exception):
+        return interruption
     _warn(failure)
     return False
 
@@ -129,13 +130,15 @@ def _is_own(name: str) -> bool:
 
 def _keep_budget(home: Home, namespace: str) -> None:
     """Make room by what the dead have left; a ring is made in any case."""
-    from shmtel import config
+    from shmtel import config, interruptions
 
     try:
         from shmtel.budget import keep_budget
 
         keep_budget(home, namespace, _is_own)
     except Exception as error:
+        if interruptions.is_of_handler(error):
+            raise
         config.warn_once(
             f"rings of dead workers stay in {home.directory}: {error}. Cure: run "
             "`shmtel collector`, which drains them",

@@ -29,6 +29,7 @@ from typing import Protocol
 import posix_ipc
 
 from shmtel.errors import SegmentError
+from shmtel.interruptions import is_of_handler
 
 DIRECTORY = "/dev/shm"  # where Linux keeps POSIX shared memory
 _RING_ID = r"[0-9a-f]{32}"
@@ -191,10 +192,14 @@ class Home:
     def stat_all(self, namespace: str) -> dict[str, os.stat_result]:
         """Return what the file system says of each segment; none where `scan` has."""
         found: dict[str, os.stat_result] = {}
-        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
-            for entry in _segments_among(entries, namespace):
-                with contextlib.suppress(FileNotFoundError):
-                    found[entry.name] = entry.stat(follow_symlinks=False)
+        try:
+            with os.scandir(self.directory) as entries:
+                for entry in _segments_among(entries, namespace):
+                    with contextlib.suppress(FileNotFoundError):
+                        found[entry.name] = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if is_of_handler(error):  # of a signal; a TimeoutError, say
+                raise
         return found
 
     def size_bytes(self) -> int:

@@ -24,6 +24,7 @@ import stat
 from binascii import crc32
 
 from shmtel import segments
+from shmtel.interruptions import is_of_handler
 
 MAX_INDEX = 0xFFFF
 
@@ -41,7 +42,9 @@ def claim(namespace: str, pool_name: str, home: segments.Home) -> int | None:
         file = _open_file(path)
         known = _claimed.get((os.getpid(), path, first_byte))
         index = _lock_lowest(file, first_byte, known)
-    except OSError:
+    except OSError as error:
+        if is_of_handler(error):  # which may be a TimeoutError
+            raise
         return None
     if index is not None:
         _claimed[os.getpid(), path, first_byte] = index

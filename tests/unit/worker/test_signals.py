@@ -115,6 +115,30 @@ ring._ring = Core()
 def act(): shmtel.emit("acted", {})
 """,
 }
+# More of what makes a ring, where errors of the system are expected and survived.
+SURVIVING = """
+from shmtel import segments, worker_index
+def signal_in(owner, name):
+    function = getattr(owner, name)
+    def signalled(*arguments):
+        setattr(owner, name, function)
+        signal.raise_signal(signal.SIGUSR1)
+        return function(*arguments)
+    setattr(owner, name, signalled)
+SIGNAL_IN
+def act(): shmtel.emit("acted", {})
+"""
+PLACES_THAT_SURVIVE = {
+    "keeping the budget": "signal_in(segments.Home, 'size_bytes')",
+    "listing rings": "signal_in(segments, '_segments_among')",
+    "claiming an index": "signal_in(worker_index, '_lock_lowest')",
+    "creating a segment": "signal_in(segments._PosixAccess, 'create')\n"
+    "signal_in(segments._FileAccess, 'create')",
+}
+PLACES_OF_TIME_LIMITS = PLACES | {
+    place: SURVIVING.replace("SIGNAL_IN", code)
+    for place, code in PLACES_THAT_SURVIVE.items()
+}
 IMPORTS = """
 import os, signal, shmtel
 from shmtel import _ring, config, resource, ring
@@ -135,6 +159,7 @@ RAISING = [("BaseException", "function", place) for place in PLACES] + [
     for handler in HANDLERS
     for place in ("making plain", "making a ring", "adopted")
 ]
+RAISING += [("TimeoutError", "function", place) for place in PLACES_THAT_SURVIVE]
 
 
 @pytest.mark.parametrize(("kind", "handler", "place"), RAISING)
@@ -146,7 +171,7 @@ def test_handler_that_raises_out_of_an_emit(
 class Stop({kind}): pass
 {HANDLERS[handler]}
 signal.signal(signal.SIGUSR1, handle)
-{PLACES[place]}
+{PLACES_OF_TIME_LIMITS[place]}
 before = shmtel.stats()["emitted"]
 try:
     act()
@@ -169,6 +194,27 @@ assert len(segments) == 1, segments
         (ring,) = left_rings(namespace)
         _check_whole(ring)
         assert ring.events[-1].name.startswith("acted")
+
+
+def test_errors_of_a_value_are_not_the_program_s() -> None:
+    """What passes through the default of a signal on its way has no handler in it."""
+    code = """
+import enum, signal, shmtel
+class Color(enum.Enum):
+    RED = 1
+class Odd:
+    def __str__(self): return str(Color(5))
+def handle(*_): pass
+shmtel.emit("e", {}, {"x": Odd()})
+signal.signal(signal.SIGUSR1, handle)
+shmtel.emit("e", {}, {"x": Odd()})
+handle()
+assert shmtel.stats()["committed"] == 2
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+        (ring,) = left_rings(namespace)
+        assert [e.metadata for e in ring.events] == [{"x": "<unprintable Odd>"}] * 2
 
 
 @pytest.mark.parametrize("kind", FORKS)
