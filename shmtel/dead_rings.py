@@ -27,12 +27,12 @@ from shmtel.liveness import ProcessWatch, Verdict, is_abandoned
 from shmtel.procfs import Host, this_host
 from shmtel.segments import Home
 
-OUTCOME_EVICTED = next(n for n, o in _ring.OUTCOMES.items() if o == ("lost", "evicted"))
-_OUTCOME_OVERWRITTEN = next(
-    n for n, o in _ring.OUTCOMES.items() if o == ("lost", "overwritten")
-)
+_NUMBERS = {outcome: number for number, outcome in _ring.OUTCOMES.items()}
 _SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 _READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
+# How long a worker's first event may wait for it. Each start removes more than it
+# adds, so that the rest goes with the next ones.
+_PATIENCE_S = 0.02
 _TAKE_BYTES = 120 << 10
 _TAKES_MAX = 512  # many times what it takes, should somebody change the ring meanwhile
 _LOCK_CONSUMER = 1  # byte; RING_LOCK_CONSUMER in ring_layout.h
@@ -51,17 +51,16 @@ def remove_beyond(
     Raises:
         OSError, SegmentError, DamagedEvictions: they stay; nothing is lost.
     """
-    loose = [ring for ring in rings if not is_own(ring.name) and _is_loose(home, ring)]
-    excess = sum(ring.bytes for ring in loose) - budget_bytes
-    if excess <= 0:
-        return
     evictions = Evictions.open(home, namespace)
     if evictions is None:  # somebody else is at it
         return
     try:
-        host = this_host()
+        others = (ring for ring in rings if not is_own(ring.name))
+        loose = [ring for ring in others if _is_loose(home, ring)]
+        excess = sum(ring.bytes for ring in loose) - budget_bytes
+        host, deadline = this_host(), time.monotonic() + _PATIENCE_S
         for ring in loose:
-            if excess <= 0:
+            if excess <= 0 or time.monotonic() > deadline:
                 return
             # One that is alive all the same was none of the excess.
             excess -= ring.bytes
@@ -99,17 +98,23 @@ def _evict_if_dead(home: Home, name: str, evictions: Evictions, host: Host) -> N
         if home.has(name):  # else somebody was faster
             raise
     finally:
+        # By hand: a child that was forked meanwhile would keep it.
+        _set_lock(fd, fcntl.F_UNLCK)
         os.close(fd)
 
 
 def _lock(fd: int) -> bool:
     """Take the consumer's place, so that no collector does."""
-    lock = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
+        _set_lock(fd, fcntl.F_WRLCK)
     except OSError:
         return False
     return True
+
+
+def _set_lock(fd: int, kind: int) -> None:
+    lock = _LOCK.pack(kind, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
 
 
 def _is_dead(fd: int, host: Host) -> bool:
@@ -131,18 +136,14 @@ def account_of(fd: int) -> Account:
         seen = _ring.observe(fd)
     except _ring.RingError:  # it never was a ring
         return {"rings": 1}
-    counters, settled_seq = seen["counters"], seen["control"]["settled_seq"]
+    counters = seen["counters"]
     last = last_seq(fd, seen)
     totals = {str(n): count for n, count in enumerate(seen["control"]["totals"])}
-    overwritten = max(min(seen["overwritten"], last) - settled_seq, 0)
-    evicted = {
-        str(OUTCOME_EVICTED): last - settled_seq - overwritten,
-        str(_OUTCOME_OVERWRITTEN): overwritten,
-    }
+    lost = {str(n): count for n, count in lost_with(seen, last).items()}
     return {
         "rings": 1,
         "last_seq": last,
-        "totals": {n: count for n, count in add(totals, evicted).items() if count},
+        "totals": {n: count for n, count in add(totals, lost).items() if count},
         "claims": {
             "committed": counters["committed"],
             "sampled_out": counters["sampled_out"],
@@ -150,6 +151,16 @@ def account_of(fd: int) -> Account:
             "disabled": counters["disabled"],
             "dropped": {k: v for k, v in counters["dropped"].items() if v},
         },
+    }
+
+
+def lost_with(seen: "_ring.Observation", last: int) -> dict[int, int]:
+    """Return what is lost with a ring, by outcome: gone before, or only now."""
+    settled_seq = seen["control"]["settled_seq"]
+    overwritten = max(min(seen["overwritten"], last) - settled_seq, 0)
+    return {
+        _NUMBERS["lost", "overwritten"]: overwritten,
+        _NUMBERS["lost", "evicted"]: max(last - settled_seq - overwritten, 0),
     }
 
 

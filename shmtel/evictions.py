@@ -26,6 +26,7 @@ import os
 import stat
 import struct
 from binascii import crc32
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shmtel.errors import ShmtelError
@@ -137,11 +138,16 @@ class Evictions:
         self._state = state
 
 
-def read_evictions(home: Home, namespace: str) -> Account:
+def read_evictions(
+    home: Home, namespace: str, damaged: dict[str, str] | None = None
+) -> Account:
     """Return the sum of what was evicted, of this user; of all users to the superuser.
 
+    Args:
+        damaged: gets the files that hold no sound slot, by name, with the reason.
+
     Raises:
-        DamagedEvictions: a file holds no sound slot.
+        DamagedEvictions: a file holds no sound slot, and `damaged` was not given.
     """
     total: Account = {}
     for uid in _users(home, namespace):
@@ -154,6 +160,10 @@ def read_evictions(home: Home, namespace: str) -> Account:
             total = add(total, _look(home, namespace, uid, fd))
         except PermissionError:  # somebody's, under the name of another
             continue
+        except DamagedEvictions as error:
+            if damaged is None:
+                raise
+            damaged[file_name(namespace, uid)] = str(error)
         finally:
             os.close(fd)
     return total
@@ -204,9 +214,46 @@ def _parse(slot: bytes) -> _State | None:
         return None
     try:
         fields = json.loads(slot[_HEAD.size : end])
-        return _State(generation, fields["total"], fields["pending"])
-    except (ValueError, LookupError, TypeError):
+        total, pending = fields["total"], fields["pending"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
+    is_sound = _is_account(total) and (pending is None or _is_account(pending))
+    return _State(generation, total, pending) if is_sound else None
+
+
+def _is_account(value: Any) -> bool:
+    """Judge what is foreign to whoever reads another user's file."""
+    return isinstance(value, dict) and all(
+        name in _JUDGES and _JUDGES[name](item) for name, item in value.items()
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _is_totals(value: Any) -> bool:
+    return _is_table(value) and all(map(str.isdecimal, value))
+
+
+def _are_claims(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        _is_table(item) if name == "dropped" else name in _CLAIMS and _is_count(item)
+        for name, item in value.items()
+    )
+
+
+_CLAIMS = ("committed", "sampled_out", "filtered", "disabled")
+_JUDGES: dict[str, Callable[[Any], bool]] = {
+    "rings": _is_count,
+    "last_seq": _is_count,
+    "totals": _is_totals,
+    "claims": _are_claims,
+}
 
 
 def _look(home: Home, namespace: str, uid: int, fd: int) -> Account:

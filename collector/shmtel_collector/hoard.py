@@ -16,10 +16,10 @@ from collections.abc import Iterable
 
 from shmtel import _ring
 from shmtel.budget import SHARE, used_bytes
-from shmtel.dead_rings import last_seq
+from shmtel.dead_rings import last_seq, lost_with
 from shmtel.segments import Home
 from shmtel.wire.frames import Outcome
-from shmtel_collector.finished import Claims, FinishedRing
+from shmtel_collector.finished import Claims, FinishedRing, add_counts
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.left_out import event_table
 from shmtel_collector.ring import Ring, State
@@ -75,11 +75,10 @@ def beyond_budget(rings: Iterable[Ring], home: Home) -> list[Ring]:
 def evicted(ring: Ring, closed_ns: int) -> FinishedRing:
     """Return what stays of a ring that is removed undrained."""
     source = ring.source
-    last = max(_last_seq(ring), source.settled_seq)
-    totals = to_table(source.totals)
-    lost = last - source.settled_seq
-    if lost:
-        totals[Outcome.LOST_EVICTED] = totals.get(Outcome.LOST_EVICTED, 0) + lost
+    last, lost = _last_seq_and_lost(ring)
+    totals = add_counts(
+        to_table(source.totals), {n: count for n, count in lost.items() if count}
+    )
     return FinishedRing(
         ring_id=ring.ring_id,
         worker_id=ring.worker.worker_id,
@@ -94,10 +93,13 @@ def evicted(ring: Ring, closed_ns: int) -> FinishedRing:
     )
 
 
-def _last_seq(ring: Ring) -> int:
-    """Read it from the records; of a damaged ring take what is plausible."""
-    fd = ring.source.fileno()
+def _last_seq_and_lost(ring: Ring) -> tuple[int, dict[int, int]]:
+    """Read both from the records; of a damaged ring take what is plausible."""
+    source, fd = ring.source, ring.source.fileno()
     try:
-        return last_seq(fd, _ring.observe(fd))
+        seen = _ring.observe(fd)
+        last = max(last_seq(fd, seen), source.settled_seq)
+        return last, lost_with(seen, last)
     except _ring.RingError:
-        return ring.source.claimed_seq()
+        last = max(source.claimed_seq(), source.settled_seq)
+        return last, {Outcome.LOST_EVICTED: last - source.settled_seq}

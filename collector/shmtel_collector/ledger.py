@@ -18,7 +18,7 @@ from typing import Any
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
-from shmtel.evictions import DamagedEvictions, read_evictions
+from shmtel.evictions import read_evictions
 from shmtel.wire.frames import Outcome
 from shmtel_collector.accounts import (
     Account,
@@ -274,11 +274,7 @@ def _read_evicted(
     home: segments.Home, namespace: str, refused: dict[str, str]
 ) -> FoldedRings:
     """Read what workers have removed undrained, see shmtel/evictions.py."""
-    try:
-        return folded_of_table(_NO_RINGS | read_evictions(home, namespace))
-    except (DamagedEvictions, ValueError, TypeError, LookupError) as error:
-        refused[f"shmtel.{namespace}.evicted"] = str(error)
-        return FoldedRings()
+    return folded_of_table(_NO_RINGS | read_evictions(home, namespace, refused))
 
 
 def _account_of_end(

@@ -15,6 +15,7 @@ from shmtel_collector.ledger import read_ledger
 from support.emitter import Emitter
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine
+from support.processes import run_python
 from support.ring_builder import RingBuilder
 from support.ring_layout import ProducerZone
 
@@ -61,6 +62,26 @@ def test_without_a_hub_the_dead_are_kept_to_the_budget(
     assert after.lost == total.lost
     assert after.unaccounted == total.unaccounted == 0
     assert HOME.scan(namespace) == []
+
+
+def test_flight_recorder_loses_for_two_reasons(
+    namespace: str, line: MemoryLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was overwritten before is not called evicted."""
+    run_python(
+        "import shmtel\nfor i in range(5_000): shmtel.emit('e', {'i': i})",
+        namespace,
+        SHMTEL_OVERFLOW="overwrite",
+        SHMTEL_RING_SIZE="64KiB",
+    )
+    before = _total(namespace, line)
+    assert before.lost["overwritten"] > 0 < before.in_ring
+    monkeypatch.setattr(Home, "size_bytes", lambda home: budget.SHARE)
+    line.step(SECOND_NS)
+    line.step(PATIENCE_NS)
+    total = _total(namespace, line)
+    assert total.lost == {**before.lost, "evicted": before.in_ring}
+    assert (total.committed, total.unaccounted) == (5_000, 0)
 
 
 def test_with_a_hub_everything_is_drained(

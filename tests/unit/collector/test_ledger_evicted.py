@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+from binascii import crc32
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from shmtel import budget
 from shmtel.budget import keep_budget
 from shmtel.cli.ledger import format_ledger
-from shmtel.evictions import file_name
+from shmtel.evictions import SLOT_BYTES, file_name
 from shmtel.segments import Home
 from shmtel_collector import ledger as ledger_module
 from shmtel_collector.ledger import EVICTED, read_ledger
@@ -86,7 +88,33 @@ def test_damaged_account_is_said(namespace: str, tmp_path: Path) -> None:
     path = Path(HOME.path(file_name(namespace, os.geteuid())))
     path.write_bytes(b"garbage" * 4096)
     ledger = read_ledger(namespace, tmp_path, HOME)
-    assert list(ledger.refused) == [f"shmtel.{namespace}.evicted"]
+    assert list(ledger.refused) == [file_name(namespace, os.geteuid())]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"total": [], "pending": null}',
+        '{"total": {"totals": {"0": Infinity}}, "pending": null}',
+        '{"total": {"totals": {"x": 1}}, "pending": null}',
+        '{"total": {"rings": {"a": 1}}, "pending": null}',
+        '{"total": {"claims": {"dropped": 7}}, "pending": null}',
+        '{"total": {"rings": -1}, "pending": null}',
+        '{"total": {}, "pending": 5}',
+        "[" * 8_000,
+    ],
+)
+def test_account_of_another_form_is_damage(
+    namespace: str, tmp_path: Path, text: str
+) -> None:
+    """A checksum that is right makes no account of what is none."""
+    body = struct.pack("<IQ", len(text), 1) + text.encode()
+    slot = struct.pack("<I", crc32(body)) + body
+    path = Path(HOME.path(file_name(namespace, os.geteuid())))
+    path.write_bytes(slot.ljust(2 * SLOT_BYTES, b"\0"))
+    ledger = read_ledger(namespace, tmp_path, HOME)
+    assert list(ledger.refused) == [path.name]
+    assert ledger.total.committed == 0
 
 
 def test_ring_that_goes_meanwhile_is_counted_once(
