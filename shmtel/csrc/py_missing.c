@@ -47,19 +47,20 @@ static void leave_retired_ring(void)
 
 static enum step make_ring(struct attempt *attempt)
 {
-    /* Set while this thread makes a ring: what the making itself emits (from a
-     * callback of the garbage collector) must not make one in turn. Other
-     * threads may; the second ring to be ready is thrown away. */
-    static _Thread_local bool is_opening;
-    if (is_opening)
+    /* Set while this thread makes a ring, and not in a child that was forked from
+     * there: what the making itself emits (from a callback of the garbage
+     * collector) must not make one in turn. Other threads may; the second ring to
+     * be ready is thrown away. */
+    static _Thread_local uint64_t opening; /* in which process; 0: not at it */
+    if (opening == worker.forks + 1)
         return attempt_drop(attempt, RING_DROP_REENTRANT);
     if (ring_is_open(&worker.producer))
         leave_retired_ring();
     if (worker.gave_up || worker.open_ring == NULL)
         return attempt_drop(attempt, RING_DROP_NO_RING);
-    is_opening = true;
+    opening = worker.forks + 1;
     PyObject *opened = PyObject_CallNoArgs(worker.open_ring);
-    is_opening = false;
+    opening = 0;
     bool is_stopped = is_interrupted(opened);
     bool is_open = opened != NULL && ring_is_open(&worker.producer);
     Py_XDECREF(opened);

@@ -295,6 +295,7 @@ void worker_after_fork(void)
     worker.gave_up = false;
     forget_counts();
     worker.past_dropped = 0;
+    worker.forks++;
     worker.diversion = (struct worker_diversion){.deliver = worker.diversion.deliver};
     worker.generation++;
     if (getrandom(&worker.random, sizeof worker.random, 0) != sizeof worker.random)

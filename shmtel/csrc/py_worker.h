@@ -52,6 +52,7 @@ struct worker {
     bool gave_up;        /* no ring could be made; not tried again before enable() */
     bool has_spans;      /* a span was opened in this process */
     uint64_t generation; /* advances with every ring made, left or forgotten */
+    uint64_t forks;      /* of this process's ancestors that had the module */
     uint64_t random;     /* state of the span ids */
     uint64_t disabled;   /* counts without a ring; the next ring takes them over */
     uint64_t dropped[RING_DROP_SLOTS];

@@ -17,6 +17,7 @@ from support.home import HOME
 from support.processes import wait_until
 from support.program import (
     PROGRAM,
+    clean_environment,
     fresh_namespace,
     shmtel,
     start_shmtel,
@@ -102,7 +103,7 @@ def _screen(namespace: str, *arguments: str, environment: dict[str, str]) -> byt
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env={**os.environ, **environment},
+        env=clean_environment(**environment),
     )
     os.close(terminal)
     drawn = b""

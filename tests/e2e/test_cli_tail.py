@@ -19,6 +19,7 @@ from support.home import HOME
 from support.processes import run_python, wait_until
 from support.program import (
     PROGRAM,
+    clean_environment,
     fresh_namespace,
     shmtel,
     start_shmtel,
@@ -289,6 +290,7 @@ def test_it_ends_when_its_reader_leaves(
     reader, writer = os.pipe()
     following = subprocess.Popen(
         [PROGRAM, "tail", "--namespace", namespace],
+        env=clean_environment(),
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,

@@ -19,8 +19,11 @@ from shmtel_collector import discovery
 from support import doomed_worker
 from support.doomed_rings import Outcome, Ring, Workers
 from support.home import HOME
-from support.native_build import NATIVE, build
+from support.native_build import NATIVE, core_with_points
 from support.quiet_log import QuietLog
+
+# What is compiled here takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 
 CORE = NATIVE.parents[1] / "shmtel" / "csrc"
 BEFORE_MAGIC = ("create_begun", "create_locked", "create_allocated", "create_filled")
@@ -35,7 +38,7 @@ LAG = {
 @pytest.fixture(scope="module")
 def core() -> Path:
     """The core with points, built once."""
-    return build("points") / "points" / "_ring.so"
+    return core_with_points()
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,11 @@ import pytest
 
 from support import doomed_worker
 from support.doomed_rings import Outcome, Ring, Workers
-from support.native_build import build
+from support.native_build import core_with_points
 from support.own_ring import decode
+
+# What is compiled here takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 
 POINTS = [
     *("evict_begun", "evict_stored"),
@@ -48,7 +51,7 @@ class Recorder(Ring):
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
     """One program for all workers, of the core with points."""
-    made = Workers(build("points") / "points" / "_ring.so", "overwrite", Recorder)
+    made = Workers(core_with_points(), "overwrite", Recorder)
     yield made
     made.close()
 

@@ -26,3 +26,9 @@ def build(*targets: str) -> Path:
     )
     assert made.returncode == 0, made.stderr
     return BUILD
+
+
+def core_with_points() -> Path:
+    """Make the core that dies at points, for this interpreter, and return it."""
+    tag = sys.implementation.cache_tag
+    return build("points") / f"points-{tag}" / "_ring.so"

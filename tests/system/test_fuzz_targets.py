@@ -4,7 +4,7 @@ import pytest
 
 from support.native_build import build
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("target", ["consumer", "changing", "encode", "decode"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 MODEL = Path(__file__).parent.parent / "model" / "ring.pml"
 EVENTS = "-DEVENTS=4"

@@ -251,6 +251,26 @@ assert os.waitpid(children[0], 0)[1] == 0
         assert child.events[-2].name == "after"
 
 
+def test_child_that_never_comes_back_from_the_handler() -> None:
+    """Forked while the ring was made, it makes one of its own where it is."""
+    code = f"""{IMPORTS}
+children = []
+def handle(*_):
+    if (pid := os.fork()) == 0:
+        shmtel.emit("child", {{}})
+        os._exit(shmtel.stats()["committed"] != 1)
+    children.append(pid)
+signal.signal(signal.SIGUSR1, handle)
+{PLACES["making a ring"]}
+act()
+assert os.waitpid(children[0], 0)[1] == 0
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
+        names = [[e.name for e in ring.events] for ring in left_rings(namespace)]
+        assert sorted(names) == [["acted"], ["child"]]
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_stacks_dumped_from_inside_an_emit(place: str) -> None:
     """faulthandler, which prints from the signal itself, leaves the emit as it was."""
