@@ -155,9 +155,9 @@ class Odd:
     def __str__(self): return "odd"
 started = threading.Barrier(5)
 def work(thread):
-    started.wait()
     index = 0
     while True:
+        if index == STARTED_AT: started.wait()
         shmtel.emit("common", {"thread": thread, "n": index}, {"x": Odd()})
         with shmtel.span("span.%d" % (index % 100)): pass
         index += 1
@@ -166,6 +166,7 @@ for number in range(4):
 started.wait()
 """
     code = code.replace("PREPARE", "shmtel.emit('first', {})" if is_ring_there else "")
+    code = code.replace("STARTED_AT", "10" if is_ring_there else "0")
     recorded = 0
     for _ in range(5):
         with fresh_namespace() as namespace:
