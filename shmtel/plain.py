@@ -280,6 +280,12 @@ class _ShortText(reprlib.Repr):
         self._left_items -= 1
         return super().repr1(x, level) if self._left_items >= 0 else "..."
 
+    def repr_instance(self, x: object, level: int) -> str:
+        """Return a mark of a container of another kind: its own text has no bounds."""
+        if _is(x, _CONTAINERS):
+            return f"<{_class_name(type(x))}>"
+        return super().repr_instance(x, level)
+
     def repr_int(self, x: int, level: int) -> str:
         """Return the text of an integer, which Python may refuse to give."""
         return _text_of_integer(x)

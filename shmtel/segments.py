@@ -71,14 +71,27 @@ class _Access(Protocol):
         """Remove a segment; one that is already gone is no error."""
 
 
+def _open(path: str, *, writable: bool) -> int:
+    """Open a plain file, and nothing that has come into its place since it was seen."""
+    fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | _NO_TRAPS)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file")
+
+
 class _PosixAccess:
-    """POSIX shared memory, by posix_ipc."""
+    """POSIX shared memory, by posix_ipc.
+
+    It opens without O_NONBLOCK, so that a pipe would keep a reader for ever: what is
+    there already is opened as the file that it is on Linux.
+    """
 
     def create(self, name: str) -> int:
         return int(posix_ipc.SharedMemory(f"/{name}", posix_ipc.O_CREX, mode=_MODE).fd)
 
     def open(self, name: str, *, writable: bool) -> int:
-        return int(posix_ipc.SharedMemory(f"/{name}", read_only=not writable).fd)
+        return _open(f"{DIRECTORY}/{name}", writable=writable)
 
     def unlink(self, name: str) -> None:
         with contextlib.suppress(posix_ipc.ExistentialError):
@@ -96,12 +109,7 @@ class _FileAccess:
         return os.open(f"{self._directory}/{name}", flags | _NO_TRAPS, _MODE)
 
     def open(self, name: str, *, writable: bool) -> int:
-        flags = os.O_RDWR if writable else os.O_RDONLY
-        fd = os.open(f"{self._directory}/{name}", flags | _NO_TRAPS)
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file")
+        return _open(f"{self._directory}/{name}", writable=writable)
 
     def unlink(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):

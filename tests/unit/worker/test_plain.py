@@ -243,6 +243,23 @@ class Meddling(dict[str, Any]):
         return super().items()
 
 
+def test_deep_container_of_another_kind_has_no_text_of_its_own() -> None:
+    """What lies too deep is not written out by code that knows no bounds."""
+
+    class Rows(list[Any]):
+        """A list whose text would take long to make."""
+
+        def __repr__(self) -> str:
+            raise AssertionError("its own text was asked for")
+
+    value: Any = Rows([1] * 1_000)
+    for _ in range(9):
+        value = [value]
+    made = make_plain("e", {}, {"x": value}, None)
+    assert isinstance(made, tuple)
+    assert "<Rows>" in str(made[2])
+
+
 def test_argument_may_emit(ring: OwnRing) -> None:
     """An emit from an argument's own code is an event of its own, and first."""
     shmtel.emit("outer", Meddling(lambda: shmtel.emit("inner", {})))

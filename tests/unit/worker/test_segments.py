@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
+
 from shmtel import segments
+from shmtel.errors import SegmentError
 from support.home import HOME
 from support.program import fresh_namespace
 
@@ -28,6 +31,10 @@ def test_only_files_count() -> None:
         os.symlink("/etc/passwd", paths[1])
         try:
             assert HOME.scan(namespace) == []
+            for path in paths:  # that came there after they were listed
+                for writable in (True, False):
+                    with pytest.raises(SegmentError):
+                        HOME.open(os.path.basename(path), writable=writable)
         finally:
             for path in paths:
                 os.unlink(path)
