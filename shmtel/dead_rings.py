@@ -23,6 +23,7 @@ from shmtel import _ring
 from shmtel.budget import Segment
 from shmtel.errors import SegmentError
 from shmtel.evictions import Account, Evictions, add
+from shmtel.interruptions import pass_on
 from shmtel.liveness import ProcessWatch, Verdict, is_abandoned
 from shmtel.procfs import Host, this_host
 from shmtel.segments import Home
@@ -73,14 +74,16 @@ def _is_loose(home: Home, ring: Segment) -> bool:
     """Say whether neither a worker nor a collector holds a ring."""
     try:
         fd = home.open(ring.name, writable=False)
-    except SegmentError:  # it went away
+    except SegmentError as error:  # it went away
+        pass_on(error)
         return False
     try:
         asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
         kind = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
         is_held: bool = kind != fcntl.F_UNLCK
         return not is_held and _ring.lock_holder(fd) is None
-    except (_ring.RingError, OSError):
+    except (_ring.RingError, OSError) as error:
+        pass_on(error)
         return False
     finally:
         os.close(fd)
@@ -89,12 +92,14 @@ def _is_loose(home: Home, ring: Segment) -> bool:
 def _evict_if_dead(home: Home, name: str, evictions: Evictions, host: Host) -> None:
     try:
         fd = home.open(name, writable=True)
-    except SegmentError:
+    except SegmentError as error:
+        pass_on(error)
         return
     try:
         if _lock(fd) and _is_dead(fd, host):
             evictions.evict(name, account_of(fd))
-    except SegmentError:
+    except SegmentError as error:
+        pass_on(error)
         if home.has(name):  # else somebody was faster
             raise
     finally:
@@ -107,7 +112,8 @@ def _lock(fd: int) -> bool:
     """Take the consumer's place, so that no collector does."""
     try:
         _set_lock(fd, fcntl.F_WRLCK)
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return False
     return True
 

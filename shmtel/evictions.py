@@ -30,6 +30,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shmtel.errors import ShmtelError
+from shmtel.interruptions import pass_on
 from shmtel.segments import Home, above_standard_streams
 
 SLOT_BYTES = 8192
@@ -273,7 +274,8 @@ def _has_tomb(home: Home, tomb: str, uid: int) -> bool:
     """Say whether a user's ring is in the tomb; anybody may put something there."""
     try:
         return os.lstat(home.path(tomb)).st_uid == uid
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return False
 
 

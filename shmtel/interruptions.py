@@ -11,13 +11,15 @@ from importlib import import_module
 from types import CodeType
 from typing import Any
 
+_CAUSES_MAX = 16  # foreign code may let them run in a circle
+
 
 def exception_of_handler(error: BaseException) -> BaseException | None:
     """Return what the handler of a signal has raised: the error, or its cause."""
     handlers = _codes_of_handlers()
     cause: BaseException | None = error if handlers else None
-    while cause is not None:
-        if handlers & _codes_on_the_way(cause):
+    for _ in range(_CAUSES_MAX):
+        if cause is None or handlers & _codes_on_the_way(cause):
             return cause
         cause = cause.__cause__
     return None
@@ -26,6 +28,16 @@ def exception_of_handler(error: BaseException) -> BaseException | None:
 def is_of_handler(error: BaseException) -> bool:
     """Say whether the handler of a signal has raised an exception."""
     return exception_of_handler(error) is not None
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise an error once more if a signal's handler is behind it.
+
+    Each guard around a call of the system needs this, on the way to a ring: the
+    exception of an alarm is a TimeoutError, and so an OSError.
+    """
+    if is_of_handler(error):
+        raise error
 
 
 def _codes_on_the_way(error: BaseException) -> set[CodeType]:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
 from itertools import islice
 from typing import Any
 
-from shmtel.interruptions import is_of_handler
+from shmtel.interruptions import is_of_handler, pass_on
 
 MAX_DEPTH = 8  # containers in each other, the metadata map itself included
 MAX_ITEMS = 1024  # of an array, and of a container's text
@@ -92,13 +92,8 @@ def _text_or_mark(value: object) -> str:
     try:
         return plain_text(value)
     except Exception as error:  # the value's own code
-        _pass_on_from_handler(error)
+        pass_on(error)
         return _mark(value)
-
-
-def _pass_on_from_handler(error: Exception) -> None:
-    if is_of_handler(error):
-        raise error
 
 
 def _mark(value: object) -> str:
@@ -139,7 +134,7 @@ def _integer_of(value: Any) -> int | None:
     try:
         number = int.__index__(value if _is(value, int) else value.__index__())
     except Exception as error:  # a proxy, say, of what is no integer
-        _pass_on_from_handler(error)
+        pass_on(error)
         return None
     return number if _INT_MIN <= number <= _INT_MAX else None
 
@@ -237,7 +232,7 @@ class _Maker:
         except _TooLarge:
             raise
         except Exception as error:  # the value's own code; its text may have no end
-            _pass_on_from_handler(error)
+            pass_on(error)
             return self._text(_mark(value))
 
     def _made(self, value: Any, depth: int) -> Any:

@@ -9,6 +9,7 @@ import select
 from typing import NamedTuple
 
 from shmtel import resource
+from shmtel.interruptions import pass_on
 
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command
 
@@ -24,7 +25,8 @@ def this_host() -> Host:
     """Return the boot and the pid namespace that this process lives in."""
     try:
         return Host(resource.boot_id(), resource.pid_namespace())
-    except (OSError, ValueError):  # no /proc: then nothing can be compared
+    except (OSError, ValueError) as error:  # no /proc: then nothing can be compared
+        pass_on(error)
         return Host(b"", 0)
 
 
@@ -34,7 +36,8 @@ def start_time(pid: int) -> int | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The command, in brackets, may hold anything, brackets too.
             return int(file.read().rpartition(b")")[2].split()[_START_TIME_FIELD])
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError) as error:
+        pass_on(error)
         return None
 
 
@@ -48,7 +51,8 @@ def open_pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except ProcessLookupError:
         raise
-    except (OSError, OverflowError):
+    except (OSError, OverflowError) as error:
+        pass_on(error)
         return None
 
 

@@ -137,8 +137,7 @@ def _keep_budget(home: Home, namespace: str) -> None:
 
         keep_budget(home, namespace, _is_own)
     except Exception as error:
-        if interruptions.is_of_handler(error):
-            raise
+        interruptions.pass_on(error)
         config.warn_once(
             f"rings of dead workers stay in {home.directory}: {error}. Cure: run "
             "`shmtel collector`, which drains them",
@@ -168,9 +167,12 @@ def _make_ring(
 
 def _close_inherited(fd: int, segment: os.stat_result) -> None:
     """Close the parent's segment, unless the core has, at the fork."""
+    from shmtel import interruptions
+
     try:
         is_segment = os.path.samestat(os.fstat(fd), segment)
-    except OSError:
+    except OSError as error:
+        interruptions.pass_on(error)
         return
     if is_segment:
         os.close(fd)

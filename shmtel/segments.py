@@ -29,7 +29,7 @@ from typing import Protocol
 import posix_ipc
 
 from shmtel.errors import SegmentError
-from shmtel.interruptions import is_of_handler
+from shmtel.interruptions import pass_on
 
 DIRECTORY = "/dev/shm"  # where Linux keeps POSIX shared memory
 _RING_ID = r"[0-9a-f]{32}"
@@ -206,15 +206,15 @@ class Home:
                     with contextlib.suppress(FileNotFoundError):
                         found[entry.name] = entry.stat(follow_symlinks=False)
         except OSError as error:
-            if is_of_handler(error):  # of a signal; a TimeoutError, say
-                raise
+            pass_on(error)
         return found
 
     def size_bytes(self) -> int:
         """Return how large the file system of the home is; 0: no limit is known."""
         try:
             status = os.statvfs(self.directory)
-        except OSError:
+        except OSError as error:
+            pass_on(error)
             return 0
         return status.f_blocks * status.f_frsize
 

@@ -24,7 +24,7 @@ import stat
 from binascii import crc32
 
 from shmtel import segments
-from shmtel.interruptions import is_of_handler
+from shmtel.interruptions import pass_on
 
 MAX_INDEX = 0xFFFF
 
@@ -43,8 +43,7 @@ def claim(namespace: str, pool_name: str, home: segments.Home) -> int | None:
         known = _claimed.get((os.getpid(), path, first_byte))
         index = _lock_lowest(file, first_byte, known)
     except OSError as error:
-        if is_of_handler(error):  # which may be a TimeoutError
-            raise
+        pass_on(error)
         return None
     if index is not None:
         _claimed[os.getpid(), path, first_byte] = index
@@ -87,7 +86,8 @@ def _is_ours(file: int, path: str) -> bool:
     inherited, and the number may be another file's by now."""
     try:
         found, expected = os.fstat(file), os.lstat(path)
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return False
     is_file = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
     return is_file and os.path.samestat(found, expected)

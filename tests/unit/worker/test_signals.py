@@ -120,18 +120,32 @@ SURVIVING = """
 from shmtel import segments, worker_index
 def signal_in(owner, name):
     function = getattr(owner, name)
-    def signalled(*arguments):
+    def signalled(*arguments, **keywords):
         setattr(owner, name, function)
         signal.raise_signal(signal.SIGUSR1)
-        return function(*arguments)
+        return function(*arguments, **keywords)
     setattr(owner, name, signalled)
 SIGNAL_IN
 def act(): shmtel.emit("acted", {})
 """
+# What this process evicts first: the ring of a child that has died.
+DEAD = """
+from shmtel import dead_rings
+segments.Home.size_bytes = lambda home: 4
+if os.fork() == 0:
+    shmtel.emit("dead", {})
+    os._exit(0)
+os.wait()
+"""
 PLACES_THAT_SURVIVE = {
     "keeping the budget": "signal_in(segments.Home, 'size_bytes')",
     "listing rings": "signal_in(segments, '_segments_among')",
+    "asking for the size": "signal_in(os, 'statvfs')",
     "claiming an index": "signal_in(worker_index, '_lock_lowest')",
+    "looking at the index's file": "signal_in(os, 'lstat')",
+    "asking a dead ring": DEAD + "signal_in(segments, '_open')",
+    "locking a dead ring": DEAD + "signal_in(dead_rings, '_set_lock')",
+    "judging the dead": DEAD + "signal_in(resource, 'pid_namespace')",
     "creating a segment": "signal_in(segments._PosixAccess, 'create')\n"
     "signal_in(segments._FileAccess, 'create')",
 }
@@ -194,6 +208,22 @@ assert len(segments) == 1, segments
         (ring,) = left_rings(namespace)
         _check_whole(ring)
         assert ring.events[-1].name.startswith("acted")
+
+
+def test_causes_that_run_in_a_circle() -> None:
+    """An error that is its own cause neither ends an emit nor keeps it."""
+    code = """
+import signal, shmtel
+signal.signal(signal.SIGUSR1, lambda *_: None)
+class Odd:
+    def __str__(self):
+        error = ValueError()
+        raise error from error
+shmtel.emit("e", {}, {"x": Odd()})
+assert shmtel.stats()["committed"] == 1
+"""
+    with fresh_namespace() as namespace:
+        run_python(code, namespace)
 
 
 def test_errors_of_a_value_are_not_the_program_s() -> None:
