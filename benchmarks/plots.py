@@ -138,7 +138,7 @@ def burst() -> Any:
         label = f"{share:.3g} % of {seconds:.2g} s"
         axes.text(max(share, high) + 1, place, label, va="center")
     axes.set_yticks(range(len(order)), [cases[name]["title"] for name in order])
-    axes.set(xlim=(0, 125), xlabel="kept, in percent, and how long the burst took")
+    axes.set(xlim=(0, 130), xlabel="kept, in percent, and how long the burst took")
     axes.grid(visible=False, axis="y")
     axes.set_title(
         f"A burst of {details['events']:,} events, as fast as the caller can send",
@@ -172,8 +172,8 @@ def growth() -> Any:
         for axes in (emit, collector):
             axes.set_xticks(x, list(points))
         collector.set_xlabel(title)
-        emit.set_ylim(bottom=0)
-        collector.set_ylim(bottom=0)
+    for row in grid:
+        row[0].set_ylim(bottom=0)  # last, for it ends the search for the top
     grid[0][0].set_ylabel("ns per emit")
     grid[1][0].set_ylabel("collector, % of a core")
     figure.suptitle("As it grows", x=0.01, ha="left")
