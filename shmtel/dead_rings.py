@@ -1,8 +1,8 @@
 """Removes the oldest rings of dead workers, and notes what was in them.
 
-Of the rings that are beyond the budget (budget.py), each one's locks are asked for:
-what neither a worker nor a collector holds may be dead. Beyond the budget still, the
-oldest are judged by liveness.py, and only a proven death counts.
+If all rings together are beyond the budget (budget.py), each one's locks are asked
+for: what neither a worker nor a collector holds may be dead. If those are beyond the
+budget still, the oldest are judged by liveness.py, and only a proven death counts.
 
 Rules:
 - a process never opens a ring of its own, nor one that another of its threads is
@@ -33,7 +33,8 @@ _SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 _READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
 # How long a worker's first event may wait for it. Each start removes more than it
 # adds, so that the rest goes with the next ones.
-_PATIENCE_S = 0.02
+_ASKING_S = 0.01  # enough for about a thousand rings
+_EVICTING_S = 0.01
 _TAKE_BYTES = 120 << 10
 _TAKES_MAX = 512  # many times what it takes, should somebody change the ring meanwhile
 _LOCK_CONSUMER = 1  # byte; RING_LOCK_CONSUMER in ring_layout.h
@@ -56,18 +57,49 @@ def remove_beyond(
     if evictions is None:  # somebody else is at it
         return
     try:
-        others = (ring for ring in rings if not is_own(ring.name))
-        loose = [ring for ring in others if _is_loose(home, ring)]
-        excess = sum(ring.bytes for ring in loose) - budget_bytes
-        host, deadline = this_host(), time.monotonic() + _PATIENCE_S
-        for ring in loose:
-            if excess <= 0 or time.monotonic() > deadline:
-                return
-            # One that is alive all the same was none of the excess.
-            excess -= ring.bytes
-            _evict_if_dead(home, ring.name, evictions, host)
+        loose, excess = _ask(budget_bytes, home, rings, is_own)
+        _evict_first(loose, excess, home, evictions)
     finally:
         evictions.close()
+
+
+def _ask(
+    budget_bytes: int,
+    home: Home,
+    rings: Sequence[Segment],
+    is_own: Callable[[str], bool],
+) -> tuple[list[Segment], int]:
+    """Return the rings that nobody holds, and how much of all is in excess.
+
+    Those that there was no time to ask count as rings that nobody holds.
+    """
+    excess = sum(ring.bytes for ring in rings) - budget_bytes
+    loose: list[Segment] = []
+    deadline = time.monotonic() + _ASKING_S
+    for ring in rings:
+        if excess <= 0:
+            break
+        if is_own(ring.name) or not _is_loose(home, ring):
+            excess -= ring.bytes
+        else:
+            loose.append(ring)
+        if time.monotonic() > deadline:
+            break
+    return loose, excess
+
+
+def _evict_first(
+    loose: Sequence[Segment], excess: int, home: Home, evictions: Evictions
+) -> None:
+    host, deadline = this_host(), time.monotonic() + _EVICTING_S
+    for ring in loose:
+        if excess <= 0:
+            return
+        # One that is alive all the same was none of the excess.
+        excess -= ring.bytes
+        _evict_if_dead(home, ring.name, evictions, host)
+        if time.monotonic() > deadline:
+            return
 
 
 def _is_loose(home: Home, ring: Segment) -> bool:

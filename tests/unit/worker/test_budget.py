@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shmtel import budget, liveness
+from shmtel import budget, dead_rings, liveness
 from shmtel._ring import Consumer
 from shmtel.budget import keep_budget
 from shmtel.evictions import Account, Evictions, file_name, read_evictions
@@ -231,14 +231,30 @@ def test_unfinished_segment_goes_after_a_minute(
 def test_one_evictor_at_a_time(
     namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who finds another at it goes on without waiting."""
+    """Who finds another at it goes on, and has not even opened a ring."""
     ring = make_dead()
     _allow(monkeypatch, 0.5)
     other = Evictions.open(HOME, namespace)
     assert other is not None
-    assert _keep(namespace) == [ring.name]
+    with monkeypatch.context() as patch:
+        patch.setattr(Home, "open", None)
+        assert _keep(namespace) == [ring.name]
     other.close()
     assert _keep(namespace) == []
+
+
+@pytest.mark.parametrize("limit", ["_ASKING_S", "_EVICTING_S"])
+def test_start_does_its_part_and_no_more(
+    namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """In no time the oldest ring goes, and with each further start the next one."""
+    rings = [make_dead(3) for _ in range(4)]
+    _allow(monkeypatch, 0.5)
+    monkeypatch.setattr(dead_rings, limit, 0.0)
+    for left in (3, 2, 1, 0):
+        names = sorted(ring.name for ring in rings[4 - left :])
+        assert _keep(namespace) == names
+    assert _evicted(namespace) == 4 * 3
 
 
 def test_failure_costs_no_ring() -> None:
