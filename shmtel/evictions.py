@@ -35,6 +35,7 @@ from shmtel.segments import Home, above_standard_streams
 
 SLOT_BYTES = 8192
 _SLOTS = 2
+_COUNT_END = 1 << 96  # billions of rings with the largest counters there are
 _LOOKS = 16  # a removal takes microseconds
 _HEAD = struct.Struct("<IIQ")  # checksum of all that follows, length, generation
 _READ = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -230,7 +231,7 @@ def _is_account(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < _COUNT_END
 
 
 def _is_table(value: Any) -> bool:

@@ -101,6 +101,7 @@ def test_damaged_account_is_said(namespace: str, tmp_path: Path) -> None:
         '{"total": {"claims": {"dropped": 7}}, "pending": null}',
         '{"total": {"rings": -1}, "pending": null}',
         '{"total": {}, "pending": 5}',
+        '{"total": {"last_seq": 1%s}, "pending": null}' % ("0" * 4_299),
         "[" * 8_000,
     ],
 )
