@@ -10,8 +10,9 @@ rest of the event is kept. Where a text would mislead (a measurement, a name, a
 correlation ID) the caller counts the event as `invalid`.
 
 Rules:
-- a value is judged by its type, never by what it says of its `__class__`, and a
-  subclass of a built-in type by what it holds, not by methods it overrides;
+- a value is judged by its type, never by what it says of its `__class__`; a number,
+  a text or bytes of a subclass by what it holds, not by methods it overrides; but a
+  container by the items it gives, which are not always those that it stores;
 - nothing that can be read once only is read: iterators, generators, files;
 - what the code of a value raises ends here, but for what is no `Exception`, and
   for what the handler of a signal has raised in the middle of it.
