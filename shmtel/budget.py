@@ -39,7 +39,9 @@ def keep_budget(home: Home, namespace: str, is_own: Callable[[str], bool]) -> No
     rings = [
         Segment(status.st_mtime_ns, name, used_bytes(status))
         for name, status in home.stat_all(namespace).items()
-        if status.st_uid == os.geteuid()
+        # A ring of this process under another ring's name, a hard link, must not be
+        # opened, for to close it would drop the lock that proves the process alive.
+        if status.st_uid == os.geteuid() and status.st_nlink == 1
     ]
     if budget_bytes == 0 or sum(ring.bytes for ring in rings) <= budget_bytes:
         return

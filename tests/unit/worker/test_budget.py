@@ -12,7 +12,7 @@ from shmtel import budget, dead_rings, liveness
 from shmtel._ring import Consumer
 from shmtel.budget import keep_budget
 from shmtel.evictions import Account, Evictions, file_name, read_evictions
-from shmtel.segments import Home
+from shmtel.segments import Home, segment_name
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import environment, left_rings, run_python
@@ -150,6 +150,18 @@ def test_own_rings_are_never_opened(
     assert set(opened) == {other.name}
 
 
+def test_second_name_of_a_ring_is_never_opened(
+    namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be that of our own, which goes by its first name."""
+    ring = make_dead()
+    second = segment_name(namespace, os.urandom(16))
+    os.link(ring.path, HOME.path(second))
+    _allow(monkeypatch, 0.5)
+    monkeypatch.setattr(Home, "open", None)
+    assert _keep(namespace) == sorted([ring.name, second])
+
+
 def test_other_users_rings_are_left_alone(
     namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,9 +263,8 @@ def test_start_does_its_part_and_no_more(
     rings = [make_dead(3) for _ in range(4)]
     _allow(monkeypatch, 0.5)
     monkeypatch.setattr(dead_rings, limit, 0.0)
-    for left in (3, 2, 1, 0):
-        names = sorted(ring.name for ring in rings[4 - left :])
-        assert _keep(namespace) == names
+    for gone in (1, 2, 3, 4):
+        assert _keep(namespace) == sorted(ring.name for ring in rings[gone:])
     assert _evicted(namespace) == 4 * 3
 
 
