@@ -358,6 +358,7 @@ WORD_UNSET: Final[int]
 WORD_KEEP_NONE: Final[int]
 WORD_DENIED: Final[int]
 THRESHOLD_MAX: Final[int]
+RING_RECORD_MIN: Final[int]  # bytes of the smallest record
 RING_DROP: Final[int]
 RING_OVERWRITE: Final[int]
 RING_OFF: Final[int]

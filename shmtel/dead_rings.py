@@ -29,7 +29,6 @@ from shmtel.procfs import Host, this_host
 from shmtel.segments import Home
 
 _NUMBERS = {outcome: number for number, outcome in _ring.OUTCOMES.items()}
-_SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 _READ_MAX_BYTES = 8 << 20  # some ms; beyond, the worker's own count is judged
 # How long a worker's first event may wait for it. Each start removes more than it
 # adds, so that the rest goes with the next ones.
@@ -206,7 +205,7 @@ def last_seq(fd: int, seen: "_ring.Observation") -> int:
     """Return up to which seq events were committed, as the records say."""
     control = seen["control"]
     unread = seen["tail"] - control["head"]
-    most = control["head_seq"] + unread // _SMALLEST_RECORD_BYTES
+    most = control["head_seq"] + unread // _ring.RING_RECORD_MIN
     known = control["head_seq"]
     if seen["tail"] - seen["oldest"] <= _READ_MAX_BYTES:
         try:

@@ -20,7 +20,6 @@ from shmtel_collector.finished import Claims
 # How an observation fails whose zones do not fit together, being of several moments.
 # Where that is damage the consumer will meet it.
 _RACES = ("positions", "settlement")
-SMALLEST_RECORD_BYTES = 40  # header and the least array, aligned
 
 _T = TypeVar("_T")
 
@@ -155,7 +154,7 @@ class Source:
         counters = self._counters()
         if counters is None:  # nothing is known of what followed
             return self.cursor_seq
-        limit = self.cursor_seq + self._unread_bytes() // SMALLEST_RECORD_BYTES
+        limit = self.cursor_seq + self._unread_bytes() // _ring.RING_RECORD_MIN
         return max(min(counters["committed"], limit), self.cursor_seq)
 
     def spoil(self, reason: str) -> None:

@@ -75,6 +75,7 @@ def test_the_compiled_layout_is_the_described_one() -> None:
         ("WORD_KEEP_NONE", 0xFFFFFFFE),
         ("WORD_DENIED", 0xFFFFFFFF),
         ("THRESHOLD_MAX", 0xFFFFFFEF),
+        ("RING_RECORD_MIN", 40),  # the header and the least array, aligned
         ("RING_OFF", 0),
         ("RING_ON", 1),
         ("RING_RETIRED", 2),
