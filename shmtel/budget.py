@@ -19,7 +19,7 @@ SHARE = 4  # a quarter of the file system
 
 
 class Segment(NamedTuple):
-    """One ring's file; first comes the one that nobody has touched for longest."""
+    """One ring's file; those with the oldest times, which began first, come first."""
 
     changed_ns: int
     name: str

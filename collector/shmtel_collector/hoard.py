@@ -54,7 +54,7 @@ class Hoard:
 
 
 def beyond_budget(rings: Iterable[Ring], home: Home) -> list[Ring]:
-    """Return the dead rings that must go, those that ended first the first."""
+    """Return the dead rings that must go, those with the oldest files first."""
     dead = [
         (status.st_mtime_ns, ring.name, ring, used_bytes(status))
         for ring in rings
