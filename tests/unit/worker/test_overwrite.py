@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -149,14 +150,16 @@ def test_readers_of_the_living(size: int) -> None:
     What the consumer and the follower take is in order, and with what they have
     missed it is everything.
     """
-    with fresh_namespace() as namespace:
+    with fresh_namespace() as namespace, ExitStack() as stack:
         variables = {"SHMTEL_OVERFLOW": "overwrite", "SHMTEL_RING_SIZE": "64KiB"}
-        worker = subprocess.Popen(
-            [sys.executable, "-c", BUSY.replace("SIZE", str(size))],
-            cwd="/",
-            env=environment(namespace, **variables),
-            stdout=subprocess.PIPE,
-            text=True,
+        worker = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", BUSY.replace("SIZE", str(size))],
+                cwd="/",
+                env=environment(namespace, **variables),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         )
         assert worker.stdout is not None
         worker.stdout.readline()
@@ -182,7 +185,7 @@ def test_readers_of_the_living(size: int) -> None:
                 assert taken.seq_before == followed + taken.missed
                 followed = taken.seq_last
             looks += 1
-        worker.stdout.close()
+        worker.wait()
         assert worker.returncode == 0
         assert looks > 20
         assert overwritten > 1_000
