@@ -12,7 +12,7 @@ Rules:
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import EncodeError, Message
 
@@ -21,8 +21,10 @@ from shmtel.wire import frames
 from shmtel.wire.errors import LocalProtocolError
 from shmtel.wire.fields import (
     parsed,
+    put_counters,
     put_plain,
     put_totals,
+    take_counters,
     take_id,
     take_plain,
     take_totals,
@@ -136,6 +138,7 @@ def _put_segment(message: pb.Segment, frame: frames.Segment) -> None:
     message.seq_last = frame.seq_last
     message.delivered = frame.delivered
     message.events = frame.events
+    message.resent_through = frame.resent_through
     for count in frame.counts:
         put_plain(message.counts.add(), count)
 
@@ -144,12 +147,31 @@ def _put_ring_closed(message: pb.RingClosed, frame: frames.RingClosed) -> None:
     message.ring = frame.ring
     message.last_seq = frame.last_seq
     message.reason = frame.reason
-    counters = frame.counters
-    message.counters.committed = counters.committed
-    message.counters.sampled_out = counters.sampled_out
-    message.counters.filtered = counters.filtered
-    message.counters.disabled = counters.disabled
-    message.counters.dropped.update(counters.dropped)
+    put_counters(message.counters, frame.counters)
+
+
+def _put_host_counters(message: pb.Counters, frame: frames.Counters) -> None:
+    for ring in frame.rings:
+        of_ring = message.rings.add(
+            ring=ring.ring, sent_seq=ring.sent_seq, spooled_seq=ring.spooled_seq
+        )
+        put_counters(of_ring.counters, ring.counters)
+    host = frame.host
+    message.host.refused.update(host.refused)
+    message.host.quarantined.update(host.quarantined)
+    message.host.evicted_rings = host.evicted_rings
+    put_totals(message.host.evicted, host.evicted)
+    message.host.spool_bytes = host.spool_bytes
+    message.host.spool_max_bytes = host.spool_max_bytes
+    message.host.spool_refused.update(host.spool_refused)
+
+
+def _put_ack(message: pb.Ack, frame: frames.Ack) -> None:
+    message.batch_seq = frame.batch_seq
+    message.level = cast(pb.AckLevel, frame.level)
+    message.credit_bytes = frame.credit_bytes
+    for rejected in frame.rejected:
+        put_plain(message.rejected.add(), rejected)
 
 
 def _put_resume_point(message: pb.ResumePoint, frame: frames.ResumePoint) -> None:
@@ -165,9 +187,11 @@ _PUT: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
     frames.Batch: ("batch", _put_batch),
     frames.Heartbeat: ("heartbeat", put_plain),
     frames.Bye: ("bye", put_plain),
+    frames.Counters: ("counters", _put_host_counters),
     frames.Welcome: ("welcome", put_plain),
     frames.ResumePoint: ("resume_point", _put_resume_point),
-    frames.Ack: ("ack", put_plain),
+    frames.Ack: ("ack", _put_ack),
+    frames.Drain: ("drain", put_plain),
     model.Policy: ("policy", put_policy),
     model.PolicyStatus: ("policy_status", put_status),
     frames.Error: ("error", put_plain),
@@ -217,23 +241,45 @@ def _take_segment(message: pb.Segment) -> frames.Segment:
         delivered=message.delivered,
         events=message.events,
         counts=tuple(map(_taker(frames.SegmentCount), message.counts)),
+        resent_through=message.resent_through,
     )
 
 
 def _take_ring_closed(message: pb.RingClosed) -> frames.RingClosed:
-    counters = message.counters
     return frames.RingClosed(
         ring=message.ring,
         last_seq=message.last_seq,
         reason=message.reason,
-        counters=frames.WorkerCounters(
-            committed=counters.committed,
-            sampled_out=counters.sampled_out,
-            filtered=counters.filtered,
-            disabled=counters.disabled,
-            dropped=dict(counters.dropped),
+        counters=take_counters(message.counters),
+    )
+
+
+def _take_host_counters(message: pb.Counters) -> frames.Counters:
+    host = message.host
+    return frames.Counters(
+        rings=tuple(map(_take_ring_counters, message.rings)),
+        host=frames.HostCounters(
+            refused=dict(host.refused),
+            quarantined=dict(host.quarantined),
+            evicted_rings=host.evicted_rings,
+            evicted=take_totals(host.evicted),
+            spool_bytes=host.spool_bytes,
+            spool_max_bytes=host.spool_max_bytes,
+            spool_refused=dict(host.spool_refused),
         ),
     )
+
+
+def _take_ring_counters(message: pb.RingCounters) -> frames.RingCounters:
+    counters = take_counters(message.counters)
+    return frames.RingCounters(
+        message.ring, message.sent_seq, message.spooled_seq, counters
+    )
+
+
+def _take_ack(message: pb.Ack) -> frames.Ack:
+    rejected = tuple(map(_taker(frames.Rejected), message.rejected))
+    return frames.Ack(message.batch_seq, message.level, message.credit_bytes, rejected)
 
 
 def _take_resume_point(message: pb.ResumePoint) -> frames.ResumePoint:
@@ -248,9 +294,11 @@ _TAKE: dict[str, Callable[[Any], object]] = {
     "batch": _take_batch,
     "heartbeat": _taker(frames.Heartbeat),
     "bye": _taker(frames.Bye),
+    "counters": _take_host_counters,
     "welcome": _taker(frames.Welcome),
     "resume_point": _take_resume_point,
-    "ack": _taker(frames.Ack),
+    "ack": _take_ack,
+    "drain": _taker(frames.Drain),
     "policy": take_policy,
     "policy_status": take_status,
     "error": _taker(frames.Error),

@@ -27,7 +27,8 @@ _PLAIN: dict[type, tuple[str, ...]] = {
         frames.Heartbeat,
         frames.Bye,
         frames.Welcome,
-        frames.Ack,
+        frames.Rejected,
+        frames.Drain,
         frames.Error,
     )
 }
@@ -58,6 +59,26 @@ def put_totals(repeated: Any, totals: Mapping[int, int]) -> None:
     """Write totals into their repeated field."""
     for outcome, events in totals.items():
         repeated.add(outcome=outcome, events=events)
+
+
+def put_counters(message: pb.WorkerCounters, counters: frames.WorkerCounters) -> None:
+    """Write a worker's own counters."""
+    message.committed = counters.committed
+    message.sampled_out = counters.sampled_out
+    message.filtered = counters.filtered
+    message.disabled = counters.disabled
+    message.dropped.update(counters.dropped)
+
+
+def take_counters(message: pb.WorkerCounters) -> frames.WorkerCounters:
+    """Read a worker's own counters."""
+    return frames.WorkerCounters(
+        committed=message.committed,
+        sampled_out=message.sampled_out,
+        filtered=message.filtered,
+        disabled=message.disabled,
+        dropped=dict(message.dropped),
+    )
 
 
 def take_plain(kind: type[_Frame], message: Any) -> _Frame:

@@ -51,10 +51,12 @@ class Outcome(IntEnum):
     REJECTED_MALFORMED = 8
     REJECTED_UNKNOWN_NAME = 9
     REJECTED_BAD_THRESHOLD = 10
+    REJECTED_BY_HUB = 11
     LOST_QUARANTINED = 16
     LOST_HUB_STATE_LOST = 17
     LOST_OVERWRITTEN = 18
     LOST_EVICTED = 19
+    LOST_SPOOL_DAMAGED = 20
 
 
 # -- both directions ---------------------------------------------------------
@@ -141,6 +143,7 @@ class Segment:
     delivered: int
     events: bytes
     counts: tuple[SegmentCount, ...] = ()
+    resent_through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,37 @@ class Batch:
     batch_seq: int
     segments: tuple[Segment, ...] = ()
     closed: tuple[RingClosed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RingCounters:
+    """How far a ring has come, and what its worker claims until now."""
+
+    ring: int
+    sent_seq: int = 0
+    spooled_seq: int = 0
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
+
+
+@dataclass(frozen=True, slots=True)
+class HostCounters:
+    """What a collector counts that belongs to no ring of the stream."""
+
+    refused: Mapping[str, int] = field(default_factory=dict)
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    evicted_rings: int = 0
+    evicted: Mapping[int, int] = field(default_factory=dict)  # by outcome
+    spool_bytes: int = 0
+    spool_max_bytes: int = 0
+    spool_refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Counters of a host ahead of its events."""
+
+    rings: tuple[RingCounters, ...] = ()
+    host: HostCounters = field(default_factory=HostCounters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +239,31 @@ class ResumePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A segment that the hub could not read."""
+
+    batch_seq: int
+    ring: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """Everything up to `batch_seq` is done."""
 
     batch_seq: int
     level: int
     credit_bytes: int
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The hub asks for an orderly end, and to be dialled again later."""
+
+    reason: str
+    delay_ms: int = 0
+    deadline_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +275,6 @@ class Error:
 
 
 CollectorFrame = (
-    Hello | RingOpened | NamesAdded | Batch | Heartbeat | Bye | PolicyStatus
+    Hello | RingOpened | NamesAdded | Batch | Heartbeat | Bye | PolicyStatus | Counters
 )
-HubFrame = Welcome | ResumePoint | Ack | Policy | Heartbeat | Error
+HubFrame = Welcome | ResumePoint | Ack | Policy | Heartbeat | Drain | Error

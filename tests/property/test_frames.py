@@ -23,12 +23,17 @@ from shmtel.wire.frames import (
     Ack,
     Batch,
     Bye,
+    Counters,
+    Drain,
     Error,
     Heartbeat,
     Hello,
+    HostCounters,
     NamesAdded,
+    Rejected,
     ResumePoint,
     RingClosed,
+    RingCounters,
     RingOpened,
     Segment,
     SegmentCount,
@@ -61,6 +66,11 @@ segments = st.builds(
     Segment,
     *(u32, u64, u64, u32, st.binary(max_size=40)),
     many(st.builds(SegmentCount, u32, outcome, u64)),
+    u64,
+)
+reasons = st.dictionaries(text, u64, max_size=3)
+host_counters = st.builds(
+    HostCounters, reasons, reasons, u64, totals, u64, u64, reasons
 )
 actions = st.one_of(
     st.builds(Toggle, st.booleans()),
@@ -90,11 +100,15 @@ collector_frames = st.one_of(
     heartbeats,
     statuses,
     st.builds(Bye, text),
+    st.builds(
+        Counters, many(st.builds(RingCounters, u32, u64, u64, counters)), host_counters
+    ),
 )
 hub_frames = st.one_of(
     st.builds(Welcome, u32, text, u64, u64, u32, outcome),
     st.builds(ResumePoint, u32, u64, totals),
-    st.builds(Ack, u64, outcome, u64),
+    st.builds(Ack, u64, outcome, u64, many(st.builds(Rejected, u64, u32, text))),
+    st.builds(Drain, text, u32, u32),
     st.builds(Policy, u64, rules, text, u64),
     heartbeats,
     st.builds(Error, outcome, text),

@@ -18,15 +18,20 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
+    Drain,
     Error,
     ErrorCode,
     Heartbeat,
     Hello,
+    HostCounters,
     HubFrame,
     NamesAdded,
     Outcome,
+    Rejected,
     ResumePoint,
     RingClosed,
+    RingCounters,
     RingOpened,
     Segment,
     SegmentCount,
@@ -49,7 +54,7 @@ COLLECTOR_FRAMES: list[CollectorFrame] = [
     Batch(1),
     Batch(
         2,
-        (Segment(1, 4, 7, 2, b"\xdd\x00", NO_COUNTS), Segment(2, 0, 0, 0, b"")),
+        (Segment(1, 4, 7, 2, b"\xdd\x00", NO_COUNTS, 6), Segment(2, 0, 0, 0, b"")),
         (RingClosed(1, 7, "vanished", WorkerCounters(7, 1, 2, 3, {"ring_full": 4})),),
     ),
     Heartbeat(0),
@@ -69,6 +74,14 @@ COLLECTOR_FRAMES: list[CollectorFrame] = [
             Layer("guard", (), True),
         ),
     ),
+    Counters(),
+    Counters(
+        (RingCounters(1, 7, 5, WorkerCounters(9, 1, 2, 3, {"ring_full": 4})),),
+        HostCounters(
+            *({"no_magic": 1}, {"checksum": 2}, 3, {Outcome.LOST_EVICTED: 4}),
+            *(5, 6, {"full": 7}),
+        ),
+    ),
     Bye("done"),
 ]
 
@@ -76,6 +89,8 @@ HUB_FRAMES: list[HubFrame] = [
     TERMS,
     ResumePoint(1, 5, {Outcome.DELIVERED: 5}),
     Ack(9, 2, 0),
+    Ack(10, 2, 7, (Rejected(9, 1, "no records"),)),
+    Drain("stopping", 250, 2_000),
     Policy(0),
     Policy(
         4,

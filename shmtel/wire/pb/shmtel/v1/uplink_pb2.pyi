@@ -22,10 +22,12 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_REJECTED_MALFORMED: _ClassVar[Outcome]
     OUTCOME_REJECTED_UNKNOWN_NAME: _ClassVar[Outcome]
     OUTCOME_REJECTED_BAD_THRESHOLD: _ClassVar[Outcome]
+    OUTCOME_REJECTED_BY_HUB: _ClassVar[Outcome]
     OUTCOME_LOST_QUARANTINED: _ClassVar[Outcome]
     OUTCOME_LOST_HUB_STATE_LOST: _ClassVar[Outcome]
     OUTCOME_LOST_OVERWRITTEN: _ClassVar[Outcome]
     OUTCOME_LOST_EVICTED: _ClassVar[Outcome]
+    OUTCOME_LOST_SPOOL_DAMAGED: _ClassVar[Outcome]
 ACK_LEVEL_UNSPECIFIED: AckLevel
 ACK_LEVEL_ACCEPTED: AckLevel
 ACK_LEVEL_HANDLED: AckLevel
@@ -37,13 +39,15 @@ OUTCOME_DISABLED_BY_COLLECTOR: Outcome
 OUTCOME_REJECTED_MALFORMED: Outcome
 OUTCOME_REJECTED_UNKNOWN_NAME: Outcome
 OUTCOME_REJECTED_BAD_THRESHOLD: Outcome
+OUTCOME_REJECTED_BY_HUB: Outcome
 OUTCOME_LOST_QUARANTINED: Outcome
 OUTCOME_LOST_HUB_STATE_LOST: Outcome
 OUTCOME_LOST_OVERWRITTEN: Outcome
 OUTCOME_LOST_EVICTED: Outcome
+OUTCOME_LOST_SPOOL_DAMAGED: Outcome
 
 class CollectorFrame(_message.Message):
-    __slots__ = ("hello", "ring_opened", "names_added", "batch", "heartbeat", "bye", "policy_status")
+    __slots__ = ("hello", "ring_opened", "names_added", "batch", "heartbeat", "bye", "policy_status", "counters")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RING_OPENED_FIELD_NUMBER: _ClassVar[int]
     NAMES_ADDED_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +55,7 @@ class CollectorFrame(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     BYE_FIELD_NUMBER: _ClassVar[int]
     POLICY_STATUS_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ring_opened: RingOpened
     names_added: NamesAdded
@@ -58,23 +63,26 @@ class CollectorFrame(_message.Message):
     heartbeat: Heartbeat
     bye: Bye
     policy_status: PolicyStatus
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ring_opened: _Optional[_Union[RingOpened, _Mapping]] = ..., names_added: _Optional[_Union[NamesAdded, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., policy_status: _Optional[_Union[PolicyStatus, _Mapping]] = ...) -> None: ...
+    counters: Counters
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ring_opened: _Optional[_Union[RingOpened, _Mapping]] = ..., names_added: _Optional[_Union[NamesAdded, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., policy_status: _Optional[_Union[PolicyStatus, _Mapping]] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ...) -> None: ...
 
 class HubFrame(_message.Message):
-    __slots__ = ("welcome", "resume_point", "ack", "policy", "heartbeat", "error")
+    __slots__ = ("welcome", "resume_point", "ack", "policy", "heartbeat", "error", "drain")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     RESUME_POINT_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     resume_point: ResumePoint
     ack: Ack
     policy: Policy
     heartbeat: Heartbeat
     error: Error
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., resume_point: _Optional[_Union[ResumePoint, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+    drain: Drain
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., resume_point: _Optional[_Union[ResumePoint, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace", "policy_origin", "rejected_origin", "rejected_version")
@@ -191,20 +199,22 @@ class Batch(_message.Message):
     def __init__(self, batch_seq: _Optional[int] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[RingClosed, _Mapping]]] = ...) -> None: ...
 
 class Segment(_message.Message):
-    __slots__ = ("ring", "seq_before", "seq_last", "delivered", "events", "counts")
+    __slots__ = ("ring", "seq_before", "seq_last", "delivered", "events", "counts", "resent_through")
     RING_FIELD_NUMBER: _ClassVar[int]
     SEQ_BEFORE_FIELD_NUMBER: _ClassVar[int]
     SEQ_LAST_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    RESENT_THROUGH_FIELD_NUMBER: _ClassVar[int]
     ring: int
     seq_before: int
     seq_last: int
     delivered: int
     events: bytes
     counts: _containers.RepeatedCompositeFieldContainer[SegmentCount]
-    def __init__(self, ring: _Optional[int] = ..., seq_before: _Optional[int] = ..., seq_last: _Optional[int] = ..., delivered: _Optional[int] = ..., events: _Optional[bytes] = ..., counts: _Optional[_Iterable[_Union[SegmentCount, _Mapping]]] = ...) -> None: ...
+    resent_through: int
+    def __init__(self, ring: _Optional[int] = ..., seq_before: _Optional[int] = ..., seq_last: _Optional[int] = ..., delivered: _Optional[int] = ..., events: _Optional[bytes] = ..., counts: _Optional[_Iterable[_Union[SegmentCount, _Mapping]]] = ..., resent_through: _Optional[int] = ...) -> None: ...
 
 class SegmentCount(_message.Message):
     __slots__ = ("event_id", "outcome", "events")
@@ -250,14 +260,95 @@ class WorkerCounters(_message.Message):
     def __init__(self, committed: _Optional[int] = ..., sampled_out: _Optional[int] = ..., filtered: _Optional[int] = ..., disabled: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("batch_seq", "level", "credit_bytes")
+    __slots__ = ("batch_seq", "level", "credit_bytes", "rejected")
     BATCH_SEQ_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     CREDIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     batch_seq: int
     level: AckLevel
     credit_bytes: int
-    def __init__(self, batch_seq: _Optional[int] = ..., level: _Optional[_Union[AckLevel, str]] = ..., credit_bytes: _Optional[int] = ...) -> None: ...
+    rejected: _containers.RepeatedCompositeFieldContainer[Rejected]
+    def __init__(self, batch_seq: _Optional[int] = ..., level: _Optional[_Union[AckLevel, str]] = ..., credit_bytes: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[Rejected, _Mapping]]] = ...) -> None: ...
+
+class Rejected(_message.Message):
+    __slots__ = ("batch_seq", "ring", "reason")
+    BATCH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    RING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    batch_seq: int
+    ring: int
+    reason: str
+    def __init__(self, batch_seq: _Optional[int] = ..., ring: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Counters(_message.Message):
+    __slots__ = ("rings", "host")
+    RINGS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    rings: _containers.RepeatedCompositeFieldContainer[RingCounters]
+    host: HostCounters
+    def __init__(self, rings: _Optional[_Iterable[_Union[RingCounters, _Mapping]]] = ..., host: _Optional[_Union[HostCounters, _Mapping]] = ...) -> None: ...
+
+class RingCounters(_message.Message):
+    __slots__ = ("ring", "sent_seq", "spooled_seq", "counters")
+    RING_FIELD_NUMBER: _ClassVar[int]
+    SENT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SPOOLED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    ring: int
+    sent_seq: int
+    spooled_seq: int
+    counters: WorkerCounters
+    def __init__(self, ring: _Optional[int] = ..., sent_seq: _Optional[int] = ..., spooled_seq: _Optional[int] = ..., counters: _Optional[_Union[WorkerCounters, _Mapping]] = ...) -> None: ...
+
+class HostCounters(_message.Message):
+    __slots__ = ("refused", "quarantined", "evicted_rings", "evicted", "spool_bytes", "spool_max_bytes", "spool_refused")
+    class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class QuarantinedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SpoolRefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_RINGS_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    refused: _containers.ScalarMap[str, int]
+    quarantined: _containers.ScalarMap[str, int]
+    evicted_rings: int
+    evicted: _containers.RepeatedCompositeFieldContainer[OutcomeTotal]
+    spool_bytes: int
+    spool_max_bytes: int
+    spool_refused: _containers.ScalarMap[str, int]
+    def __init__(self, refused: _Optional[_Mapping[str, int]] = ..., quarantined: _Optional[_Mapping[str, int]] = ..., evicted_rings: _Optional[int] = ..., evicted: _Optional[_Iterable[_Union[OutcomeTotal, _Mapping]]] = ..., spool_bytes: _Optional[int] = ..., spool_max_bytes: _Optional[int] = ..., spool_refused: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Drain(_message.Message):
+    __slots__ = ("reason", "delay_ms", "deadline_ms")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    delay_ms: int
+    deadline_ms: int
+    def __init__(self, reason: _Optional[str] = ..., delay_ms: _Optional[int] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
 
 class Policy(_message.Message):
     __slots__ = ("version", "rules", "origin", "sent_ns")
