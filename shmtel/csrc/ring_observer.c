@@ -73,30 +73,28 @@ struct glimpse {
     bool is_whole;
 };
 
-static uint64_t load64(const uint8_t *at, memory_order order)
-{
-    return atomic_load_explicit((const _Atomic uint64_t *)(const void *)at, order);
-}
-
-/* Orders as in ring_read_oldest(). */
+/* In the order of ring_read_oldest(). */
 static void look_at_oldest(struct glimpse *glimpse)
 {
     const struct ring_geometry *geometry = glimpse->geometry;
-    const uint8_t *zone = glimpse->mapping + geometry->page_size;
-    const uint8_t *data = glimpse->mapping + geometry->data_offset;
-    const uint8_t *oldest = zone + offsetof(struct ring_producer_zone, oldest);
-    const uint8_t *tail = zone + offsetof(struct ring_producer_zone, tail);
-    glimpse->tail = load64(tail, memory_order_acquire);
-    glimpse->oldest = load64(oldest, memory_order_acquire);
-    for (size_t i = 0; i < sizeof glimpse->record / sizeof *glimpse->record; i++) {
-        uint64_t at = glimpse->oldest + i * sizeof *glimpse->record;
-        at &= geometry->capacity - RING_RECORD_ALIGN; /* inside, even of a lie */
-        glimpse->record[i] = load64(data + at, memory_order_relaxed);
-    }
+    const struct ring_producer_zone *zone =
+        (const void *)(glimpse->mapping + geometry->page_size);
+    const _Atomic uint64_t *data =
+        (const void *)(glimpse->mapping + geometry->data_offset);
+    uint64_t mask = geometry->capacity / sizeof *data - 1;
+    /* Pairs with the release of `tail` in ring_commit(). */
+    glimpse->tail = atomic_load_explicit(&zone->tail, memory_order_acquire);
+    glimpse->oldest = atomic_load_explicit(&zone->oldest, memory_order_relaxed);
+    uint64_t first = glimpse->oldest / sizeof *data;
+    for (size_t i = 0; i < sizeof glimpse->record / sizeof *glimpse->record; i++)
+        glimpse->record[i] =
+            atomic_load_explicit(&data[(first + i) & mask], memory_order_relaxed);
+    /* Pairs with the fence in evict(). */
     atomic_thread_fence(memory_order_acquire);
-    glimpse->is_whole = load64(oldest, memory_order_relaxed) == glimpse->oldest &&
-                        ring_are_positions(geometry, glimpse->oldest, glimpse->tail) &&
-                        ring_is_left(glimpse->oldest, glimpse->tail);
+    glimpse->is_whole =
+        atomic_load_explicit(&zone->oldest, memory_order_relaxed) == glimpse->oldest &&
+        ring_are_positions(geometry, glimpse->oldest, glimpse->tail) &&
+        ring_is_left(glimpse->oldest, glimpse->tail);
 }
 
 static void access_oldest(void *context)
