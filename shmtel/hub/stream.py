@@ -225,6 +225,7 @@ class Stream:
         with self._condition:
             discarded = self._protocol.take_discarded()
             self._protocol.commit(batch)
+            self._protocol.acknowledge(batch.batch_seq)
             self._condition.notify_all()
         services.counters.add(
             batches=1,

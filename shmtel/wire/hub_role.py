@@ -4,9 +4,10 @@ One HubProtocol lives as long as one stream. A frame of the collector goes into
 `receive`, which judges it and returns what the hub has to do about it; what is
 to be sent is taken out by `outgoing`.
 
-A batch is judged when it is received and takes effect when it is committed,
-after every handler has returned. In between, nothing about its rings changes:
-a batch that turns out to be broken leaves no trace. The position of a ring
+A batch is judged when it is received and takes effect when it is committed.
+In between, nothing about its rings changes: a batch that turns out to be broken
+leaves no trace. It is acknowledged apart from that, when all that is promised of it
+is done; the next ones may be judged and committed meanwhile. The position of a ring
 belongs to whoever keeps the table of rings and outlives the stream; this role
 reads it when it judges and replaces it when it commits.
 
@@ -83,7 +84,7 @@ class HubProtocol:
     - Hello: answer with `accept` or `end`;
     - RingOpened: answer with `resume`;
     - NamesAdded, PolicyStatus, Bye: note it;
-    - Batch, without what was discarded: do the work, then `commit` it.
+    - Batch, without what was discarded: `commit` it, do the work, `acknowledge` it.
     """
 
     def __init__(self, terms: Welcome, now_ns: int) -> None:
@@ -94,7 +95,7 @@ class HubProtocol:
         self._last_ring = 0
         self._has_hello = False
         self._last_batch_seq = 0
-        self._working_since_ns: int | None = None
+        self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
         self._heartbeat_due_ns = now_ns
         self._is_welcomed = False
         self.is_over = False
@@ -177,7 +178,7 @@ class HubProtocol:
             if self._ring(part.ring).state is None:
                 raise RemoteProtocolError(f"ring {part.ring} has no resume point")
         self._last_batch_seq = frame.batch_seq
-        self._working_since_ns = now_ns
+        self._unanswered.append((frame.batch_seq, now_ns))
         return without_rings(frame, self._misfits(frame))
 
     def _misfits(self, batch: Batch) -> set[int]:
@@ -218,7 +219,7 @@ class HubProtocol:
         self._send_resume_point(ring)
 
     def commit(self, batch: Batch) -> None:
-        """Let a batch that `receive` returned take effect, and acknowledge it."""
+        """Let a batch that `receive` returned take effect; `acknowledge` it later."""
         for segment in batch.segments:
             state = self._rings[segment.ring].state
             assert state is not None
@@ -226,11 +227,15 @@ class HubProtocol:
         for closed in batch.closed:
             # Streams live for weeks and workers do not: a closed ring is forgotten.
             self._ring_ids.discard(self._rings.pop(closed.ring).ring_id)
-        self._working_since_ns = None
+
+    def acknowledge(self, batch_seq: int) -> None:
+        """Say that all batches up to one are done, and safe as far as is promised."""
+        while self._unanswered and self._unanswered[0][0] <= batch_seq:
+            self._unanswered.popleft()
         if self._outgoing and isinstance(self._outgoing[-1], Ack):
             self._outgoing.pop()  # acks are cumulative: the newest says it all
         terms = self._terms
-        self._outgoing.append(Ack(batch.batch_seq, terms.ack_level, terms.credit_bytes))
+        self._outgoing.append(Ack(batch_seq, terms.ack_level, terms.credit_bytes))
 
     def push_policy(self, policy: Policy) -> None:
         """Send the desired state; only the newest of those still waiting goes."""
@@ -252,14 +257,17 @@ class HubProtocol:
         """Send a heartbeat when it is due."""
         if not self._is_welcomed or self.is_over or now_ns < self._heartbeat_due_ns:
             return
-        since_ns = self._working_since_ns
-        age_ms = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000
+        age_ms = self.oldest_unanswered_age_ns(now_ns) // 1_000_000
         self._outgoing.append(Heartbeat(now_ns, age_ms))
         self._heartbeat_due_ns = now_ns + self._interval_ns()
 
     def next_tick_ns(self) -> int | None:
         """Return when the next heartbeat is due; None before the welcome."""
         return self._heartbeat_due_ns if self._is_welcomed else None
+
+    def oldest_unanswered_age_ns(self, now_ns: int) -> int:
+        """Return how long the oldest batch has waited for its ack; 0: none does."""
+        return now_ns - self._unanswered[0][1] if self._unanswered else 0
 
     def take_discarded(self) -> int:
         """Return how many parts of batches were discarded since the last call."""
