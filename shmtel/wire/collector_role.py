@@ -20,7 +20,6 @@ Rules:
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
@@ -32,6 +31,7 @@ from shmtel.wire.collector_events import (
     Resumed,
     Welcomed,
 )
+from shmtel.wire.collector_rings import CollectorRings
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel.wire.frames import (
     Ack,
@@ -55,7 +55,6 @@ from shmtel.wire.protocol import (
     SILENT_INTERVALS,
     batch_flaw,
     payload_bytes,
-    rings_of,
     totals_flaw,
 )
 from shmtel.wire.unacked import Unacked
@@ -64,20 +63,13 @@ _WELCOME_WAIT_NS = 5_000_000_000  # for a first frame; a busy hub may be slow to
 _INTERVAL_MIN_MS, _INTERVAL_MAX_MS = 10, 60_000
 
 
-@dataclass(slots=True)
-class _Ring:
-    next_before: int | None = None  # seq_before of the next segment; None: not ready
-    name_count: int = 0
-
-
 class CollectorProtocol:
     """One stream, seen from the collector. See the module for the theory."""
 
     def __init__(self, hello: Hello, now_ns: int) -> None:
         self._control: deque[CollectorFrame] = deque([hello])
         self._unacked = Unacked()
-        self._rings: dict[int, _Ring] = {}
-        self._last_ring = 0
+        self._rings = CollectorRings()
         self._welcome: Welcome | None = None
         self._credit_bytes = 0
         self._heard_ns = now_ns
@@ -98,7 +90,7 @@ class CollectorProtocol:
 
     def is_ready(self, ring: int) -> bool:
         """Tell whether the resume point of a ring has arrived."""
-        return self._ring(ring).next_before is not None
+        return self._rings.is_ready(ring)
 
     def room(self) -> int:
         """Return how many bytes of events a batch may hold now; 0: none.
@@ -138,8 +130,7 @@ class CollectorProtocol:
         """Announce a ring and return its number on this stream."""
         self._require_open()
         _require(totals_flaw(settled_seq, totals))
-        number = self._last_ring = self._last_ring + 1
-        self._rings[number] = _Ring()
+        number = self._rings.open()
         opened = RingOpened(number, ring_id, worker, settled_seq, dict(totals))
         self._control.append(opened)
         return number
@@ -147,12 +138,8 @@ class CollectorProtocol:
     def add_names(self, ring: int, first_event_id: int, names: Sequence[str]) -> None:
         """Announce the next event names of a ring."""
         self._require_open()
-        state = self._ring(ring)
-        if first_event_id != state.name_count:
-            expected = state.name_count
-            _require(f"names from {first_event_id}, {expected} are known")
+        self._rings.add_names(ring, first_event_id, names)
         if names:
-            state.name_count += len(names)
             self._control.append(NamesAdded(ring, first_event_id, tuple(names)))
 
     def send_batch(
@@ -165,8 +152,7 @@ class CollectorProtocol:
         """
         batch = Batch(self._unacked.last_batch_seq + 1, tuple(segments), tuple(closed))
         self._require_sendable(batch)
-        for segment in segments:
-            self._ring(segment.ring).next_before = segment.seq_last
+        self._rings.advance(segments)
         self._unacked.append(batch)
         return batch.batch_seq
 
@@ -237,13 +223,12 @@ class CollectorProtocol:
         return [Welcomed(frame)]
 
     def _on_resume_point(self, frame: ResumePoint) -> list[Event]:
-        ring = self._rings.get(frame.ring)
-        if ring is None:
+        if frame.ring not in self._rings:
             raise RemoteProtocolError(f"a resume point of no ring: {frame.ring}")
         flaw = totals_flaw(frame.last_seq, frame.totals)
         if flaw is not None:
             raise RemoteProtocolError(f"resume point of ring {frame.ring}: {flaw}")
-        ring.next_before = frame.last_seq
+        self._rings.resume(frame.ring, frame.last_seq)
         self._unacked.void(frame.ring)
         return [Resumed(frame.ring, frame.last_seq, frame.totals)]
 
@@ -252,8 +237,8 @@ class CollectorProtocol:
             raise RemoteProtocolError(f"an ack of batch {frame.batch_seq}, never sent")
         self._credit_bytes = frame.credit_bytes
         done = self._unacked.pop_through(frame.batch_seq)
-        for closed in (closed for batch in done for closed in batch.closed):
-            self._rings.pop(closed.ring, None)  # streams live for weeks, workers do not
+        for batch in done:
+            self._rings.close(batch.closed)
         return [Acked(batch) for batch in done]
 
     def _interval_ns(self) -> int:
@@ -262,12 +247,6 @@ class CollectorProtocol:
 
     def _patience_ns(self) -> int:
         return SILENT_INTERVALS * self._interval_ns() or _WELCOME_WAIT_NS
-
-    def _ring(self, number: int) -> _Ring:
-        ring = self._rings.get(number)
-        if ring is None:
-            raise LocalProtocolError(f"ring {number} is not open")
-        return ring
 
     def _require_open(self) -> None:
         _require("the stream has ended" if self._ended or self._bye else None)
@@ -279,20 +258,7 @@ class CollectorProtocol:
         _require(batch_flaw(batch))
         if payload_bytes(batch) > self._welcome.max_batch_bytes:
             raise LocalProtocolError("a batch larger than the hub accepts")
-        ends = {segment.ring: segment.seq_last for segment in batch.segments}
-        for part in rings_of(batch):
-            _require(self._continuation_flaw(part, ends))
-
-    def _continuation_flaw(
-        self, part: Segment | RingClosed, ends: Mapping[int, int]
-    ) -> str | None:
-        held = self._ring(part.ring).next_before
-        if held is None:
-            return f"ring {part.ring} has no resume point yet"
-        if isinstance(part, RingClosed):
-            held = ends.get(part.ring, held)
-        start = part.seq_before if isinstance(part, Segment) else part.last_seq
-        return None if start == held else f"ring {part.ring} is at {held}, not {start}"
+        self._rings.require_continued(batch)
 
 
 def _require(flaw: str | None) -> None:

@@ -23,8 +23,7 @@ Rules:
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
@@ -39,41 +38,18 @@ from shmtel.wire.frames import (
     HubFrame,
     NamesAdded,
     ResumePoint,
-    RingClosed,
     RingOpened,
-    Segment,
     Welcome,
 )
-from shmtel.wire.limits import hello_flaw, status_flaw, worker_flaw
+from shmtel.wire.hub_rings import HubRings, RingState
+from shmtel.wire.limits import hello_flaw, status_flaw
 from shmtel.wire.protocol import (
-    NAMES_MAX,
     PROTOCOL_MAX,
     PROTOCOL_MIN,
-    Position,
-    advanced,
     batch_flaw,
     payload_bytes,
-    rings_of,
-    totals_flaw,
     without_rings,
 )
-
-RINGS_MAX = 65_536  # open on one stream at the same time
-NAME_LENGTH_MAX = 255  # bytes, as in a ring
-
-
-class RingState(Protocol):
-    """What the protocol needs of an entry in the hub's table."""
-
-    position: Position
-
-
-@dataclass(slots=True)
-class _Ring:
-    ring_id: bytes
-    state: RingState | None = None
-    name_count: int = 0
-    answered_seq: int | None = None  # of the resume point that is out; None: it fits
 
 
 class HubProtocol:
@@ -90,9 +66,7 @@ class HubProtocol:
     def __init__(self, terms: Welcome, now_ns: int) -> None:
         self._terms = terms
         self._outgoing: deque[HubFrame] = deque()
-        self._rings: dict[int, _Ring] = {}
-        self._ring_ids: set[bytes] = set()
-        self._last_ring = 0
+        self._rings = HubRings()
         self._has_hello = False
         self._last_batch_seq = 0
         self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
@@ -117,9 +91,11 @@ class HubProtocol:
             raise RemoteProtocolError("a frame before Hello")
         match frame:
             case RingOpened():
-                return self._on_ring_opened(frame)
+                self._rings.open(frame)
+                return frame
             case NamesAdded():
-                return self._on_names_added(frame)
+                self._rings.add_names(frame)
+                return frame
             case Batch():
                 return self._on_batch(frame, now_ns)
             case PolicyStatus():
@@ -143,67 +119,20 @@ class HubProtocol:
         self._terms = replace(self._terms, protocol=highest)
         return frame
 
-    def _on_ring_opened(self, frame: RingOpened) -> RingOpened:
-        if frame.ring != self._last_ring + 1:
-            raise RemoteProtocolError(f"ring number {frame.ring} is not the next")
-        if frame.ring_id in self._ring_ids:
-            raise RemoteProtocolError("a ring announced twice")
-        if len(self._rings) == RINGS_MAX:
-            raise RemoteProtocolError(f"more than {RINGS_MAX} open rings")
-        _require(totals_flaw(frame.settled_seq, frame.totals))
-        _require(worker_flaw(frame.worker))
-        self._last_ring = frame.ring
-        self._ring_ids.add(frame.ring_id)
-        self._rings[frame.ring] = _Ring(frame.ring_id)
-        return frame
-
-    def _on_names_added(self, frame: NamesAdded) -> NamesAdded:
-        ring = self._ring(frame.ring)
-        if frame.first_event_id != ring.name_count:
-            raise RemoteProtocolError("names with a gap")
-        if ring.name_count + len(frame.names) > NAMES_MAX:
-            raise RemoteProtocolError("more names than a ring can hold")
-        if any(len(name.encode()) > NAME_LENGTH_MAX for name in frame.names):
-            raise RemoteProtocolError("a name longer than a ring can hold")
-        ring.name_count += len(frame.names)
-        return frame
-
     def _on_batch(self, frame: Batch, now_ns: int) -> Batch:
         if frame.batch_seq != self._last_batch_seq + 1:
             raise RemoteProtocolError(f"batch {frame.batch_seq} is not the next")
         _require(batch_flaw(frame))
         if payload_bytes(frame) > self._terms.max_batch_bytes:
             raise RemoteProtocolError("a batch larger than the terms allow")
-        for part in rings_of(frame):
-            if self._ring(part.ring).state is None:
-                raise RemoteProtocolError(f"ring {part.ring} has no resume point")
+        self._rings.require_resumed(frame)
         self._last_batch_seq = frame.batch_seq
         self._unanswered.append((frame.batch_seq, now_ns))
-        return without_rings(frame, self._misfits(frame))
-
-    def _misfits(self, batch: Batch) -> set[int]:
-        misfits: set[int] = set()
-        ends: dict[int, int] = {}
-        for part in rings_of(batch):
-            ring = self._rings[part.ring]
-            assert ring.state is not None
-            start, end = _ends(part)
-            expected = ends.get(part.ring, ring.state.position.last_seq)
-            if part.ring in misfits or start != expected:
-                misfits.add(part.ring)
-                self._discard(ring, part)
-            else:
-                ring.answered_seq = None
-                ends[part.ring] = end
-        return misfits
-
-    def _discard(self, ring: _Ring, part: Segment | RingClosed) -> None:
-        assert ring.state is not None
-        self._discarded_count += 1
-        last_seq = ring.state.position.last_seq
-        if ring.answered_seq != last_seq:
-            ring.answered_seq = last_seq
-            self._send_resume_point(part.ring)
+        misfits = self._rings.misfits(frame)
+        self._discarded_count += misfits.parts
+        for ring in misfits.unanswered:
+            self._send_resume_point(ring)
+        return without_rings(frame, misfits.rings)
 
     # -- what the hub says ---------------------------------------------------
 
@@ -215,18 +144,15 @@ class HubProtocol:
 
     def resume(self, ring: int, state: RingState) -> None:
         """Say where the hub stands with a ring, and keep it up to date."""
-        self._rings[ring].state = state
+        self._rings.resume(ring, state)
         self._send_resume_point(ring)
 
     def commit(self, batch: Batch) -> None:
         """Let a batch that `receive` returned take effect; `acknowledge` it later."""
         for segment in batch.segments:
-            state = self._rings[segment.ring].state
-            assert state is not None
-            state.position = advanced(state.position, segment)
+            self._rings.advance(segment)
         for closed in batch.closed:
-            # Streams live for weeks and workers do not: a closed ring is forgotten.
-            self._ring_ids.discard(self._rings.pop(closed.ring).ring_id)
+            self._rings.close(closed)
 
     def acknowledge(self, batch_seq: int) -> None:
         """Say that all batches up to one are done, and safe as far as is promised."""
@@ -280,22 +206,8 @@ class HubProtocol:
         return self._terms.heartbeat_interval_ms * 1_000_000
 
     def _send_resume_point(self, ring: int) -> None:
-        state = self._rings[ring].state
-        assert state is not None
-        position = state.position
+        position = self._rings.position(ring)
         self._outgoing.append(ResumePoint(ring, position.last_seq, position.totals))
-
-    def _ring(self, number: int) -> _Ring:
-        ring = self._rings.get(number)
-        if ring is None:
-            raise RemoteProtocolError(f"ring {number} is not open")
-        return ring
-
-
-def _ends(part: Segment | RingClosed) -> tuple[int, int]:
-    if isinstance(part, Segment):
-        return part.seq_before, part.seq_last
-    return part.last_seq, part.last_seq
 
 
 def _require(flaw: str | None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from shmtel.policy.model import Policy, PolicyStatus, Traits, WorkerResult
-from shmtel.wire import hub_role
+from shmtel.wire import hub_rings
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Ack,
@@ -183,7 +183,7 @@ def test_what_a_collector_must_not_send(reason: str) -> None:
 
 def test_the_number_of_open_rings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector cannot make the hub remember rings without end."""
-    monkeypatch.setattr(hub_role, "RINGS_MAX", 1)
+    monkeypatch.setattr(hub_rings, "RINGS_MAX", 1)
     with pytest.raises(RemoteProtocolError, match="more than 1 open"):
         make(Entry(), Entry())
 
