@@ -132,6 +132,12 @@ class Stream:
             self._protocol.push_policy(policy)
             self._condition.notify_all()
 
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to end the stream, and to dial again after the delay."""
+        with self._condition:
+            self._protocol.drain(reason, delay_ms, deadline_ms)
+            self._condition.notify_all()
+
     def end(self, code: int, message: str) -> None:
         """End the stream after the batch in work."""
         with self._condition:

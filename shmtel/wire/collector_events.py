@@ -55,4 +55,15 @@ class HubSilent:
     silent_ns: int
 
 
-Event = Welcomed | Resumed | Acked | PolicyReceived | Ended | HubSilent
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """The hub wants the stream to end, and to be dialled again after a delay.
+
+    The protocol sends no batch any more, and says Bye when nothing is unanswered.
+    """
+
+    reason: str
+    delay_ms: int
+
+
+Event = Welcomed | Resumed | Acked | PolicyReceived | DrainAsked | Ended | HubSilent

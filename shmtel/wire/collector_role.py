@@ -11,6 +11,10 @@ point for that ring. Everything outstanding of the ring is then void: its
 batches will be acknowledged all the same, but without those segments, and the
 collector drains the ring again from the resume point.
 
+A hub that asks to be drained gets no more batches. When all are answered Bye
+leaves by itself; at the hub's deadline the stream counts as ended by it, answered
+or not.
+
 Rules:
 - control, heartbeats and announcements leave before batches, and Bye last;
 - a hub that breaks the protocol is a RemoteProtocolError, and a collector that
@@ -24,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
     Acked,
+    DrainAsked,
     Ended,
     Event,
     HubSilent,
@@ -38,7 +43,9 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Drain,
     Error,
+    ErrorCode,
     Heartbeat,
     Hello,
     HubFrame,
@@ -61,6 +68,7 @@ from shmtel.wire.unacked import Unacked
 
 _WELCOME_WAIT_NS = 5_000_000_000  # for a first frame; a busy hub may be slow to start
 _INTERVAL_MIN_MS, _INTERVAL_MAX_MS = 10, 60_000
+_DRAIN_MAX_MS = 60_000  # a hub may not ask for a longer silence
 
 
 class CollectorProtocol:
@@ -75,6 +83,8 @@ class CollectorProtocol:
         self._heard_ns = now_ns
         self._heartbeat_due_ns = now_ns
         self._bye: Bye | None = None
+        self._drain: Drain | None = None
+        self._drain_until_ns = 0
         self._ended = False
 
     # -- what the collector asks ---------------------------------------------
@@ -98,7 +108,7 @@ class CollectorProtocol:
         With nothing outstanding one largest batch may always go. Less than
         half a batch counts as no room, or a full link would be fed in crumbs.
         """
-        if self._welcome is None or self._ended or self._bye is not None:
+        if self._welcome is None or self._is_closing():
             return 0
         largest = self._welcome.max_batch_bytes
         if not self._unacked:
@@ -113,10 +123,12 @@ class CollectorProtocol:
 
     def next_tick_ns(self) -> int:
         """Return when `tick` has something to do again."""
-        silent_at = self._heard_ns + self._patience_ns()
-        if self._welcome is None:
-            return silent_at
-        return min(silent_at, self._heartbeat_due_ns)
+        due_ns = self._heard_ns + self._patience_ns()
+        if self._welcome is not None and not self._ended:
+            due_ns = min(due_ns, self._heartbeat_due_ns)
+        if self._drain is not None:
+            due_ns = min(due_ns, self._drain_until_ns)
+        return due_ns
 
     # -- what the collector says ---------------------------------------------
 
@@ -186,9 +198,10 @@ class CollectorProtocol:
                 return self._on_ack(frame)
             case Policy():
                 return [PolicyReceived(frame)]
+            case Drain():
+                return self._on_drain(frame, now_ns)
             case Error():
-                self._ended = True
-                return [Ended(frame)]
+                return self._end(Ended(frame))
         return []
 
     def tick(self, now_ns: int) -> list[Event]:
@@ -199,11 +212,13 @@ class CollectorProtocol:
         """
         self._unacked.see(now_ns)
         silent_ns = now_ns - self._heard_ns
+        if self._drain is not None and now_ns >= self._drain_until_ns:
+            error = Error(ErrorCode.SHUTTING_DOWN, self._drain.reason)
+            return self._end(Ended(error))
         if self._ended:
             return []
         if silent_ns >= self._patience_ns():
-            self._ended = True
-            return [HubSilent(silent_ns)]
+            return self._end(HubSilent(silent_ns))
         if self._welcome is not None and now_ns >= self._heartbeat_due_ns:
             age_ms = self.oldest_unacked_age_ns(now_ns) // 1_000_000
             self._control.append(Heartbeat(now_ns, age_ms))
@@ -239,7 +254,28 @@ class CollectorProtocol:
         done = self._unacked.pop_through(frame.batch_seq)
         for batch in done:
             self._rings.close(batch.closed)
+        self._end_drain()
         return [Acked(batch) for batch in done]
+
+    def _on_drain(self, frame: Drain, now_ns: int) -> list[Event]:
+        if self._is_closing():
+            return []
+        self._drain = frame
+        deadline_ms = min(frame.deadline_ms, _DRAIN_MAX_MS)
+        self._drain_until_ns = now_ns + deadline_ms * 1_000_000
+        self._end_drain()
+        return [DrainAsked(frame.reason, min(frame.delay_ms, _DRAIN_MAX_MS))]
+
+    def _end_drain(self) -> None:
+        if self._drain is not None and self._bye is None and not self._unacked:
+            self.bye("drained")
+
+    def _end(self, last: Ended | HubSilent) -> list[Event]:
+        self._drain, self._ended = None, True
+        return [last]
+
+    def _is_closing(self) -> bool:
+        return self._ended or self._bye is not None or self._drain is not None
 
     def _interval_ns(self) -> int:
         interval_ms = self._welcome.heartbeat_interval_ms if self._welcome else 0
@@ -253,6 +289,7 @@ class CollectorProtocol:
 
     def _require_sendable(self, batch: Batch) -> None:
         self._require_open()
+        _require("the stream is being drained" if self._drain else None)
         if self._welcome is None:
             raise LocalProtocolError("a batch before Welcome")
         _require(batch_flaw(batch))

@@ -32,6 +32,7 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Drain,
     Error,
     Heartbeat,
     Hello,
@@ -71,7 +72,7 @@ class HubProtocol:
         self._last_batch_seq = 0
         self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
         self._heartbeat_due_ns = now_ns
-        self._is_welcomed = False
+        self._is_welcomed = self._is_draining = False
         self.is_over = False
         self._discarded_count = 0
 
@@ -167,6 +168,15 @@ class HubProtocol:
         """Send the desired state; only the newest of those still waiting goes."""
         waiting = [frame for frame in self._outgoing if not isinstance(frame, Policy)]
         self._outgoing = deque([*waiting, policy])
+
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to end the stream in order, and to dial again later.
+
+        All goes on as before until its Bye; the owner calls `end` at the deadline.
+        """
+        if self._is_welcomed and not self._is_draining and not self.is_over:
+            self._is_draining = True
+            self._outgoing.append(Drain(reason, delay_ms, deadline_ms))
 
     def end(self, code: int, message: str) -> None:
         """Tell the collector why, and end the stream."""
