@@ -57,16 +57,11 @@ from shmtel.wire.frames import (
     Welcome,
     Worker,
 )
+from shmtel.wire.heartbeats import Heartbeats
 from shmtel.wire.limits import fitted
-from shmtel.wire.protocol import (
-    SILENT_INTERVALS,
-    batch_flaw,
-    payload_bytes,
-    totals_flaw,
-)
+from shmtel.wire.protocol import batch_flaw, payload_bytes, totals_flaw
 from shmtel.wire.unacked import Unacked
 
-_WELCOME_WAIT_NS = 5_000_000_000  # for a first frame; a busy hub may be slow to start
 _INTERVAL_MIN_MS, _INTERVAL_MAX_MS = 10, 60_000
 _DRAIN_MAX_MS = 60_000  # a hub may not ask for a longer silence
 
@@ -80,8 +75,7 @@ class CollectorProtocol:
         self._rings = CollectorRings()
         self._welcome: Welcome | None = None
         self._credit_bytes = 0
-        self._heard_ns = now_ns
-        self._heartbeat_due_ns = now_ns
+        self._heartbeats = Heartbeats(now_ns)
         self._bye: Bye | None = None
         self._drain: Drain | None = None
         self._drain_until_ns = 0
@@ -123,12 +117,13 @@ class CollectorProtocol:
 
     def next_tick_ns(self) -> int:
         """Return when `tick` has something to do again."""
-        due_ns = self._heard_ns + self._patience_ns()
-        if self._welcome is not None and not self._ended:
-            due_ns = min(due_ns, self._heartbeat_due_ns)
+        due_ns = [self._heartbeats.patience_end_ns()]
+        heartbeat_ns = self._heartbeats.due_ns()
+        if heartbeat_ns is not None and not self._ended:
+            due_ns.append(heartbeat_ns)
         if self._drain is not None:
-            due_ns = min(due_ns, self._drain_until_ns)
-        return due_ns
+            due_ns.append(self._drain_until_ns)
+        return min(due_ns)
 
     # -- what the collector says ---------------------------------------------
 
@@ -185,7 +180,7 @@ class CollectorProtocol:
         Raises:
             RemoteProtocolError: the protocol does not allow the frame here.
         """
-        self._heard_ns = now_ns
+        self._heartbeats.heard(now_ns)
         self._unacked.see(now_ns)
         if self._welcome is None and not isinstance(frame, Welcome | Error | None):
             raise RemoteProtocolError(f"{type(frame).__name__} before Welcome")
@@ -211,18 +206,17 @@ class CollectorProtocol:
         looks like the hub's.
         """
         self._unacked.see(now_ns)
-        silent_ns = now_ns - self._heard_ns
         if self._drain is not None and now_ns >= self._drain_until_ns:
             error = Error(ErrorCode.SHUTTING_DOWN, self._drain.reason)
             return self._end(Ended(error))
         if self._ended:
             return []
-        if silent_ns >= self._patience_ns():
+        silent_ns = self._heartbeats.silent_ns(now_ns)
+        if silent_ns:
             return self._end(HubSilent(silent_ns))
-        if self._welcome is not None and now_ns >= self._heartbeat_due_ns:
+        if self._heartbeats.is_due(now_ns):
             age_ms = self.oldest_unacked_age_ns(now_ns) // 1_000_000
             self._control.append(Heartbeat(now_ns, age_ms))
-            self._heartbeat_due_ns = now_ns + self._interval_ns()
         return []
 
     def _on_welcome(self, frame: Welcome, now_ns: int) -> list[Event]:
@@ -234,7 +228,7 @@ class CollectorProtocol:
             raise RemoteProtocolError("no batch would be small enough")
         self._welcome = frame
         self._credit_bytes = frame.credit_bytes
-        self._heartbeat_due_ns = now_ns + self._interval_ns()
+        self._heartbeats.start(frame.heartbeat_interval_ms, now_ns)
         return [Welcomed(frame)]
 
     def _on_resume_point(self, frame: ResumePoint) -> list[Event]:
@@ -276,13 +270,6 @@ class CollectorProtocol:
 
     def _is_closing(self) -> bool:
         return self._ended or self._bye is not None or self._drain is not None
-
-    def _interval_ns(self) -> int:
-        interval_ms = self._welcome.heartbeat_interval_ms if self._welcome else 0
-        return interval_ms * 1_000_000
-
-    def _patience_ns(self) -> int:
-        return SILENT_INTERVALS * self._interval_ns() or _WELCOME_WAIT_NS
 
     def _require_open(self) -> None:
         _require("the stream has ended" if self._ended or self._bye else None)

@@ -42,6 +42,7 @@ from shmtel.wire.frames import (
     RingOpened,
     Welcome,
 )
+from shmtel.wire.heartbeats import Heartbeats
 from shmtel.wire.hub_rings import HubRings, RingState
 from shmtel.wire.limits import hello_flaw, status_flaw
 from shmtel.wire.protocol import (
@@ -71,7 +72,7 @@ class HubProtocol:
         self._has_hello = False
         self._last_batch_seq = 0
         self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
-        self._heartbeat_due_ns = now_ns
+        self._heartbeats = Heartbeats(now_ns)
         self._is_welcomed = self._is_draining = False
         self.is_over = False
         self._discarded_count = 0
@@ -140,7 +141,7 @@ class HubProtocol:
     def accept(self, now_ns: int) -> None:
         """Welcome the collector."""
         self._is_welcomed = True
-        self._heartbeat_due_ns = now_ns + self._interval_ns()
+        self._heartbeats.start(self._terms.heartbeat_interval_ms, now_ns)
         self._outgoing.append(self._terms)
 
     def resume(self, ring: int, state: RingState) -> None:
@@ -191,15 +192,13 @@ class HubProtocol:
 
     def tick(self, now_ns: int) -> None:
         """Send a heartbeat when it is due."""
-        if not self._is_welcomed or self.is_over or now_ns < self._heartbeat_due_ns:
-            return
-        age_ms = self.oldest_unanswered_age_ns(now_ns) // 1_000_000
-        self._outgoing.append(Heartbeat(now_ns, age_ms))
-        self._heartbeat_due_ns = now_ns + self._interval_ns()
+        if not self.is_over and self._heartbeats.is_due(now_ns):
+            age_ms = self.oldest_unanswered_age_ns(now_ns) // 1_000_000
+            self._outgoing.append(Heartbeat(now_ns, age_ms))
 
     def next_tick_ns(self) -> int | None:
         """Return when the next heartbeat is due; None before the welcome."""
-        return self._heartbeat_due_ns if self._is_welcomed else None
+        return self._heartbeats.due_ns()
 
     def oldest_unanswered_age_ns(self, now_ns: int) -> int:
         """Return how long the oldest batch has waited for its ack; 0: none does."""
@@ -211,9 +210,6 @@ class HubProtocol:
         return count
 
     # -- helpers -------------------------------------------------------------
-
-    def _interval_ns(self) -> int:
-        return self._terms.heartbeat_interval_ms * 1_000_000
 
     def _send_resume_point(self, ring: int) -> None:
         position = self._rings.position(ring)

@@ -28,7 +28,6 @@ PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
 OUTCOME_SLOTS = 32  # outcomes that a settlement slot of a ring can count
 NAMES_MAX = 1024  # of the names table of a ring
-SILENT_INTERVALS = 3  # heartbeats missed before the peer counts as gone
 
 
 @dataclass(frozen=True, slots=True)
