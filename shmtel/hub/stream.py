@@ -231,7 +231,7 @@ class Stream:
         with self._condition:
             discarded = self._protocol.take_discarded()
             self._protocol.commit(batch)
-            self._protocol.acknowledge(batch.batch_seq)
+            self._protocol.acknowledge(batch.batch_seq, time.monotonic_ns())
             self._condition.notify_all()
         services.counters.add(
             batches=1,

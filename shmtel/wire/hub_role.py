@@ -26,6 +26,7 @@ from collections import deque
 from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
+from shmtel.wire.credit import Credit
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Ack,
@@ -71,8 +72,8 @@ class HubProtocol:
         self._rings = HubRings()
         self._has_hello = False
         self._last_batch_seq = 0
-        self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
         self._heartbeats = Heartbeats(now_ns)
+        self._credit = Credit(terms.credit_bytes, terms.max_batch_bytes, now_ns)
         self._is_welcomed = self._is_draining = False
         self.is_over = False
         self._discarded_count = 0
@@ -125,11 +126,12 @@ class HubProtocol:
         if frame.batch_seq != self._last_batch_seq + 1:
             raise RemoteProtocolError(f"batch {frame.batch_seq} is not the next")
         _require(batch_flaw(frame))
-        if payload_bytes(frame) > self._terms.max_batch_bytes:
+        cost_bytes = payload_bytes(frame)
+        if cost_bytes > self._terms.max_batch_bytes:
             raise RemoteProtocolError("a batch larger than the terms allow")
         self._rings.require_resumed(frame)
         self._last_batch_seq = frame.batch_seq
-        self._unanswered.append((frame.batch_seq, now_ns))
+        self._credit.received(frame.batch_seq, cost_bytes, now_ns)
         misfits = self._rings.misfits(frame)
         self._discarded_count += misfits.parts
         for ring in misfits.unanswered:
@@ -142,7 +144,8 @@ class HubProtocol:
         """Welcome the collector."""
         self._is_welcomed = True
         self._heartbeats.start(self._terms.heartbeat_interval_ms, now_ns)
-        self._outgoing.append(self._terms)
+        credit_bytes = self._credit.granted_bytes()
+        self._outgoing.append(replace(self._terms, credit_bytes=credit_bytes))
 
     def resume(self, ring: int, state: RingState) -> None:
         """Say where the hub stands with a ring, and keep it up to date."""
@@ -156,14 +159,13 @@ class HubProtocol:
         for closed in batch.closed:
             self._rings.close(closed)
 
-    def acknowledge(self, batch_seq: int) -> None:
+    def acknowledge(self, batch_seq: int, now_ns: int) -> None:
         """Say that all batches up to one are done, and safe as far as is promised."""
-        while self._unanswered and self._unanswered[0][0] <= batch_seq:
-            self._unanswered.popleft()
+        self._credit.answered(batch_seq, now_ns)
         if self._outgoing and isinstance(self._outgoing[-1], Ack):
             self._outgoing.pop()  # acks are cumulative: the newest says it all
-        terms = self._terms
-        self._outgoing.append(Ack(batch_seq, terms.ack_level, terms.credit_bytes))
+        credit_bytes = self._credit.granted_bytes()
+        self._outgoing.append(Ack(batch_seq, self._terms.ack_level, credit_bytes))
 
     def push_policy(self, policy: Policy) -> None:
         """Send the desired state; only the newest of those still waiting goes."""
@@ -202,7 +204,7 @@ class HubProtocol:
 
     def oldest_unanswered_age_ns(self, now_ns: int) -> int:
         """Return how long the oldest batch has waited for its ack; 0: none does."""
-        return now_ns - self._unanswered[0][1] if self._unanswered else 0
+        return self._credit.oldest_age_ns(now_ns)
 
     def take_discarded(self) -> int:
         """Return how many parts of batches were discarded since the last call."""

@@ -127,7 +127,7 @@ class MemoryHub:
         for closed in batch.closed:
             self._numbers[closed.ring].closed = closed.reason
         self._protocol.commit(batch)
-        self._protocol.acknowledge(batch.batch_seq)
+        self._protocol.acknowledge(batch.batch_seq, 0)
 
     def outgoing(self) -> list[bytes]:
         """Take what goes to the collector."""

@@ -75,7 +75,7 @@ def test_a_batch_takes_effect_when_it_is_committed() -> None:
     protocol.commit(batch)
     assert entry.position == Position(3, {0: 3})
     assert protocol.outgoing() == []
-    protocol.acknowledge(1)
+    protocol.acknowledge(1, START)
     assert protocol.outgoing() == [Ack(1, TERMS.ack_level, TERMS.credit_bytes)]
 
 
@@ -85,10 +85,10 @@ def test_acks_are_coalesced_in_order() -> None:
     for number in (1, 2):
         segment = plain_segment(number - 1, number)
         protocol.commit(protocol.receive(Batch(number, (segment,)), START))
-        protocol.acknowledge(number)
+        protocol.acknowledge(number, START)
     protocol.receive(Batch(3, (plain_segment(8, 9),)), START)
     protocol.commit(Batch(3))
-    protocol.acknowledge(3)
+    protocol.acknowledge(3, START)
     ack = Ack(2, TERMS.ack_level, TERMS.credit_bytes)
     resume_point = ResumePoint(1, 2, {0: 2})
     assert protocol.outgoing() == [ack, resume_point, replace(ack, batch_seq=3)]
@@ -221,7 +221,7 @@ def test_heartbeats_tell_the_age_of_the_work() -> None:
     protocol.tick(START + SECOND)
     assert protocol.outgoing() == [Heartbeat(START + SECOND, 1_000)]
     protocol.commit(Batch(1))
-    protocol.acknowledge(1)
+    protocol.acknowledge(1, START)
     protocol.outgoing()
     protocol.tick(START + 2 * SECOND)
     assert protocol.outgoing() == [Heartbeat(START + 2 * SECOND, 0)]
