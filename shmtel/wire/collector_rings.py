@@ -19,6 +19,7 @@ from shmtel.wire.protocol import rings_of
 class _Ring:
     next_before: int | None = None  # seq_before of the next segment; None: not ready
     name_count: int = 0
+    is_closing: bool = False  # its end was sent; the hub may have forgotten it
 
 
 class CollectorRings:
@@ -52,7 +53,12 @@ class CollectorRings:
 
     def resume(self, number: int, last_seq: int) -> None:
         """Go on from a resume point."""
-        self._ring(number).next_before = last_seq
+        ring = self._ring(number)
+        ring.next_before, ring.is_closing = last_seq, False
+
+    def is_known(self, number: int) -> bool:
+        """Say whether the hub is sure to know a ring still."""
+        return not self._ring(number).is_closing
 
     def require_continued(self, batch: Batch) -> None:
         """Require that all parts of a batch continue their rings."""
@@ -62,10 +68,12 @@ class CollectorRings:
             if flaw is not None:
                 raise LocalProtocolError(flaw)
 
-    def advance(self, segments: Sequence[Segment]) -> None:
+    def advance(self, batch: Batch) -> None:
         """Note what is sent."""
-        for segment in segments:
+        for segment in batch.segments:
             self._ring(segment.ring).next_before = segment.seq_last
+        for closed in batch.closed:
+            self._ring(closed.ring).is_closing = True
 
     def close(self, closed: Sequence[RingClosed]) -> None:
         """Forget rings whose end is acknowledged: streams live longer than workers."""

@@ -24,10 +24,10 @@ Rules:
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
-    Acked,
     DrainAsked,
     Ended,
     Event,
@@ -37,12 +37,17 @@ from shmtel.wire.collector_events import (
     Welcomed,
 )
 from shmtel.wire.collector_rings import CollectorRings
-from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel.wire.errors import (
+    LocalProtocolError,
+    RemoteProtocolError,
+    VersionMismatch,
+)
 from shmtel.wire.frames import (
     Ack,
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     Drain,
     Error,
     ErrorCode,
@@ -58,11 +63,10 @@ from shmtel.wire.frames import (
     Worker,
 )
 from shmtel.wire.heartbeats import Heartbeats
-from shmtel.wire.limits import fitted
+from shmtel.wire.limits import counters_flaw, fitted, welcome_flaw
 from shmtel.wire.protocol import batch_flaw, payload_bytes, totals_flaw
 from shmtel.wire.unacked import Unacked
 
-_INTERVAL_MIN_MS, _INTERVAL_MAX_MS = 10, 60_000
 _DRAIN_MAX_MS = 60_000  # a hub may not ask for a longer silence
 
 
@@ -70,6 +74,7 @@ class CollectorProtocol:
     """One stream, seen from the collector. See the module for the theory."""
 
     def __init__(self, hello: Hello, now_ns: int) -> None:
+        self._hello = hello
         self._control: deque[CollectorFrame] = deque([hello])
         self._unacked = Unacked()
         self._rings = CollectorRings()
@@ -97,18 +102,10 @@ class CollectorProtocol:
         return self._rings.is_ready(ring)
 
     def room(self) -> int:
-        """Return how many bytes of events a batch may hold now; 0: none.
-
-        With nothing outstanding one largest batch may always go. Less than
-        half a batch counts as no room, or a full link would be fed in crumbs.
-        """
+        """Return how many bytes of events a batch may hold now; 0: none."""
         if self._welcome is None or self._is_closing():
             return 0
-        largest = self._welcome.max_batch_bytes
-        if not self._unacked:
-            return largest
-        free = min(self._credit_bytes - self._unacked.payload_bytes, largest)
-        return free if 2 * free >= largest else 0
+        return self._unacked.room(self._credit_bytes, self._welcome.max_batch_bytes)
 
     def oldest_unacked_age_ns(self, now_ns: int) -> int:
         """Return how long the oldest batch has waited for its ack; 0: none."""
@@ -159,7 +156,7 @@ class CollectorProtocol:
         """
         batch = Batch(self._unacked.last_batch_seq + 1, tuple(segments), tuple(closed))
         self._require_sendable(batch)
-        self._rings.advance(segments)
+        self._rings.advance(batch)
         self._unacked.append(batch)
         return batch.batch_seq
 
@@ -167,6 +164,17 @@ class CollectorProtocol:
         """Tell the hub what became of a policy."""
         self._require_open()
         self._control.append(fitted(status))
+
+    def send_counters(self, counters: Counters) -> None:
+        """Tell the hub what is counted ahead of the events; it needs no credit.
+
+        Rings whose end was sent are left out: the hub may have forgotten them.
+        """
+        self._require_open()
+        known = tuple(r for r in counters.rings if self._rings.is_known(r.ring))
+        counters = replace(counters, rings=known)
+        _require(counters_flaw(counters))
+        self._control.append(counters)
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""
@@ -222,10 +230,13 @@ class CollectorProtocol:
     def _on_welcome(self, frame: Welcome, now_ns: int) -> list[Event]:
         if self._welcome is not None:
             raise RemoteProtocolError("a second Welcome")
-        if not _INTERVAL_MIN_MS <= frame.heartbeat_interval_ms <= _INTERVAL_MAX_MS:
-            raise RemoteProtocolError("a heartbeat interval out of range")
-        if frame.max_batch_bytes == 0:
-            raise RemoteProtocolError("no batch would be small enough")
+        lowest, highest = self._hello.protocol_min, self._hello.protocol_max
+        if not lowest <= frame.protocol <= highest:
+            offered = f"{lowest} to {highest} was offered"
+            raise VersionMismatch(f"a Welcome of protocol {frame.protocol}, {offered}")
+        flaw = welcome_flaw(frame)
+        if flaw is not None:
+            raise RemoteProtocolError(flaw)
         self._welcome = frame
         self._credit_bytes = frame.credit_bytes
         self._heartbeats.start(frame.heartbeat_interval_ms, now_ns)
@@ -242,14 +253,12 @@ class CollectorProtocol:
         return [Resumed(frame.ring, frame.last_seq, frame.totals)]
 
     def _on_ack(self, frame: Ack) -> list[Event]:
-        if frame.batch_seq > self._unacked.last_taken_seq():
-            raise RemoteProtocolError(f"an ack of batch {frame.batch_seq}, never sent")
+        done = self._unacked.settle(frame)
         self._credit_bytes = frame.credit_bytes
-        done = self._unacked.pop_through(frame.batch_seq)
-        for batch in done:
-            self._rings.close(batch.closed)
+        for acked in done:
+            self._rings.close(acked.batch.closed)
         self._end_drain()
-        return [Acked(batch) for batch in done]
+        return list[Event](done)
 
     def _on_drain(self, frame: Drain, now_ns: int) -> list[Event]:
         if self._is_closing():

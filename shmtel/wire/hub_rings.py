@@ -10,6 +10,7 @@ Rules:
 - what is closed is forgotten: streams live for weeks and workers do not.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,6 +98,15 @@ class HubRings:
         if any(len(name.encode()) > NAME_LENGTH_MAX for name in frame.names):
             raise RemoteProtocolError("a name longer than a ring can hold")
         ring.name_count += len(frame.names)
+
+    def require_open(self, numbers: Iterable[int]) -> None:
+        """Require that rings are open.
+
+        Raises:
+            RemoteProtocolError: one is not.
+        """
+        for number in numbers:
+            self._ring(number)
 
     def require_resumed(self, batch: Batch) -> None:
         """Require that all rings of a batch know where they stand.

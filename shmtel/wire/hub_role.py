@@ -7,14 +7,20 @@ to be sent is taken out by `outgoing`.
 A batch is judged when it is received and takes effect when it is committed.
 In between, nothing about its rings changes: a batch that turns out to be broken
 leaves no trace. It is acknowledged apart from that, when all that is promised of it
-is done; the next ones may be judged and committed meanwhile. The position of a ring
-belongs to whoever keeps the table of rings and outlives the stream; this role
-reads it when it judges and replaces it when it commits.
+is done; the next ones may be judged and committed meanwhile. A segment that the
+hub cannot read is committed as rejected: it would be no better the next time, and
+the ring goes on behind it.
+
+The position of a ring belongs to whoever keeps the table of rings and outlives the
+stream; this role reads it when it judges and replaces it when it commits.
 
 A segment that does not continue its ring is taken out of the batch and
 answered with a resume point. What follows of that ring is taken out without a
 word until a segment fits, because the collector had sent it before it could
-read the answer; only if the position has moved since, there is another one.
+read the answer; only if the position has moved since, there is another one. The
+resume point waits for the acks of what was committed before, since it tells the
+collector to let go of that, and goes before the ack of its own batch, which would
+otherwise speak for what was taken out.
 
 Rules:
 - acks and resume points leave in the order of the work they answer;
@@ -23,6 +29,7 @@ Rules:
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
@@ -33,26 +40,32 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     Drain,
     Error,
     Heartbeat,
     Hello,
     HubFrame,
     NamesAdded,
+    Rejected,
     ResumePoint,
     RingOpened,
     Welcome,
 )
 from shmtel.wire.heartbeats import Heartbeats
 from shmtel.wire.hub_rings import HubRings, RingState
-from shmtel.wire.limits import hello_flaw, status_flaw
+from shmtel.wire.limits import closed_flaw, counters_flaw, hello_flaw, status_flaw
 from shmtel.wire.protocol import (
     PROTOCOL_MAX,
     PROTOCOL_MIN,
+    as_rejected,
     batch_flaw,
     payload_bytes,
     without_rings,
 )
+
+REASON_MAX = 200  # characters
+REJECTED_MAX = 1_000  # segments in an ack that still takes up those of the next
 
 
 class HubProtocol:
@@ -62,7 +75,7 @@ class HubProtocol:
 
     - Hello: answer with `accept` or `end`;
     - RingOpened: answer with `resume`;
-    - NamesAdded, PolicyStatus, Bye: note it;
+    - NamesAdded, PolicyStatus, Counters, Bye: note it;
     - Batch, without what was discarded: `commit` it, do the work, `acknowledge` it.
     """
 
@@ -71,7 +84,9 @@ class HubProtocol:
         self._outgoing: deque[HubFrame] = deque()
         self._rings = HubRings()
         self._has_hello = False
-        self._last_batch_seq = 0
+        self._last_batch_seq = self._acknowledged_seq = 0
+        self._rejected: list[Rejected] = []  # committed and not acknowledged
+        self._held: deque[tuple[int, ResumePoint]] = deque()  # by batch they answer
         self._heartbeats = Heartbeats(now_ns)
         self._credit = Credit(terms.credit_bytes, terms.max_batch_bytes, now_ns)
         self._is_welcomed = self._is_draining = False
@@ -82,7 +97,7 @@ class HubProtocol:
 
     def receive(
         self, frame: CollectorFrame | None, now_ns: int
-    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | PolicyStatus | None:
+    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | PolicyStatus | Counters | None:
         """Judge a frame; None means that there is nothing to do.
 
         Raises:
@@ -104,6 +119,10 @@ class HubProtocol:
             case PolicyStatus():
                 _require(status_flaw(frame))
                 return frame
+            case Counters():
+                _require(counters_flaw(frame))
+                self._rings.require_open(ring.ring for ring in frame.rings)
+                return frame
             case Bye():
                 return frame
         return None
@@ -116,7 +135,10 @@ class HubProtocol:
         if lowest > highest:
             theirs = f"{frame.protocol_min} to {frame.protocol_max}"
             ours = f"{PROTOCOL_MIN} to {PROTOCOL_MAX}"
-            raise VersionMismatch(f"protocol {theirs} is offered, {ours} is spoken")
+            side = "hub" if frame.protocol_min > PROTOCOL_MAX else "collector"
+            raise VersionMismatch(
+                f"protocol {theirs} is offered, {ours} is spoken: upgrade the {side}"
+            )
         _require(hello_flaw(frame))
         self._has_hello = True
         self._terms = replace(self._terms, protocol=highest)
@@ -126,6 +148,7 @@ class HubProtocol:
         if frame.batch_seq != self._last_batch_seq + 1:
             raise RemoteProtocolError(f"batch {frame.batch_seq} is not the next")
         _require(batch_flaw(frame))
+        _require(next(filter(None, map(closed_flaw, frame.closed)), None))
         cost_bytes = payload_bytes(frame)
         if cost_bytes > self._terms.max_batch_bytes:
             raise RemoteProtocolError("a batch larger than the terms allow")
@@ -135,7 +158,8 @@ class HubProtocol:
         misfits = self._rings.misfits(frame)
         self._discarded_count += misfits.parts
         for ring in misfits.unanswered:
-            self._send_resume_point(ring)
+            self._held.append((frame.batch_seq, self._resume_point(ring)))
+        self._release_held()
         return without_rings(frame, misfits.rings)
 
     # -- what the hub says ---------------------------------------------------
@@ -150,22 +174,40 @@ class HubProtocol:
     def resume(self, ring: int, state: RingState) -> None:
         """Say where the hub stands with a ring, and keep it up to date."""
         self._rings.resume(ring, state)
-        self._send_resume_point(ring)
+        self._outgoing.append(self._resume_point(ring))
 
-    def commit(self, batch: Batch) -> None:
-        """Let a batch that `receive` returned take effect; `acknowledge` it later."""
-        for segment in batch.segments:
+    def commit(self, batch: Batch, rejected: Mapping[int, str] | None = None) -> Batch:
+        """Let a batch that `receive` returned take effect; `acknowledge` it later.
+
+        Args:
+            rejected: why the segments of some rings cannot be read.
+
+        Returns:
+            The batch as it took effect.
+        """
+        reasons = rejected or {}
+        for ring, reason in reasons.items():
+            part = Rejected(batch.batch_seq, ring, reason[:REASON_MAX])
+            self._rejected.append(part)
+        segments = tuple(
+            as_rejected(segment) if segment.ring in reasons else segment
+            for segment in batch.segments
+        )
+        for segment in segments:
             self._rings.advance(segment)
         for closed in batch.closed:
             self._rings.close(closed)
+        return replace(batch, segments=segments)
 
     def acknowledge(self, batch_seq: int, now_ns: int) -> None:
         """Say that all batches up to one are done, and safe as far as is promised."""
         self._credit.answered(batch_seq, now_ns)
-        if self._outgoing and isinstance(self._outgoing[-1], Ack):
-            self._outgoing.pop()  # acks are cumulative: the newest says it all
-        credit_bytes = self._credit.granted_bytes()
-        self._outgoing.append(Ack(batch_seq, self._terms.ack_level, credit_bytes))
+        while self._held and self._held[0][0] <= batch_seq:
+            before = self._held[0][0] - 1
+            self._send_ack(before)
+            self._release_held()
+        self._send_ack(batch_seq)
+        self._release_held()
 
     def push_policy(self, policy: Policy) -> None:
         """Send the desired state; only the newest of those still waiting goes."""
@@ -213,9 +255,28 @@ class HubProtocol:
 
     # -- helpers -------------------------------------------------------------
 
-    def _send_resume_point(self, ring: int) -> None:
+    def _send_ack(self, batch_seq: int) -> None:
+        """Send an ack; of those that wait side by side the newest says it all."""
+        if batch_seq <= self._acknowledged_seq:
+            return
+        self._acknowledged_seq = batch_seq
+        done = [part for part in self._rejected if part.batch_seq <= batch_seq]
+        self._rejected = self._rejected[len(done) :]
+        last = self._outgoing[-1] if self._outgoing else None
+        if isinstance(last, Ack) and len(last.rejected) + len(done) <= REJECTED_MAX:
+            self._outgoing.pop()
+            done = [*last.rejected, *done]
+        credit_bytes, level = self._credit.granted_bytes(), self._terms.ack_level
+        self._outgoing.append(Ack(batch_seq, level, credit_bytes, tuple(done)))
+
+    def _release_held(self) -> None:
+        """Send the resume points for which nothing is committed and unacknowledged."""
+        while self._held and self._held[0][0] <= self._acknowledged_seq + 1:
+            self._outgoing.append(self._held.popleft()[1])
+
+    def _resume_point(self, ring: int) -> ResumePoint:
         position = self._rings.position(ring)
-        self._outgoing.append(ResumePoint(ring, position.last_seq, position.totals))
+        return ResumePoint(ring, position.last_seq, position.totals)
 
 
 def _require(flaw: str | None) -> None:

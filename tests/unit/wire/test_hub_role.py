@@ -108,6 +108,7 @@ def test_a_misfit_is_answered_once_until_it_fits() -> None:
     assert protocol.take_discarded() == 3
     assert protocol.take_discarded() == 0
     protocol.commit(fitting)
+    protocol.acknowledge(3, START)
     protocol.outgoing()
     protocol.receive(Batch(4, (plain_segment(9, 10),)), START)
     assert protocol.outgoing() == [ResumePoint(1, 6, {0: 6})]
@@ -118,9 +119,12 @@ def test_a_moved_position_is_told_again() -> None:
     entry = Entry()
     protocol = make(entry)
     protocol.receive(Batch(1, (plain_segment(2, 3),)), START)
+    assert protocol.outgoing() == [ResumePoint(1, 0)]
+    protocol.acknowledge(1, START)
+    protocol.outgoing()
     entry.position = Position(1, {0: 1})
     protocol.receive(Batch(2, (plain_segment(0, 3),)), START)
-    assert protocol.outgoing() == [ResumePoint(1, 0), ResumePoint(1, 1, {0: 1})]
+    assert protocol.outgoing() == [ResumePoint(1, 1, {0: 1})]
 
 
 def test_a_closed_ring_is_forgotten() -> None:
@@ -195,11 +199,23 @@ def test_nothing_comes_before_hello(frame: CollectorFrame | None) -> None:
         HubProtocol(TERMS, START).receive(frame, START)
 
 
-@pytest.mark.parametrize(("lowest", "highest"), [(2, 9), (0, 0), (2, 1)])
-def test_no_common_version(lowest: int, highest: int) -> None:
-    """A collector of another protocol is told which one is spoken."""
+def test_the_highest_common_version_is_spoken() -> None:
+    """A collector that speaks newer ones too is welcome."""
+    protocol = HubProtocol(replace(TERMS, protocol=0), START)
+    protocol.receive(replace(HELLO, protocol_min=1, protocol_max=9), START)
+    protocol.accept(START)
+    assert protocol.outgoing() == [TERMS]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "side"),
+    [(2, 9, "hub"), (0, 0, "collector"), (2, 1, "hub"), (2**32 - 1, 0, "hub")],
+)
+def test_no_common_version(lowest: int, highest: int, side: str) -> None:
+    """A collector of another protocol is told what is spoken, and which side is old."""
     hello = replace(HELLO, protocol_min=lowest, protocol_max=highest)
-    with pytest.raises(VersionMismatch, match="1 to 1 is spoken"):
+    cure = f"1 to 1 is spoken: upgrade the {side}"
+    with pytest.raises(VersionMismatch, match=cure):
         HubProtocol(TERMS, START).receive(hello, START)
 
 
