@@ -236,6 +236,13 @@ class Session:
     def _on_acked(self, event: Acked) -> None:
         self._unanswered -= 1
         self.wants_pass |= self._is_starved
+        for part in event.rejected:
+            self._log.warning(
+                "rejected",
+                "the hub rejected what worker %s sent: %s",
+                self._numbers[part.ring].worker.worker_id,
+                part.reason,
+            )
         for segment in event.batch.segments:
             self._numbers[segment.ring].acknowledge(segment)
         for closed in event.batch.closed:
