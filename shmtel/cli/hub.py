@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
-_STOP_S = 2.0
+_STOP_S = 1.5
 _LOOK_S = 0.5
 
 

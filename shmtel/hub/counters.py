@@ -16,6 +16,7 @@ class HubStats:
     batches: int = 0
     segments: int = 0
     delivered: int = 0
+    rejected: int = 0  # events of segments that cannot be read
     discarded: int = 0  # segments and ring ends that did not continue their ring
     violations: int = 0  # streams ended because of what the collector sent
     internal_errors: int = 0  # streams ended because of a defect in the hub

@@ -77,6 +77,7 @@ class Stream:
         self._condition = threading.Condition()
         self._hello: Hello | None = None
         self._rings: dict[int, _Ring] = {}
+        self._unreadable: set[int] = set()  # rings
         self._predecessors: list[LiveStream] = []
         self._is_working = False
         self._is_gone = False  # nothing more will come in
@@ -130,6 +131,12 @@ class Stream:
         """Send the collector a new policy."""
         with self._condition:
             self._protocol.push_policy(policy)
+            self._condition.notify_all()
+
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to end the stream, and to dial again after the delay."""
+        with self._condition:
+            self._protocol.drain(reason, delay_ms, deadline_ms)
             self._condition.notify_all()
 
     def end(self, code: int, message: str) -> None:
@@ -214,18 +221,22 @@ class Stream:
 
     def _on_batch(self, batch: Batch) -> None:
         services = self._services
-        # All of it is decoded before any handler sees a part: a batch that is
-        # broken anywhere has no effect at all.
-        work = [(self._source(part), self._records(part)) for part in batch.segments]
-        for source, records in work:
+        rejected: dict[int, str] = {}
+        for part in batch.segments:
+            try:
+                records = self._records(part)
+            except RemoteProtocolError as error:
+                rejected[part.ring] = str(error)
+                self._on_rejected(part, error)
+                continue
             if records:
-                services.dispatcher.deliver(source, records)
+                services.dispatcher.deliver(self._source(part), records)
         for closed in batch.closed:
             services.table.close(self._rings.pop(closed.ring).entry, closed)
         with self._condition:
             discarded = self._protocol.take_discarded()
-            self._protocol.commit(batch)
-            self._protocol.acknowledge(batch.batch_seq)
+            batch = self._protocol.commit(batch, rejected)
+            self._protocol.acknowledge(batch.batch_seq, time.monotonic_ns())
             self._condition.notify_all()
         services.counters.add(
             batches=1,
@@ -243,6 +254,15 @@ class Stream:
             return decode_segment(segment, len(source.names))
         check_head(segment)
         return []
+
+    def _on_rejected(self, segment: Segment, error: RemoteProtocolError) -> None:
+        """It would be no better the next time: the ring goes on without it."""
+        self._services.counters.add(rejected=segment.delivered)
+        if segment.ring not in self._unreadable:  # one line per ring says enough
+            self._unreadable.add(segment.ring)
+            source = self._source(segment)
+            worker_id, node = source.worker.worker_id, source.node
+            _log.warning("events of %s on %s rejected: %s", worker_id, node, error)
 
     def _on_failed_hub(self, error: RequiredHandlerError) -> None:
         """End every stream: nothing may be acknowledged that is kept nowhere."""

@@ -181,6 +181,7 @@ class ScriptedCollector:
                     self.frames.append(frame)
                     now_ns = time.monotonic_ns()
                     self.events += self.protocol.receive(frame, now_ns)
+                    self.flush()  # a drain is answered by the protocol itself
                     self._changed.notify_all()
         except grpc.RpcError as error:
             self.code, self.details = error.code(), error.details()
