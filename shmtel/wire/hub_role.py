@@ -15,6 +15,8 @@ A segment that does not continue its ring is taken out of the batch and
 answered with a resume point. What follows of that ring is taken out without a
 word until a segment fits, because the collector had sent it before it could
 read the answer; only if the position has moved since, there is another one.
+Where a resume point points to is as good as acknowledged, so it leaves after the
+ack of the batches before it.
 
 Rules:
 - acks and resume points leave in the order of the work they answer;
@@ -96,6 +98,8 @@ class HubProtocol:
         self._has_hello = False
         self._last_batch_seq = 0
         self._unanswered: deque[tuple[int, int]] = deque()  # batch seq, since when
+        # Resume points, and the batches that have to be acknowledged before.
+        self._held: deque[tuple[int, ResumePoint]] = deque()
         self._heartbeat_due_ns = now_ns
         self._is_welcomed = False
         self.is_over = False
@@ -203,7 +207,9 @@ class HubProtocol:
         last_seq = ring.state.position.last_seq
         if ring.answered_seq != last_seq:
             ring.answered_seq = last_seq
-            self._send_resume_point(part.ring)
+            answer = self._resume_point(part.ring)
+            self._held.append((self._last_batch_seq - 1, answer))
+            self._release_held()
 
     # -- what the hub says ---------------------------------------------------
 
@@ -216,7 +222,7 @@ class HubProtocol:
     def resume(self, ring: int, state: RingState) -> None:
         """Say where the hub stands with a ring, and keep it up to date."""
         self._rings[ring].state = state
-        self._send_resume_point(ring)
+        self._outgoing.append(self._resume_point(ring))
 
     def commit(self, batch: Batch) -> None:
         """Let a batch that `receive` returned take effect; `acknowledge` it later."""
@@ -230,12 +236,26 @@ class HubProtocol:
 
     def acknowledge(self, batch_seq: int) -> None:
         """Say that all batches up to one are done, and safe as far as is promised."""
+        while self._held and self._held[0][0] < batch_seq:
+            self._acknowledge(self._held[0][0])
+            self._release_held()
+        self._acknowledge(batch_seq)
+        self._release_held()
+
+    def _acknowledge(self, batch_seq: int) -> None:
+        if not self._unanswered or batch_seq < self._unanswered[0][0]:
+            return
         while self._unanswered and self._unanswered[0][0] <= batch_seq:
             self._unanswered.popleft()
         if self._outgoing and isinstance(self._outgoing[-1], Ack):
             self._outgoing.pop()  # acks are cumulative: the newest says it all
         terms = self._terms
         self._outgoing.append(Ack(batch_seq, terms.ack_level, terms.credit_bytes))
+
+    def _release_held(self) -> None:
+        first = self._unanswered[0][0] if self._unanswered else self._last_batch_seq + 1
+        while self._held and self._held[0][0] < first:
+            self._outgoing.append(self._held.popleft()[1])
 
     def push_policy(self, policy: Policy) -> None:
         """Send the desired state; only the newest of those still waiting goes."""
@@ -279,11 +299,11 @@ class HubProtocol:
     def _interval_ns(self) -> int:
         return self._terms.heartbeat_interval_ms * 1_000_000
 
-    def _send_resume_point(self, ring: int) -> None:
+    def _resume_point(self, ring: int) -> ResumePoint:
         state = self._rings[ring].state
         assert state is not None
         position = state.position
-        self._outgoing.append(ResumePoint(ring, position.last_seq, position.totals))
+        return ResumePoint(ring, position.last_seq, position.totals)
 
     def _ring(self, number: int) -> _Ring:
         ring = self._rings.get(number)

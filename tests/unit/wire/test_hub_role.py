@@ -108,6 +108,7 @@ def test_a_misfit_is_answered_once_until_it_fits() -> None:
     assert protocol.take_discarded() == 3
     assert protocol.take_discarded() == 0
     protocol.commit(fitting)
+    protocol.acknowledge(3)
     protocol.outgoing()
     protocol.receive(Batch(4, (plain_segment(9, 10),)), START)
     assert protocol.outgoing() == [ResumePoint(1, 6, {0: 6})]
@@ -120,7 +121,25 @@ def test_a_moved_position_is_told_again() -> None:
     protocol.receive(Batch(1, (plain_segment(2, 3),)), START)
     entry.position = Position(1, {0: 1})
     protocol.receive(Batch(2, (plain_segment(0, 3),)), START)
-    assert protocol.outgoing() == [ResumePoint(1, 0), ResumePoint(1, 1, {0: 1})]
+    assert protocol.outgoing() == [ResumePoint(1, 0)]
+    protocol.acknowledge(2)
+    ack = Ack(1, TERMS.ack_level, TERMS.credit_bytes)
+    resume_point = ResumePoint(1, 1, {0: 1})
+    assert protocol.outgoing() == [ack, resume_point, replace(ack, batch_seq=2)]
+
+
+def test_a_resume_point_waits_for_the_acks_before_it() -> None:
+    """It releases events as an ack does, so it never comes before theirs."""
+    protocol = make(Entry())
+    protocol.commit(protocol.receive(Batch(1, (plain_segment(0, 3),)), START))
+    protocol.commit(protocol.receive(Batch(2, (plain_segment(8, 9),)), START))
+    protocol.commit(protocol.receive(Batch(3, (plain_segment(9, 10),)), START))
+    assert protocol.outgoing() == []
+    protocol.acknowledge(1)
+    ack = Ack(1, TERMS.ack_level, TERMS.credit_bytes)
+    assert protocol.outgoing() == [ack, ResumePoint(1, 3, {0: 3})]
+    protocol.acknowledge(3)
+    assert protocol.outgoing() == [replace(ack, batch_seq=3)]
 
 
 def test_a_closed_ring_is_forgotten() -> None:
