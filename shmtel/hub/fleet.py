@@ -52,7 +52,10 @@ class LiveStream(Protocol):
         """Send the collector a new policy."""
 
     def end(self, code: int, message: str) -> None:
-        """End the stream after the batch in work."""
+        """End the stream after the batches in work."""
+
+    def unanswered_ns(self) -> int:
+        """Return for how long the oldest batch has waited for its ack; 0: none."""
 
 
 @dataclass(slots=True)
@@ -172,6 +175,13 @@ class Fleet:
         with self._lock:
             live = [members[-1] for members in self._members.values()]
             return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
+
+    def longest_unanswered(self) -> tuple[int, str]:
+        """Return for how long the oldest batch of all has waited, and whose it is."""
+        with self._lock:
+            members = [m for group in self._members.values() for m in group]
+        ages = ((m.stream.unanswered_ns(), m.hello.node) for m in members)
+        return max(ages, default=(0, ""))
 
     def close(self, reason: str = "the hub is shutting down") -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""

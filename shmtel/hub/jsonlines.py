@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.hub.records import Record
 
 _log = logging.getLogger(__name__)

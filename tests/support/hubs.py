@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shmtel.hub import Hub
-from shmtel.hub.counters import Counters
-from shmtel.hub.desired import DesiredState
-from shmtel.hub.dispatch import Dispatcher, EventBatch
-from shmtel.hub.events import HubEvents
-from shmtel.hub.fleet import Fleet
-from shmtel.hub.store import Store
-from shmtel.hub.stream import Services
-from shmtel.hub.table import RingTable
+from shmtel.hub.handlers import EventBatch
+from shmtel.hub.parts import Parts
+from shmtel.hub.services import Services
 
 WAIT_S = 10.0
 
@@ -28,10 +23,7 @@ def running_hub(**options: Any) -> Iterator[Hub]:
 
 def make_services(state_dir: Path | None = None) -> Services:
     """Return the parts that the streams of a hub share."""
-    store, dispatcher = Store(state_dir), Dispatcher()
-    fleet = Fleet(store.policy, store.rejected())
-    desired = DesiredState(store, fleet, HubEvents(dispatcher))
-    return Services(RingTable(), dispatcher, fleet, desired, Counters())
+    return Parts(state_dir).services
 
 
 class Seqs:
