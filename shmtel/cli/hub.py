@@ -44,7 +44,8 @@ _LOOK_S = 0.5
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the hub keeps its policy and its table of rings, for itself alone."
-    "  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+    "  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else"
+    " ~/.local/state/shmtel]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.log_level_option

@@ -29,7 +29,8 @@ def make_services(state_dir: Path | None = None) -> Services:
 class Seqs:
     """A batch handler that remembers the seqs it got; it can be held up."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = WAIT_S) -> None:
+        self._patience_s = patience_s
         self.seqs: list[int] = []
         self.entered = threading.Event()
         self.may_go_on = threading.Event()
@@ -38,7 +39,7 @@ class Seqs:
     def __call__(self, batch: EventBatch, _config: object = None) -> None:
         """Remember, and wait while held up."""
         self.entered.set()
-        assert self.may_go_on.wait(WAIT_S)
+        assert self.may_go_on.wait(self._patience_s)
         self.seqs += [record.seq for record in batch.records]
 
     def hold(self) -> None:
