@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "shmtel.hub.rings.sqlite3"  # no namespace of a collector can be called that
 SCHEMA_VERSION = 1
 _BUSY_SECONDS = 0.5
+_CLOSE_SECONDS = 0.1  # for a disk that does not answer
 _SCHEMA = f"""
 CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -199,7 +200,7 @@ class PositionStore:
 
     def close(self) -> None:
         """Close the database, unless the disk does not answer."""
-        if self._lock.acquire(timeout=_BUSY_SECONDS):
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
             try:
                 self._end()
             finally:
