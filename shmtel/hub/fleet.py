@@ -58,7 +58,10 @@ class LiveStream(Protocol):
         """Ask the collector to end the stream, and to dial again after the delay."""
 
     def end(self, code: int, message: str) -> None:
-        """End the stream after the batch in work."""
+        """End the stream after the batches in work."""
+
+    def unanswered_ns(self) -> int:
+        """Return for how long the oldest batch has waited for its ack; 0: none."""
 
 
 @dataclass(slots=True)
@@ -192,6 +195,13 @@ class Fleet:
                 delay_ms = random.randrange(_REDIAL_MS)
                 stream.drain(self._closing, delay_ms, int(deadline_s * 1e3))
             return streams
+
+    def longest_unanswered(self) -> tuple[int, str]:
+        """Return for how long the oldest batch of all has waited, and whose it is."""
+        with self._lock:
+            members = [m for group in self._members.values() for m in group]
+        ages = ((m.stream.unanswered_ns(), m.hello.node) for m in members)
+        return max(ages, default=(0, ""))
 
     def close(self, reason: str = _SHUTTING_DOWN) -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""

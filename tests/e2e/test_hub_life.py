@@ -11,7 +11,7 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub import Hub
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.wire.collector_events import Acked, DrainAsked, Ended
 from shmtel.wire.frames import ErrorCode, Heartbeat
 from support.hubs import WAIT_S, Seqs, running_hub
