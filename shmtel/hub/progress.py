@@ -56,12 +56,18 @@ class Errand:
 class Work:
     """A batch in work. Whoever began it holds it first."""
 
-    __slots__ = ("_holders", "_progress", "batch_seq", "changes", "token")
+    __slots__ = (
+        *("_holders", "_progress"),
+        *("batch_seq", "changes", "payload_bytes", "token"),
+    )
 
-    def __init__(self, progress: "Progress", batch_seq: int, token: int) -> None:
+    def __init__(
+        self, progress: "Progress", batch_seq: int, payload_bytes: int, token: int
+    ) -> None:
         self._progress = progress
         self._holders = 1
         self.batch_seq = batch_seq
+        self.payload_bytes = payload_bytes
         self.token = token  # of the sinks' marks
         self.changes: Sequence[Change] = ()
 
@@ -99,9 +105,9 @@ class Progress:
         self._unfinished: deque[Work] = deque()
         self._last_begun = self._last_committed = 0
 
-    def begin(self, batch_seq: int) -> Work:
+    def begin(self, batch_seq: int, payload_bytes: int = 0) -> Work:
         """Begin with a batch, before any handler sees it."""
-        work = Work(self, batch_seq, self._marks.begin())
+        work = Work(self, batch_seq, payload_bytes, self._marks.begin())
         with self._lock:
             self._unfinished.append(work)
             self._last_begun = batch_seq

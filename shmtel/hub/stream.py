@@ -48,6 +48,7 @@ from shmtel.wire.frames import (
     Welcome,
 )
 from shmtel.wire.hub_role import HubProtocol
+from shmtel.wire.protocol import payload_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -256,7 +257,7 @@ class Stream:
         # All of it is decoded before any handler sees a part of it.
         parts, rejected = self._rings.parts(batch)
         refused = sum(s.delivered for s in batch.segments if s.ring in rejected)
-        work = self._progress.begin(batch.batch_seq)
+        work = self._progress.begin(batch.batch_seq, payload_bytes(batch))
         try:
             self._deliver(parts, work)
         except BaseException:
