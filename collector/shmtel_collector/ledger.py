@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shmtel import _ring, segments
-from shmtel.errors import SegmentError
-from shmtel.evictions import read_evictions
-from shmtel.wire.frames import Outcome
-from shmtel_collector.accounts import (
+from shmtel.accounting.accounts import (
     Account,
     EventAccount,
     account_of_event,
@@ -28,14 +25,12 @@ from shmtel_collector.accounts import (
     remainder,
     sum_of,
 )
+from shmtel.accounting.counts import Claims, EventTable
+from shmtel.errors import SegmentError
+from shmtel.evictions import read_evictions
+from shmtel.wire.frames import Outcome
 from shmtel_collector.config import state_path
-from shmtel_collector.finished import (
-    Claims,
-    EventTable,
-    FinishedRing,
-    FoldedRings,
-    folded_of_table,
-)
+from shmtel_collector.finished import FinishedRing, FoldedRings, folded_of_table
 from shmtel_collector.left_out import event_table, parse
 from shmtel_collector.lifeline import CLOSED, VANISHED
 from shmtel_collector.refusals import Refusals

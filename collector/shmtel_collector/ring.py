@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shmtel import _ring
+from shmtel.accounting.counts import Claims
 from shmtel.wire.frames import (
     UNKNOWN_EVENT_ID,
     Outcome,
@@ -36,7 +37,7 @@ from shmtel.wire.frames import (
 )
 from shmtel_collector import settlement
 from shmtel_collector.control import ControlZone
-from shmtel_collector.finished import Claims, FinishedRing
+from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.source import Source
 from shmtel_collector.worker import worker_of

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from shmtel import _ring
-from shmtel_collector.finished import Claims
+from shmtel.accounting.counts import Claims
 
 # How an observation fails whose zones do not fit together, being of several moments.
 # Where that is damage the consumer will meet it.

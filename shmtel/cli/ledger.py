@@ -18,7 +18,7 @@ from shmtel.cli.errors import ExitCode
 from shmtel.segments import home_of
 
 if TYPE_CHECKING:
-    from shmtel_collector.accounts import Account, EventAccount
+    from shmtel.accounting.accounts import Account, EventAccount
     from shmtel_collector.ledger import Ledger, RingAccount
 
 SCHEMA = "shmtel/ledger/v1"
