@@ -38,6 +38,7 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     Error,
     Heartbeat,
     Hello,
@@ -174,6 +175,14 @@ class CollectorProtocol:
         """Tell the hub what became of a policy."""
         self._require_open()
         self._control.append(fitted(status))
+
+    def send_counters(self, frames: Sequence[Counters]) -> bool:
+        """Send counters; False: the last ones have not left yet, ask again later."""
+        self._require_open()
+        if any(isinstance(frame, Counters) for frame in self._control):
+            return False
+        self._control.extend(frames)
+        return True
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""

@@ -33,6 +33,7 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     Error,
     Heartbeat,
     Hello,
@@ -44,7 +45,7 @@ from shmtel.wire.frames import (
     Segment,
     Welcome,
 )
-from shmtel.wire.limits import hello_flaw, status_flaw, worker_flaw
+from shmtel.wire.limits import counters_flaw, hello_flaw, status_flaw, worker_flaw
 from shmtel.wire.protocol import (
     NAMES_MAX,
     PROTOCOL_MAX,
@@ -83,7 +84,7 @@ class HubProtocol:
 
     - Hello: answer with `accept` or `end`;
     - RingOpened: answer with `resume`;
-    - NamesAdded, PolicyStatus, Bye: note it;
+    - NamesAdded, PolicyStatus, Counters, Bye: note it;
     - Batch, without what was discarded: `commit` it, do the work, `acknowledge` it.
     """
 
@@ -105,7 +106,7 @@ class HubProtocol:
 
     def receive(
         self, frame: CollectorFrame | None, now_ns: int
-    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | PolicyStatus | None:
+    ) -> Hello | RingOpened | NamesAdded | Batch | Bye | PolicyStatus | Counters | None:
         """Judge a frame; None means that there is nothing to do.
 
         Raises:
@@ -125,6 +126,9 @@ class HubProtocol:
             case PolicyStatus():
                 _require(status_flaw(frame))
                 return frame
+            case Counters():
+                _require(counters_flaw(frame))
+                return self._of_open_rings(frame)
             case Bye():
                 return frame
         return None
@@ -180,6 +184,11 @@ class HubProtocol:
         self._last_batch_seq = frame.batch_seq
         self._unanswered.append((frame.batch_seq, now_ns))
         return without_rings(frame, self._misfits(frame))
+
+    def _of_open_rings(self, frame: Counters) -> Counters:
+        """Leave out rings that the hub has closed while the counters were under way."""
+        is_open = [ring for ring in frame.rings if ring.ring in self._rings]
+        return replace(frame, rings=tuple(is_open))
 
     def _misfits(self, batch: Batch) -> set[int]:
         misfits: set[int] = set()

@@ -11,7 +11,7 @@ Rules:
 - workers that failed stay in the list longest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 
 from shmtel.policy.model import (
@@ -24,12 +24,15 @@ from shmtel.policy.model import (
     WorkerResult,
 )
 from shmtel.policy.rules import RULES_MAX, patterns_flaw
-from shmtel.wire.frames import Hello, Worker
+from shmtel.wire.frames import Counters, Hello, HostCounters, RingCounters, Worker
 
 HELLO_TEXT_MAX = 255  # characters of each text
 WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
 WORKERS_MAX = 4_096
 WORKERS_TEXT_MAX = 640 << 10  # characters of all workers
+COUNTED_RINGS_MAX = 3_000  # in one frame: some 200 KB
+REASONS_MAX = 64  # in one table of counts
+REASON_NAME_MAX = 64  # characters
 LAYERS_MAX = 32
 LAYERS_TEXT_MAX = 256 << 10  # characters of all layers
 REASON_MAX = 1_000
@@ -83,6 +86,29 @@ def status_flaw(status: PolicyStatus) -> str | None:
         return "a status with too much text in its layers"
     rules = (rule for layer in status.local_layers for rule in layer.rules)
     return next(filter(None, map(patterns_flaw, rules)), None)
+
+
+def fitted_counters(
+    rings: Sequence[RingCounters], host: HostCounters
+) -> list[Counters]:
+    """Return counters as frames that a hub accepts; of no ring it is one frame."""
+    starts = range(0, max(len(rings), 1), COUNTED_RINGS_MAX)
+    return [Counters(tuple(rings[at : at + COUNTED_RINGS_MAX]), host) for at in starts]
+
+
+def counters_flaw(frame: Counters) -> str | None:
+    """Say what is wrong with the size of counters."""
+    if len(frame.rings) > COUNTED_RINGS_MAX:
+        return f"counters of {len(frame.rings)} rings"
+    host = frame.host
+    tables: list[Collection[object]] = [host.evicted]
+    reasons = [host.refused, host.quarantined, host.spool_refused]
+    reasons += [ring.counters.dropped for ring in frame.rings]
+    if any(len(table) > REASONS_MAX for table in [*tables, *reasons]):
+        return "counters by too many reasons"
+    if any(len(name) > REASON_NAME_MAX for table in reasons for name in table):
+        return "counters by too long a reason"
+    return None
 
 
 def _texts_of(frame: Hello | Worker) -> list[str]:
