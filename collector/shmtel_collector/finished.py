@@ -39,6 +39,8 @@ class FinishedRing:
     totals: Mapping[int, int]  # events by outcome; they sum to last_seq
     claims: Claims
     events: EventTable = field(default_factory=dict)
+    service: str = ""
+    worker_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ class Fleet:
         is_own = found.is_own or ring_id in self._database.policies.own_rings()
         ring = Ring(found.name, source, self._enforcement.renew, is_own)
         self.rings[ring_id] = ring
+        ring.is_counted = self._database.tally.has(ring_id)
         ring.left_out = LeftOut(self._database.left_out(ring_id))
         self._enforcement.attach(ring)
         if not found.is_own:
@@ -161,6 +162,7 @@ class Fleet:
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
         try:
             self._database.finish(account)
+            ring.is_counted = True
             self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(

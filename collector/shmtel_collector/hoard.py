@@ -91,6 +91,8 @@ def evicted(ring: Ring, closed_ns: int) -> FinishedRing:
         totals=totals,
         claims=source.claims() or Claims(committed=last),
         events=event_table(source.events(), ring.left_out.counts(), totals),
+        service=ring.worker.service,
+        worker_index=ring.worker.worker_index,
     )
 
 

@@ -69,6 +69,7 @@ class Ring:
 
     Attributes:
         is_own: a collector writes it, this one or an earlier one.
+        is_counted: it is written down already, and only its segment is left.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Ring:
         self._claimed_seq: int | None = None  # what to count up to; None: not now
         self._last_tail = self.source.tail()
         self.left_out = LeftOut()
+        self.is_counted = False
 
     # -- the stream ----------------------------------------------------------
 
@@ -220,6 +222,8 @@ class Ring:
             totals=totals,
             claims=self._claims(),
             events=event_table(self.source.events(), self.left_out.counts(), totals),
+            service=self.worker.service,
+            worker_index=self.worker.worker_index,
         )
 
     # -- inside --------------------------------------------------------------
