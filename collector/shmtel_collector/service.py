@@ -20,10 +20,12 @@ from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
 from shmtel_collector.config import CollectorConfig, control_path, state_path
+from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
@@ -115,7 +117,9 @@ class Collector:
             self._log,
         )
         steering = self._make_steering(state, fleet, enforcement)
-        session = Session(fleet, steering, origin, self._log)
+        counts = HostCounts(fleet, state.tally, self._home, namespace)
+        counting = Counting(fleet, counts)
+        session = Session(fleet, steering, counting, origin, self._log)
         hub = self._config.hub
         hoard = Hoard(fleet, self._home)
         self._agent = Agent(fleet, session, steering, hoard, hub, self._log)

@@ -30,6 +30,7 @@ from shmtel.wire.frames import CollectorFrame, ErrorCode, Hello
 from shmtel.wire.protocol import PROTOCOL_MAX, PROTOCOL_MIN
 from shmtel_collector import settlement
 from shmtel_collector.batch import CEILING_BYTES, BatchBuilder
+from shmtel_collector.counting import Counting
 from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
@@ -53,13 +54,19 @@ class Session:
     """Carries the fleet's events to the hub, stream after stream."""
 
     def __init__(
-        self, fleet: Fleet, steering: Steering, origin: Origin, log: ConditionLog
+        self,
+        fleet: Fleet,
+        steering: Steering,
+        counting: Counting,
+        origin: Origin,
+        log: ConditionLog,
     ) -> None:
         self.fenced: str | None = None  # why this collector must give way
         self.wants_pass = False  # a pass should not wait for the next tick
         self._fleet = fleet
         self._steering = steering
         steering.on_change = self.answer
+        self._counting = counting
         self._origin = origin
         self._instance_id = os.urandom(16)
         self._log = log
@@ -105,6 +112,7 @@ class Session:
         self._is_welcome = self._is_starved = self.wants_pass = False
         self._unanswered = 0
         self._numbers.clear()
+        self._counting.forget()
         for ring in self._fleet.rings.values():
             ring.suspend()
 
@@ -133,6 +141,8 @@ class Session:
         """
         if self._protocol is not None:
             self._dispatch(self._protocol.tick(now_ns))
+            if self._is_welcome:
+                self._counting.tick(self._protocol, now_ns)
 
     def next_tick_ns(self) -> int | None:
         """Return when `tick` has something to do; None without a stream."""
@@ -150,6 +160,7 @@ class Session:
         """End the stream in good order."""
         if self._protocol is not None and self._is_welcome:
             self._is_welcome = False  # nothing may follow it
+            self._counting.tell(self._protocol)
             self._protocol.bye(reason)
 
     # -- the rings -----------------------------------------------------------
