@@ -20,13 +20,13 @@ from shmtel import _ring, segments
 from shmtel.accounting.accounts import (
     Account,
     EventAccount,
-    account_of_end,
     account_of_event,
     account_of_totals,
     remainder,
     sum_of,
 )
 from shmtel.accounting.counts import EventTable
+from shmtel.accounting.rings import Counted, Placed, account_of
 from shmtel.errors import SegmentError
 from shmtel.evictions import read_evictions
 from shmtel.wire.frames import Outcome
@@ -257,9 +257,10 @@ def _finished_account(ring: FinishedRing) -> RingAccount:
 
 
 def _sum_account(sum_: FoldedRings, state: str) -> RingAccount:
-    account = account_of_end(sum_.last_seq, sum_.totals, sum_.claims)
+    counted = Counted(sum_.totals, sum_.claims, Placed(sum_.last_seq))
     events = _accounts(sum_.events)
-    return RingAccount("", f"{sum_.rings} rings", "", 0, state, account, events)
+    worker_id = f"{sum_.rings} rings"
+    return RingAccount("", worker_id, "", 0, state, account_of(counted), events)
 
 
 def read_evicted(

@@ -15,8 +15,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from shmtel.accounting.accounts import Account, account_of_closed
+from shmtel.accounting.accounts import Account
 from shmtel.accounting.counts import add_counts
+from shmtel.accounting.rings import account_of, closed
 from shmtel.errors import ShmtelError
 from shmtel_collector.finished import FinishedRing
 
@@ -62,7 +63,7 @@ def key_of(service: str, worker_index: int | None) -> Key:
 
 def account_of_finished(ring: FinishedRing) -> Account:
     """Return the account of a ring that is gone."""
-    return account_of_closed(ring.reason, ring.last_seq, ring.totals, ring.claims)
+    return account_of(closed(ring.reason, ring.last_seq, ring.totals, ring.claims))
 
 
 def add(database: sqlite3.Connection, ring: FinishedRing) -> None:

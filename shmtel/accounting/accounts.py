@@ -14,38 +14,11 @@ segment says only what is not in it. Both are `forwarded` there.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from shmtel import _ring
 from shmtel.accounting.counts import EventCounts, add_counts
-
-# Reasons of an end behind which a worker may have gone on, or written anything.
-_PROVES_NOTHING = frozenset({"retired", "quarantined", "evicted"})
-
-
-class ClaimedCounts(Protocol):
-    """A worker's own counters, wherever they were read."""
-
-    @property
-    def committed(self) -> int:
-        """Events in the ring, ever."""
-
-    @property
-    def sampled_out(self) -> int:
-        """Left out by a sampling decision."""
-
-    @property
-    def filtered(self) -> int:
-        """Left out by a name pattern."""
-
-    @property
-    def disabled(self) -> int:
-        """Left out by a toggle."""
-
-    @property
-    def dropped(self) -> Mapping[str, int]:
-        """Refused before commit, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,58 +150,6 @@ def sum_of(accounts: Iterable[Account]) -> Account:
 def account_of_totals(totals: Mapping[int, int], **counts: Any) -> Account:
     """Return an account with the events of `totals` under their words."""
     return Account(**_words(totals), **counts)
-
-
-def account_of_end(
-    committed: int, totals: Mapping[int, int], claims: ClaimedCounts
-) -> Account:
-    """Return the account of what is over: nothing of it is on its way any more."""
-    return account_of_totals(
-        totals,
-        committed=committed,
-        dropped=claims.dropped,
-        sampled_out=claims.sampled_out,
-        filtered=claims.filtered,
-        disabled=claims.disabled,
-    )
-
-
-def account_of_closed(
-    reason: str, last_seq: int, totals: Mapping[int, int], claims: ClaimedCounts
-) -> Account:
-    """Return the account of a ring that has ended.
-
-    The worker's counter never leads the records, so what it claims beyond them is
-    missing; but past the end of a retired or damaged ring it proves nothing.
-    """
-    claimed = 0 if reason in _PROVES_NOTHING else claims.committed
-    return account_of_end(max(claimed, last_seq), totals, claims)
-
-
-def account_under_way(
-    totals: Mapping[int, int],
-    claims: ClaimedCounts,
-    *,
-    spooled_seq: int = 0,
-    sent_seq: int = 0,
-) -> Account:
-    """Return the account of a ring that is served, from its positions.
-
-    Args:
-        totals: of what is answered for; what follows is on its way.
-        spooled_seq: up to which it has left the ring.
-        sent_seq: up to which it was handed to the stream.
-    """
-    settled = sum(totals.values())
-    spooled = max(spooled_seq, settled)
-    sent = max(sent_seq, spooled)
-    committed = max(claims.committed, sent)
-    return replace(
-        account_of_end(committed, totals, claims),
-        spooled=spooled - settled,
-        in_flight=sent - spooled,
-        in_ring=committed - sent,
-    )
 
 
 def _words(totals: Mapping[int, int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from shmtel.wire.control import HostLedger, LedgerPage, RingLedger, RingSum
 from shmtel.wire.fields import (
@@ -45,7 +46,8 @@ def paged(
     page_hosts: list[HostLedger] = []
     page_rings: list[RingLedger] = []
     size = 0
-    for item in (*hosts, *rings):
+    items: Iterable[HostLedger | RingLedger] = chain(hosts, rings)
+    for item in items:
         if size > PAGE_BYTES:
             yield LedgerPage(tuple(page_hosts), tuple(page_rings))
             page_hosts, page_rings, size = [], [], 0
