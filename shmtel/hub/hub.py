@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Unpack
 
+from shmtel.accounting.fleet import FleetLedger
 from shmtel.hub.control import Control, worker_status
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.desired import DesiredState
@@ -22,7 +23,6 @@ from shmtel.hub.dispatch import (
 )
 from shmtel.hub.events import HubEvents
 from shmtel.hub.fleet import Fleet
-from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
 from shmtel.hub.server import Server
 from shmtel.hub.store import Store
@@ -72,7 +72,7 @@ class Hub:
             listen,
             max_collectors,
             self._make_stream,
-            self._control.methods(),
+            self._control,
             self._counters,
         )
         self._address = listen
@@ -278,9 +278,9 @@ class Hub:
         """List the rings that the hub knows."""
         return list(map(worker_status, self._table.entries()))
 
-    def ledger(self) -> HubLedger:
-        """Return what became of all events, per ring, as the hub knows it."""
-        return make_ledger(self._table.entries(), self._table.folded())
+    def ledger(self) -> FleetLedger:
+        """Return what became of every event of the fleet, as the hub knows it."""
+        return self._control.facts().ledger()
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""

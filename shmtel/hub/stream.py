@@ -27,9 +27,11 @@ from shmtel.hub.counters import Counters
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
 from shmtel.hub.fleet import Fleet, LiveStream
+from shmtel.hub.hosts import HostEntry
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.table import RingEntry, RingTable
 from shmtel.policy.model import Policy, PolicyStatus
+from shmtel.wire import frames
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -76,6 +78,7 @@ class Stream:
         self._protocol = HubProtocol(terms, time.monotonic_ns())
         self._condition = threading.Condition()
         self._hello: Hello | None = None
+        self._host: HostEntry | None = None
         self._rings: dict[int, _Ring] = {}
         self._predecessors: list[LiveStream] = []
         self._is_working = False
@@ -181,16 +184,23 @@ class Stream:
     def _act(self, frame: CollectorFrame | None) -> bool:
         with self._condition:
             judged = self._protocol.receive(frame, time.monotonic_ns())
+        if self._host is not None:
+            self._host.heard_ns = time.time_ns()
         match judged:
             case Hello():
                 self._hello = judged
                 self._predecessors = self._services.fleet.admit(judged, self)
+                if self._ending is None:
+                    hosts = self._services.table.hosts
+                    self._host = hosts.enter(judged, time.time_ns())
             case RingOpened():
                 return self._on_ring_opened(judged)
             case NamesAdded():
                 self._rings[judged.ring].source.names.extend(judged.names)
             case Batch():
                 self._on_batch(judged)
+            case frames.Counters():
+                self._on_counters(judged)
             case PolicyStatus():
                 self._services.desired.note_status(self, judged)
             case Bye():
@@ -205,12 +215,22 @@ class Stream:
             if self._predecessors[0].stopped.wait(_PREDECESSOR_LOOK_S):
                 del self._predecessors[0]
         entry = self._services.table.open(self._hello, frame)
+        if self._host is not None:
+            entry.stream = self._host.stream
         source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
         self._rings[frame.ring] = _Ring(entry, source)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
             self._condition.notify_all()
         return True
+
+    def _on_counters(self, frame: frames.Counters) -> None:
+        for counters in frame.rings:
+            ring = self._rings.get(counters.ring)
+            if ring is not None:
+                ring.entry.tell(counters)
+        if self._host is not None:
+            self._host.tell(frame.host)
 
     def _on_batch(self, batch: Batch) -> None:
         services = self._services
@@ -220,11 +240,13 @@ class Stream:
         for source, records in work:
             if records:
                 services.dispatcher.deliver(source, records)
-        for closed in batch.closed:
-            services.table.close(self._rings.pop(closed.ring).entry, closed)
         with self._condition:
             discarded = self._protocol.take_discarded()
             self._protocol.commit(batch)
+        # After their last events: a ledger read in between must not miss them.
+        for closed in batch.closed:
+            services.table.close(self._rings.pop(closed.ring).entry, closed)
+        with self._condition:
             self._protocol.acknowledge(batch.batch_seq)
             self._condition.notify_all()
         services.counters.add(

@@ -21,7 +21,16 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shmtel.wire.frames import Hello, RingClosed, RingOpened, Worker, WorkerCounters
+from shmtel.hub.hosts import HostEntry, Hosts
+from shmtel.wire.control import RingLedger
+from shmtel.wire.frames import (
+    Hello,
+    RingClosed,
+    RingCounters,
+    RingOpened,
+    Worker,
+    WorkerCounters,
+)
 from shmtel.wire.protocol import Position
 
 CLOSED_MAX = 10_000
@@ -39,6 +48,32 @@ class RingEntry:
     names: list[str] = field(default_factory=list)
     closed_reason: str | None = None
     counters: WorkerCounters | None = None  # final ones, once it is closed
+    claims: WorkerCounters = field(default_factory=WorkerCounters)  # until then
+    sent_seq: int = 0  # as the collector told last
+    spooled_seq: int = 0
+    stream: int = 0  # number of the stream of its host that announced it last
+
+    def tell(self, counters: RingCounters) -> None:
+        """Note what the collector has told of it."""
+        self.claims = counters.counters
+        self.spooled_seq = counters.spooled_seq
+        self.sent_seq = counters.sent_seq
+
+    def for_ledger(self, *, gone: bool = False) -> RingLedger:
+        """Return what the ledger is made of."""
+        closed_reason, position = self.closed_reason, self.position
+        return RingLedger(
+            host_id=self.host_id,
+            worker=self.worker,
+            ring_id=self.ring_id,
+            last_seq=position.last_seq,
+            totals=position.totals,
+            sent_seq=self.sent_seq,
+            spooled_seq=self.spooled_seq,
+            counters=self.counters or self.claims,
+            closed_reason=closed_reason or "",
+            gone=gone and closed_reason is None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +93,7 @@ class RingTable:
         self._entries: dict[tuple[str, bytes], RingEntry] = {}
         self._closed: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._folded = Folded()
+        self.hosts = Hosts()
 
     def open(self, hello: Hello, frame: RingOpened) -> RingEntry:
         """Return the entry of a ring; a new one starts where it was settled."""
@@ -76,6 +112,7 @@ class RingTable:
             entry.closed_reason = entry.counters = None
             entry.node, entry.worker = hello.node, frame.worker
             entry.names = []  # announced again on every stream
+            entry.sent_seq = 0  # what was under way is so no more
             return entry
 
     def close(self, entry: RingEntry, frame: RingClosed) -> None:
@@ -93,7 +130,9 @@ class RingTable:
 
     def _fold(self, key: tuple[str, bytes]) -> None:
         totals = dict(self._folded.totals)
-        for outcome, events in self._entries.pop(key).position.totals.items():
+        entry = self._entries.pop(key)
+        self.hosts.fold(entry.for_ledger(gone=True), entry.node)
+        for outcome, events in entry.position.totals.items():
             totals[outcome] = totals.get(outcome, 0) + events
         self._folded = Folded(self._folded.rings + 1, totals)
 
@@ -101,6 +140,11 @@ class RingTable:
         """Return the entries that there are now."""
         with self._lock:
             return list(self._entries.values())
+
+    def at_once(self) -> tuple[list[RingEntry], Folded, list[HostEntry]]:
+        """Return all of it as it was at one moment, between two foldings."""
+        with self._lock:
+            return list(self._entries.values()), self._folded, self.hosts.entries()
 
     def folded(self) -> Folded:
         """Return the sum of the closed rings that are no longer kept."""
