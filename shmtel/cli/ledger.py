@@ -1,6 +1,7 @@
 """`shmtel ledger`: where every event of a namespace is.
 
-Reads the rings and the collector's state database, and needs no collector.
+Reads the rings and the collector's state database, and needs no collector. With
+--hub it asks a hub for the fleet, see ledger_fleet.py.
 
 Rows are groups of rings and events. As long as nothing is asked by event, a row
 is the account of whole rings, which holds more than what is known by name.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shmtel.cli import common
+from shmtel.cli import common, ledger_fleet
 from shmtel.cli.errors import ExitCode
 from shmtel.cli.ledger_tables import RING_WORDS, facts, laws, title, values
 from shmtel.segments import home_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from shmtel_collector.ledger import Ledger, RingAccount
 
 SCHEMA = "shmtel/ledger/v1"
-BY = ("worker", "event", "reason")
+BY = ("worker", "event", "reason", "node")
 _UNFINISHED = "no_magic"  # its maker never came to emit
 _NO_NAME = "(no name)"
 _RING_HEADER = ("WORKER", "PID", "STATE")
@@ -40,12 +41,20 @@ _EVENT_WORDS = (
 @common.state_dir_option
 @common.json_option
 @click.option(
+    "--hub",
+    metavar="ADDR",
+    help="Ask this hub for the fleet: host:port, or unix:PATH.",
+)
+@click.option(
     "--by",
     multiple=True,
     type=click.Choice(BY),
     default=("worker",),
     show_default="worker",
     help="What makes a row; may be repeated.",
+)
+@click.option(
+    "--node", metavar="GLOB", help="Show only hosts whose names match; of a hub."
 )
 @click.option(
     "--worker",
@@ -63,17 +72,36 @@ _EVENT_WORDS = (
     help="Exit with 8 when anything is unaccounted, shown or not, or a ring cannot"
     " be read.",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     namespace: str,
     directory: str | None,
     state_dir: Path | None,
     as_json: bool,
+    hub: str | None,
     by: tuple[str, ...],
+    node: str | None,
     worker: str,
     event: str | None,
     is_asserted: bool,
 ) -> int:
     """Account for every event: emitted, delivered, or left out, and why."""
+    if hub is not None:
+        if event is not None or "event" in by:
+            raise click.UsageError("A hub counts nothing by event; ask its hosts.")
+        ledger_fleet.refuse_local_options(context)
+        return ledger_fleet.show(
+            hub,
+            node=node or "*",
+            worker=worker,
+            by=by,
+            as_json=as_json,
+            is_asserted=is_asserted,
+            schema=SCHEMA,
+        )
+    if node is not None or "node" in by:
+        raise click.UsageError("These are the rings of one host; nodes need --hub.")
     from shmtel_collector.ledger import read_ledger
 
     whole = read_ledger(namespace, state_dir, home_of(directory))
