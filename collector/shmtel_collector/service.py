@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 
 from shmtel import procfs, segments
+from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
+from shmtel_collector.census import CensusTaker
 from shmtel_collector.config import CollectorConfig, control_path, state_path
 from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
@@ -33,6 +35,7 @@ from shmtel_collector.operators import Operators
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from shmtel_collector.watched import Watched
 
 __all__ = ["Collector", "CollectorConfig", "run"]
 
@@ -122,15 +125,26 @@ class Collector:
         session = Session(fleet, steering, counting, origin, self._log)
         hub = self._config.hub
         hoard = Hoard(fleet, self._home)
-        self._agent = Agent(fleet, session, steering, hoard, hub, self._log)
+        agent = Agent(fleet, session, steering, hoard, hub, self._log)
+        self._agent = agent
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)
         _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
         admin = await self._open_admin(operators)
+        census = CensusTaker(
+            *(namespace, epoch, fleet, state.tally, counts),
+            *(session.standing, lambda: steering.regime.fleet.version),
+        )
+        watched = Watched(
+            *(loop, census.take, lambda: agent.last_pass_ns),
+            *(session.is_welcome, hub, state.path),
+        )
+        http = serve(watched, self._config.http, _logger)
         try:
-            await self._agent.run()
+            await agent.run()
         finally:
+            await asyncio.to_thread(http.close)
             await admin.close()
             fleet.close()
 

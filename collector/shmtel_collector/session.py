@@ -50,6 +50,20 @@ class Origin:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the stream to the hub stands.
+
+    Attributes:
+        welcomes: streams that a hub has accepted since the start.
+        oldest_unacked_ns: how long the oldest batch has waited; 0: none does.
+    """
+
+    is_connected: bool
+    welcomes: int
+    oldest_unacked_ns: int
+
+
 class Session:
     """Carries the fleet's events to the hub, stream after stream."""
 
@@ -75,6 +89,7 @@ class Session:
         self._is_welcome = False
         self._is_starved = False  # the last pass ended for want of room
         self._unanswered = 0  # batches
+        self._welcomes = 0
         self._drain = Drain()
         self._on_event: dict[type, Callable[..., None]] = {
             Welcomed: self._on_welcomed,
@@ -152,6 +167,13 @@ class Session:
         """Say whether there is a hub that takes what is drained."""
         return self._is_welcome
 
+    def standing(self, now_ns: int) -> Standing:
+        """Return how the stream stands."""
+        age_ns = 0
+        if self._protocol is not None:
+            age_ns = self._protocol.oldest_unacked_age_ns(now_ns)
+        return Standing(self._is_welcome, self._welcomes, age_ns)
+
     def is_settled(self) -> bool:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0
@@ -223,6 +245,7 @@ class Session:
                 f"the hub takes batches of {largest} bytes; {CEILING_BYTES} are needed"
             )
         self._is_welcome = True
+        self._welcomes += 1
         self._log.info("connected to hub %s", event.welcome.hub_id)
         self.answer(self._steering.status())
         for ring in self._fleet.rings.values():

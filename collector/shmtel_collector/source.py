@@ -135,6 +135,11 @@ class Source:
             counters["dropped"],
         )
 
+    def high_water(self) -> int:
+        """Return the most bytes that were taken at once; 0 if unreadable."""
+        counters = self._counters()
+        return 0 if counters is None else counters["high_water"]
+
     def events(self) -> "list[_ring.EventCounters]":
         """Return the worker's own counters by event; none if unreadable."""
         observed = self._observe()

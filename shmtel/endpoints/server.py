@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from shmtel.endpoints.address import http_url
+from shmtel.endpoints.address import http_url, parse_http_address
 from shmtel.endpoints.readiness import Readiness
 from shmtel.errors import ShmtelError
 
@@ -76,7 +76,7 @@ class HttpServer:
         host, port = listener.getsockname()[:2]
         self._server = _Server(_config(self._target))
         self._thread = threading.Thread(
-            target=_serve, args=(self._server, listener), name="shmtel-http"
+            target=_run, args=(self._server, listener), name="shmtel-http"
         )
         self._thread.daemon = True
         self._thread.start()
@@ -88,6 +88,37 @@ class HttpServer:
             return
         self._server.stop()
         self._thread.join(CLOSE_S)
+
+
+class NoServer:
+    """Serves nothing."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def serve(target: Target, address: str, log: logging.Logger) -> HttpServer | NoServer:
+    """Serve on an address, unless it is `off`.
+
+    A daemon does its work without endpoints: what fails is one warning.
+
+    Raises:
+        ConfigurationError: the text is no address.
+    """
+    place = parse_http_address(address)
+    if place is None:
+        return NoServer()
+    server = HttpServer(target, *place)
+    try:
+        log.info("metrics at %s/metrics", server.open())
+    except EndpointError as error:
+        log.warning(
+            "no metrics over HTTP on %s; choose another address with --http, or "
+            "--http off",
+            error,
+        )
+        return NoServer()
+    return server
 
 
 class _Server(uvicorn.Server):
@@ -110,7 +141,7 @@ class _Server(uvicorn.Server):
                 self._loop.call_soon_threadsafe(self._stop.set)
 
 
-def _serve(server: _Server, listener: socket.socket) -> None:
+def _run(server: _Server, listener: socket.socket) -> None:
     try:
         asyncio.run(server.serve(sockets=[listener]))
     except Exception:  # a defect there must not look like one of the daemon
@@ -173,5 +204,5 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise EndpointError(f"{host}:{port}: {error.strerror or error}") from error
+        raise EndpointError(f"{host}:{port} ({error.strerror or error})") from error
     return listener

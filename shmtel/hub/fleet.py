@@ -54,6 +54,9 @@ class LiveStream(Protocol):
     def end(self, code: int, message: str) -> None:
         """End the stream after the batch in work."""
 
+    def oldest_unanswered_ns(self) -> int:
+        """Return how long the oldest batch has waited for its answer; 0: none."""
+
 
 @dataclass(slots=True)
 class _Member:
@@ -172,6 +175,16 @@ class Fleet:
         with self._lock:
             live = [members[-1] for members in self._members.values()]
             return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
+
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
+        with self._lock:
+            live = [members[-1] for members in self._members.values()]
+        ages: dict[str, int] = {}
+        for member in live:  # a stream's own lock is not taken under this one
+            node, age_ns = member.hello.node, member.stream.oldest_unanswered_ns()
+            ages[node] = max(ages.get(node, 0), age_ns)
+        return ages
 
     def close(self, reason: str = "the hub is shutting down") -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""

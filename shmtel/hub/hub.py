@@ -282,6 +282,10 @@ class Hub:
         """Return what became of every event of the fleet, as the hub knows it."""
         return self._control.facts().ledger()
 
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
+        return self._fleet.oldest_unanswered_ns()
+
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""
         return self._counters.snapshot(

@@ -142,6 +142,11 @@ class Stream:
             if not self._is_working:
                 self._finish()
 
+    def oldest_unanswered_ns(self) -> int:
+        """Return how long the oldest batch has waited for its answer; 0: none."""
+        with self._condition:
+            return self._protocol.oldest_unanswered_age_ns(time.monotonic_ns())
+
     def _finish(self) -> None:
         if self._ending is not None and not self._protocol.is_over:
             self._protocol.end(*self._ending)
