@@ -59,6 +59,11 @@ class Agent:
         self._last_ns = time.monotonic_ns()
         self._pace = Pace(self._last_ns)
 
+    @property
+    def last_pass_ns(self) -> int:
+        """When the last pass began, by the monotonic clock."""
+        return self._last_ns
+
     def stop(self) -> None:
         """End the loop soon."""
         self._is_stopping = True

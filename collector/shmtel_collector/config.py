@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shmtel.config import parse_namespace
+from shmtel.endpoints.address import OFF, parse_http_address
 from shmtel.errors import ConfigurationError
 from shmtel_collector.guard import Guard
 
@@ -30,6 +31,7 @@ class CollectorConfig:
         socket: where operators reach it; None: the default.
         directory: where the rings live, by its absolute path; None: POSIX.
         guard: limits that nothing from afar lifts.
+        http: where metrics and health are served, HOST:PORT or `off`.
     """
 
     hub: str = DEFAULT_HUB
@@ -38,6 +40,7 @@ class CollectorConfig:
     socket: Path | None = None
     directory: str | None = None
     guard: Guard = field(default_factory=Guard)
+    http: str = OFF
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -51,6 +54,7 @@ class CollectorConfig:
             raise ConfigurationError(
                 f"namespace {self.namespace!r} is refused: {error}"
             ) from error
+        parse_http_address(self.http)
         if not self.hub:
             raise ConfigurationError("the address of the hub is empty; use HOST:PORT")
 

@@ -25,6 +25,7 @@ from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.refusals import Refusals
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.source import Source
 from shmtel_collector.state import State as Database
@@ -125,6 +126,11 @@ class Fleet:
                 self.evicted,
             )
 
+    def refusals(self) -> Refusals:
+        """Return how often rings were refused or quarantined, ever."""
+        refused = self._discovery.refusals
+        return self._refusals_before.plus(refused, self.quarantined)
+
     def end_own(self) -> None:
         """Let the ring of this very process end, as far as the hub will have it."""
         for ring in self.rings.values():
@@ -142,6 +148,7 @@ class Fleet:
         is_own = found.is_own or ring_id in self._database.policies.own_rings()
         ring = Ring(found.name, source, self._enforcement.renew, is_own)
         self.rings[ring_id] = ring
+        ring.is_counted = self._database.tally.has(ring_id)
         ring.left_out = LeftOut(self._database.left_out(ring_id))
         self._enforcement.attach(ring)
         if not found.is_own:
@@ -161,6 +168,7 @@ class Fleet:
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
         try:
             self._database.finish(account)
+            ring.is_counted = True
             self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(
@@ -205,8 +213,7 @@ class Fleet:
 
     def _note_refusals(self) -> None:
         """Write down how many rings were refused; the next round has what fails."""
-        refused = self._discovery.refusals
-        counts = self._refusals_before.plus(refused, self.quarantined)
+        counts = self.refusals()
         if counts == self._refusals_noted:
             return
         try:

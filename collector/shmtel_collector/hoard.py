@@ -15,11 +15,12 @@ import os
 from collections.abc import Iterable
 
 from shmtel import _ring
+from shmtel.accounting.counts import Claims, add_counts
 from shmtel.budget import SHARE, used_bytes
 from shmtel.dead_rings import last_seq, lost_with
 from shmtel.segments import Home
 from shmtel.wire.frames import Outcome
-from shmtel_collector.finished import Claims, FinishedRing, add_counts
+from shmtel_collector.finished import FinishedRing
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.left_out import event_table
 from shmtel_collector.ring import Ring, State
@@ -90,6 +91,8 @@ def evicted(ring: Ring, closed_ns: int) -> FinishedRing:
         totals=totals,
         claims=source.claims() or Claims(committed=last),
         events=event_table(source.events(), ring.left_out.counts(), totals),
+        service=ring.worker.service,
+        worker_index=ring.worker.worker_index,
     )
 
 

@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from shmtel import _ring
+from shmtel.accounting.counts import EventCounts, add_counts
 from shmtel.wire.frames import UNKNOWN_EVENT_ID, Segment
-from shmtel_collector.finished import EventCounts, add_counts
 
 Counts = Mapping[int, Mapping[int, int]]  # event id -> outcome -> events
 

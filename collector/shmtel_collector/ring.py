@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shmtel import _ring
+from shmtel.accounting.counts import Claims
 from shmtel.wire.frames import (
     UNKNOWN_EVENT_ID,
     Outcome,
@@ -37,7 +38,7 @@ from shmtel.wire.frames import (
 from shmtel.wire.protocol import NO_EVENTS
 from shmtel_collector import settlement
 from shmtel_collector.control import ControlZone
-from shmtel_collector.finished import Claims, FinishedRing
+from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.source import Source
 from shmtel_collector.worker import worker_of
@@ -68,6 +69,7 @@ class Ring:
 
     Attributes:
         is_own: a collector writes it, this one or an earlier one.
+        is_counted: it is written down already, and only its segment is left.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Ring:
         self._claimed_seq: int | None = None  # what to count up to; None: not now
         self._last_tail = self.source.tail()
         self.left_out = LeftOut()
+        self.is_counted = False
 
     # -- the stream ----------------------------------------------------------
 
@@ -219,6 +222,8 @@ class Ring:
             totals=totals,
             claims=self._claims(),
             events=event_table(self.source.events(), self.left_out.counts(), totals),
+            service=self.worker.service,
+            worker_index=self.worker.worker_index,
         )
 
     # -- inside --------------------------------------------------------------

@@ -16,14 +16,18 @@ import time
 from collections.abc import Callable
 
 from shmtel import procfs, segments
+from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
+from shmtel_collector.census import CensusTaker
 from shmtel_collector.config import CollectorConfig, control_path, state_path
+from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
@@ -31,6 +35,7 @@ from shmtel_collector.operators import Operators
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from shmtel_collector.watched import Watched
 
 __all__ = ["Collector", "CollectorConfig", "run"]
 
@@ -115,18 +120,31 @@ class Collector:
             self._log,
         )
         steering = self._make_steering(state, fleet, enforcement)
-        session = Session(fleet, steering, origin, self._log)
+        counts = HostCounts(fleet, state.tally, self._home, namespace)
+        counting = Counting(fleet, counts)
+        session = Session(fleet, steering, counting, origin, self._log)
         hub = self._config.hub
         hoard = Hoard(fleet, self._home)
-        self._agent = Agent(fleet, session, steering, hoard, hub, self._log)
+        agent = Agent(fleet, session, steering, hoard, hub, self._log)
+        self._agent = agent
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)
         _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
         admin = await self._open_admin(operators)
+        census = CensusTaker(
+            *(namespace, epoch, fleet, state.tally, counts),
+            *(session.standing, lambda: steering.regime.fleet.version),
+        )
+        watched = Watched(
+            *(loop, census.take, lambda: agent.last_pass_ns),
+            *(session.is_welcome, hub, state.path),
+        )
+        http = serve(watched, self._config.http, _logger)
         try:
-            await self._agent.run()
+            await agent.run()
         finally:
+            await asyncio.to_thread(http.close)
             await admin.close()
             fleet.close()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from shmtel import _ring
-from shmtel_collector.finished import Claims
+from shmtel.accounting.counts import Claims
 
 # How an observation fails whose zones do not fit together, being of several moments.
 # Where that is damage the consumer will meet it.
@@ -134,6 +134,11 @@ class Source:
             counters["disabled"],
             counters["dropped"],
         )
+
+    def high_water(self) -> int:
+        """Return the most bytes that were taken at once; 0 if unreadable."""
+        counters = self._counters()
+        return 0 if counters is None else counters["high_water"]
 
     def events(self) -> "list[_ring.EventCounters]":
         """Return the worker's own counters by event; none if unreadable."""

@@ -3,9 +3,8 @@
 It holds the stable id of this host (per namespace), the epoch of the last
 start, and one row per finished ring, so that the ledger still balances when the
 ring itself is gone. Beyond MAX_ROWS the oldest rows are folded into one sum, in
-the transaction that adds the new row; what was counted stays counted. Of a ring
-that is not finished it holds what was left out of it, by event. What it holds of
-policies is in policy_store.py.
+the transaction that adds the new row. Of a ring that is not finished it holds what
+was left out, by event. Policies are in policy_store.py, sums for metrics in tally.py.
 
 Rules:
 - a database that cannot be used is set aside, never deleted, and never keeps
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import policy_store, refusals
+from shmtel_collector import policy_store, refusals, tally
 from shmtel_collector.finished import (
     FinishedRing,
     FoldedRings,
@@ -86,6 +85,7 @@ class State:
         except sqlite3.Error as error:
             self._database = self._start_over(error)
         self.policies = PolicyStore(self._database)
+        self.tally = tally.Tally(self._database)
         self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
@@ -99,7 +99,7 @@ class State:
     def next_epoch(self, realtime_ns: int) -> int:
         """Return an epoch beyond every earlier one, and remember it."""
         stored = self._fact("epoch")
-        epoch = max(int(stored) + 1 if stored is not None else 0, realtime_ns)
+        epoch = max(int(stored or -1) + 1, realtime_ns)
         self._store_fact("epoch", str(epoch))
         return epoch
 
@@ -111,6 +111,7 @@ class State:
         """
         try:
             with self._database as database:
+                tally.add(database, ring)
                 row = (ring.ring_id, ring.closed_ns, ring_to_json(ring))
                 database.execute(_UPSERT, row)
                 database.execute(_FORGET_LEFT_OUT, (ring.ring_id,))
@@ -256,8 +257,8 @@ def _open(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(f"made by another version ({version})")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(_SCHEMA)  # an older one may lack a table
-        database.executescript(policy_store.SCHEMA)
+        # An older one may lack a table:
+        database.executescript(_SCHEMA + policy_store.SCHEMA + tally.SCHEMA)
         if version == 0:
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
@@ -275,6 +276,7 @@ def _check(database: sqlite3.Connection) -> None:
     try:
         _read_folded(database)
         policy_store.read_kept(database)
+        tally.read(database)
         epoch = database.execute("SELECT value FROM facts WHERE name = 'epoch'")
         int((epoch.fetchone() or ["0"])[0])
         for row in database.execute(_FINISHED):

@@ -73,6 +73,7 @@ def _use_file(
     help="Where `shmtel ctl` reaches it.  [default: NAMESPACE.sock in"
     " $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shmtel, else /tmp/shmtel-UID]",
 )
+@common.http_option("SHMTEL_COLLECTOR_HTTP", common.DEFAULT_COLLECTOR_HTTP)
 @common.log_level_option
 @common.parent_option
 def command(

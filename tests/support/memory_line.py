@@ -18,16 +18,26 @@ from shmtel.wire.codec import (
     encode_collector_frame,
     encode_hub_frame,
 )
-from shmtel.wire.frames import Batch, Bye, Hello, NamesAdded, RingOpened, Welcome
+from shmtel.wire.frames import (
+    Batch,
+    Bye,
+    Counters,
+    Hello,
+    NamesAdded,
+    RingOpened,
+    Welcome,
+)
 from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
+from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
@@ -60,6 +70,7 @@ class MemoryHub:
         self.has_bye = False
         self.hello: Hello | None = None
         self.statuses: list[PolicyStatus] = []
+        self.counters: list[Counters] = []
         self._held: list[bytes] = []
         self.connect()
 
@@ -105,6 +116,8 @@ class MemoryHub:
             case Hello():
                 self.hello = frame
                 self._protocol.accept(0)
+            case Counters():
+                self.counters.append(frame)
             case PolicyStatus():
                 self.statuses.append(frame)
             case Bye():
@@ -281,7 +294,9 @@ class MemoryLine:
             *(self.journal, clocks, self.log),
         )
         origin = Origin("node", self.state.host_id(), self._namespace, 1)
-        self.session = Session(self.fleet, self.steering, origin, self.log)
+        counts = HostCounts(self.fleet, self.state.tally, HOME, self._namespace)
+        counting = Counting(self.fleet, counts)
+        self.session = Session(self.fleet, self.steering, counting, origin, self.log)
 
 
 def seqs_up_to(last: int) -> list[int]:
