@@ -23,6 +23,7 @@ from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Batch, ErrorCode, Outcome
 from shmtel_collector.uplink import Backoff
 from support.simulation_faults import FAULTS
+from support.simulation_report import line
 from support.wire_hub import ModelHub, ModelStream
 from support.wire_rings import Flaw, ModelCollector, ModelRing, Oracle
 
@@ -112,6 +113,7 @@ class Host:
         self.is_dead = False
         self._backoff = Backoff(world.random.uniform)
         self._dials = count()
+        self._inbox: deque[bytes] = deque()
 
     def dial(self, number: int | None = None) -> None:
         """Open a stream, unless a newer attempt is under way."""
@@ -132,6 +134,7 @@ class Host:
     def lose(self, reason: str) -> None:
         """Lose the stream, and dial again later."""
         link, self.link = self.link, None
+        self._inbox.clear()
         if link is not None:
             link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
         redial_ms = self.collector.redial_ms
@@ -143,6 +146,7 @@ class Host:
         """Be killed, and start again later."""
         self.is_dead = True
         link, self.link = self.link, None
+        self._inbox.clear()
         if link is not None:
             link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
         self.collector.restart()
@@ -173,24 +177,37 @@ class Host:
 
     def receive(self, data: bytes) -> None:
         """Act on a frame of the hub; a frozen process does so when it goes on."""
-        world = self.world
-        if world.now_ns < self.frozen_until_ns:
-            world.at(self.frozen_until_ns, self._receive_late, self.link, data)
-            return
-        protocol = self.collector.protocol
+        self._inbox.append(data)
+        if self.world.now_ns >= self.frozen_until_ns:
+            self._read()
+        elif len(self._inbox) == 1:
+            self.world.at(self.frozen_until_ns, self._thaw)
+
+    def _thaw(self) -> None:
+        if self.world.now_ns < self.frozen_until_ns:
+            self.world.at(self.frozen_until_ns, self._thaw)
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        while self._inbox:
+            self._act(self._inbox.popleft())
+
+    def _act(self, data: bytes) -> None:
+        world, protocol = self.world, self.collector.protocol
         assert protocol is not None
         events = protocol.receive(decode_hub_frame(data), world.now_ns)
         world.note("receives", self.name, events)
+        for event in events:
+            world.seen[type(event).__name__] += 1
+        if any(isinstance(event, Acked) for event in events):
+            self._backoff.reset()
         try:
             self.collector.take(events)
         except RemoteProtocolError as error:
             if self.collector.ended_with in _FENCED:
                 raise Flaw(f"{self.name} was fenced: {error}") from error
             self.lose(str(error))
-        for event in events:
-            world.seen[type(event).__name__] += 1
-        if any(isinstance(event, Acked) for event in events):
-            self._backoff.reset()
         self.flush()
 
     def flush(self) -> None:
@@ -205,10 +222,6 @@ class Host:
                 continue
             self.world.note("sends", self.name, frame)
             link.send_up(encode_collector_frame(frame))
-
-    def _receive_late(self, link: Link, data: bytes) -> None:
-        if self.link is link:
-            self.receive(data)
 
     def _redial(self, reason: str, delay: float) -> None:
         self._last_dial = next(self._dials)
@@ -253,10 +266,8 @@ class Simulation:
         try:
             self._run()
         except Exception as error:
-            lines = (
-                f"{at / 1e9:.6f} {' '.join(map(str, what))}" for at, what in self._steps
-            )
-            text = "\n".join((f"seed {self.seed}: {error!r}", *lines))
+            steps = (line(at_ns, step) for at_ns, step in self._steps)
+            text = "\n".join((f"seed {self.seed}: {error}", *steps))
             raise SimulationFailed(text) from error
 
     # -- for its parts -------------------------------------------------------

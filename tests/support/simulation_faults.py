@@ -35,9 +35,9 @@ def half_open(world: "Simulation") -> None:
     """Let one direction swallow everything, or both; nobody is told."""
     link = _any_link(world)
     if link is not None:
-        link.is_up_dead, link.is_down_dead = world.random.choice(
-            ((True, True), (True, False), (False, True))
-        )
+        up, down = world.random.choice(((True, True), (True, False), (False, True)))
+        link.is_up_dead |= up
+        link.is_down_dead |= down
         world.after(5_000 * _MILLISECOND, _lose, world, link)  # keepalive
 
 
