@@ -155,7 +155,7 @@ class Host:
     def step(self) -> None:
         """Make a pass over the rings, and come back later."""
         world = self.world
-        world.after(world.random.randrange(5, 60) * MILLISECOND, self.step)
+        world.after(world.random.randrange(10, 100) * MILLISECOND, self.step)
         if self.link is None or world.now_ns < self.frozen_until_ns:
             return
         collector, protocol = self.collector, self.collector.protocol
@@ -248,6 +248,10 @@ class Simulation:
         self.wedged_until_ns: dict[ModelStream, int] = {}
         self.oracle = Oracle()
         self.hub = parts.hub(self.oracle, lambda: self.now_ns)
+        # Few kinds at a time: all at once would hide what two do to each other.
+        self.faults = self.random.sample(FAULTS, self.random.randint(2, 5))
+        self._flush_ms = self.random.choice((20, 200, 2_000))
+        self._work_ms = self.random.choice((5, 10, 200))
         self._steps: deque[tuple[int, tuple[Any, ...]]] = deque(maxlen=STEPS_SHOWN)
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
@@ -292,7 +296,8 @@ class Simulation:
         """Have a stream work on what has come in."""
         if stream not in self._scheduled:
             self._scheduled.add(stream)
-            self.after(self.random.randrange(1, 8) * MILLISECOND, self._work, stream)
+            delay_ms = self.random.randint(1, self._work_ms)
+            self.after(delay_ms * MILLISECOND, self._work, stream)
 
     def pump(self) -> None:
         """Send what the streams of the hub have to say."""
@@ -377,7 +382,8 @@ class Simulation:
 
     def _flush(self) -> None:
         """Commit a group, at the hub's own pace."""
-        self.after(self.random.choice((5, 50, 200)) * MILLISECOND, self._flush)
+        delay_ms = self.random.randint(1, self._flush_ms)
+        self.after(delay_ms * MILLISECOND, self._flush)
         if self.is_hub_up and self.now_ns >= self.hub_frozen_until_ns:
             self.hub.flush()
             self.pump()
@@ -400,8 +406,9 @@ class Simulation:
 
     def _break(self) -> None:
         if self.now_ns < FAULTS_UNTIL_NS:
-            self.after(self.random.randrange(20, 900) * MILLISECOND, self._break)
-            fault = self.random.choice(FAULTS)
+            soon_ms = self.random.choice((40, 800))  # faults come in clusters
+            self.after(self.random.randrange(1, soon_ms) * MILLISECOND, self._break)
+            fault = self.random.choice(self.faults)
             self.seen[fault.__name__] += 1
             self.note("fault", fault.__name__)
             fault(self)
