@@ -4,9 +4,9 @@ Fencing. A host has one collector, and its newest stream is the one that counts.
 A hello takes over from the live stream of its host when its epoch is greater,
 or when it is the same process (same instance, same epoch) that lost its
 connection before the hub noticed, and this is not the stream that it lost: a hub
-that was frozen may come upon the hellos of both in any order. Everything else is refused as stale: an older
-collector that was left behind, or a second machine with a copied state, which
-would otherwise throw each other out for ever.
+that was frozen may come upon the hellos of both in any order. Everything else is
+refused as stale: an older collector that was left behind, or a second machine with a
+copied state, which would otherwise throw each other out for ever.
 
 A fenced stream finishes the batch it is working on. Until it has stopped, the
 new stream answers no RingOpened, so that a ring is advanced by one at a time;

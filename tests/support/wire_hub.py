@@ -24,7 +24,7 @@ from shmtel.wire.frames import (
     Welcome,
 )
 from shmtel.wire.hub_role import HubProtocol
-from shmtel.wire.protocol import Position
+from shmtel.wire.protocol import Position, advanced, as_rejected
 from support.wire_rings import Oracle, decode_events
 
 # Fifty events of the model to a batch, three batches to the credit.
@@ -76,6 +76,17 @@ class ModelHub:
         key = (hello.host_id, frame.ring_id)
         start = Position(frame.settled_seq, dict(frame.totals))
         return self.table.setdefault(key, Entry(key, start))
+
+    def overtake(self, entry: Entry, segment: Segment) -> None:
+        """Let a position move that a stream relies on."""
+        seqs = decode_events(segment)
+        if seqs is None:
+            segment = as_rejected(segment)
+        else:
+            self.oracle.deliver(entry.key[1], segment, seqs)
+        entry.position = advanced(entry.position, segment)
+        self.oracle.commit(entry.key[1], segment)
+        self.flush()
 
     def flush(self) -> None:
         """Make all positions durable, and only then acknowledge."""
