@@ -86,6 +86,7 @@ class Session:
         self._counting = counting
         self._origin = origin
         self._instance_id = os.urandom(16)
+        self._streams = 0
         self._log = log
         self._protocol: CollectorProtocol | None = None
         self._numbers: dict[int, Ring] = {}
@@ -109,6 +110,7 @@ class Session:
 
     def begin(self, now_ns: int) -> None:
         """Start a stream: the hello is ready to go out."""
+        self._streams += 1
         regime = self._steering.regime
         policy, rejected = regime.fleet, regime.rejected or PolicyStatus()
         hello = Hello(
@@ -123,6 +125,7 @@ class Session:
             policy_origin=policy.origin,
             rejected_origin=rejected.origin,
             rejected_version=rejected.version,
+            stream=self._streams,
         )
         self._protocol = CollectorProtocol(hello, now_ns)
 

@@ -3,9 +3,10 @@
 Fencing. A host has one collector, and its newest stream is the one that counts.
 A hello takes over from the live stream of its host when its epoch is greater,
 or when it is the same process (same instance, same epoch) that lost its
-connection before the hub noticed. Everything else is refused as stale: an older
-collector that was left behind, or a second machine with a copied state, which
-would otherwise throw each other out for ever.
+connection before the hub noticed, and this is not the stream that it lost: a hub
+that was frozen may come upon the hellos of both in any order. Everything else is
+refused as stale: an older collector that was left behind, or a second machine with a
+copied state, which would otherwise throw each other out for ever.
 
 A fenced stream finishes the batch it is working on. Until it has stopped, the
 new stream answers no RingOpened, so that a ring is advanced by one at a time;
@@ -273,7 +274,7 @@ def wait_stopped(streams: Iterable[LiveStream], deadline: float) -> None:
 def _takes_over(new: Hello, live: Hello) -> bool:
     if new.epoch != live.epoch:
         return new.epoch > live.epoch
-    return new.instance_id == live.instance_id
+    return new.instance_id == live.instance_id and new.stream >= live.stream
 
 
 def _sent(policy: Policy) -> Policy:
