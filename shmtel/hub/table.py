@@ -67,11 +67,10 @@ class RingEntry:
     sent_seq: int = 0  # as the collector told last
     spooled_seq: int = 0
     stream: int = 0  # number of the stream of its host that announced it last
+    key: str = field(init=False)  # among all rings of all hosts
 
-    @property
-    def key(self) -> str:
-        """The name of this ring among all of all hosts."""
-        return ring_key(self.host_id, self.ring_id)
+    def __post_init__(self) -> None:
+        self.key = ring_key(self.host_id, self.ring_id)
 
     def redelivered_in(self, segment: Segment) -> int:
         """Return up to which seq handlers may know the events of a segment; 0: none.
