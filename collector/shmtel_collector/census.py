@@ -114,7 +114,9 @@ class CensusTaker:
                 for ring in live
                 if not ring.is_counted
             ],
-            workers=Counter((ring.worker.service, _state(ring)) for ring in live),
+            workers=Counter(
+                (ring.worker.service, _state(ring)) for ring in live if not ring.is_own
+            ),
             fills=[(_key(ring), _fill(ring)) for ring in live],
             host=self._counts.frame(),
             stream=self._standing(time.monotonic_ns()),
