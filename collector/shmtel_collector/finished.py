@@ -99,7 +99,12 @@ def heaviest(events: EventTable, limit: int) -> dict[str, EventCounts]:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRing:
-    """A ring that was drained to its end, acknowledged and removed."""
+    """A ring that was drained to its end and removed.
+
+    Attributes:
+        totals: events by outcome; with `spooled` they sum to last_seq.
+        spooled: events that are in the spool, not acknowledged yet.
+    """
 
     ring_id: bytes
     worker_id: str
@@ -108,9 +113,10 @@ class FinishedRing:
     closed_ns: int
     reason: str
     last_seq: int
-    totals: Mapping[int, int]  # events by outcome; they sum to last_seq
+    totals: Mapping[int, int]
     claims: Claims
     events: EventTable = field(default_factory=dict)
+    spooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
