@@ -4,6 +4,8 @@
     namespace = "web"
     state_dir = "/var/lib/shmtel"
     socket = "/run/shmtel/web.sock"
+    spool_dir = "/var/spool/shmtel"
+    spool_max = "1GiB"
     dir = "/run/shmtel/rings"
     [guard]                        # see guard.py
 
@@ -19,11 +21,12 @@ from typing import Any
 
 from shmtel.errors import ConfigurationError
 from shmtel.policy.tables import refuse_unknown
-from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig
+from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig, spool_bytes_of
 from shmtel_collector.guard import Guard, guard_of_table
 
 # By key, the setting of CollectorConfig.
-_TEXTS = {key: key for key in ("hub", "namespace", "state_dir", "socket")}
+_NAMES = ("hub", "namespace", "state_dir", "socket", "spool_dir", "spool_max")
+_TEXTS = {key: key for key in _NAMES}
 _TEXTS["dir"] = "directory"
 _KEYS = (*_TEXTS, "guard")
 
@@ -67,6 +70,8 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
         name: _text(key, table[key]) for key, name in _TEXTS.items() if key in table
     }
     CollectorConfig(namespace=values.get("namespace", DEFAULT_NAMESPACE))  # judges it
+    if "spool_max" in values:
+        spool_bytes_of(values["spool_max"])
     try:
         return SettingsFile(values, guard_of_table(table.get("guard", {})))
     except ConfigurationError as error:
