@@ -156,10 +156,10 @@ def read_ledger(
 def account_of_ring(observation: "_ring.Observation") -> Account:
     """Return the account of a ring that is still there."""
     counters, control = observation["counters"], observation["control"]
-    settled = control["settled_seq"]
+    settled, released = control["settled_seq"], control["head_seq"]
     # `sent_seq` is a hint, and an old one right after a resume.
-    committed = max(counters["committed"], settled)
-    sent = min(max(control["sent_seq"], settled), committed)
+    committed = max(counters["committed"], released)
+    sent = min(max(control["sent_seq"], released), committed)
     # What is under way is not lost, whatever its place in the ring is used for.
     there = min(max(sent, observation["overwritten"]), committed)
     is_empty = observation["tail"] == control["head"]
@@ -171,7 +171,8 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
         filtered=counters["filtered"],
         disabled=counters["disabled"],
         # A ring without records has no room for events: they would be missing.
-        in_flight=0 if is_empty else sent - settled,
+        spooled=released - settled,
+        in_flight=0 if is_empty else sent - released,
         in_ring=0 if is_empty else committed - there,
     )
 
@@ -259,7 +260,7 @@ def _finished_account(ring: FinishedRing) -> RingAccount:
         ring.pool_name,
         ring.pid,
         ring.reason,
-        _account_of_end(committed, ring.totals, ring.claims),
+        _account_of_end(committed, ring.totals, ring.claims, ring.spooled),
         _accounts(ring.events),
     )
 
@@ -278,7 +279,7 @@ def _read_evicted(
 
 
 def _account_of_end(
-    committed: int, totals: Mapping[int, int], claims: Claims
+    committed: int, totals: Mapping[int, int], claims: Claims, spooled: int = 0
 ) -> Account:
     return account_of_totals(
         totals,
@@ -287,4 +288,5 @@ def _account_of_end(
         sampled_out=claims.sampled_out,
         filtered=claims.filtered,
         disabled=claims.disabled,
+        spooled=spooled,
     )
