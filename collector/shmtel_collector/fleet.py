@@ -96,7 +96,7 @@ class Fleet:
             self._go_round(now_ns)
         else:
             self._look_after_some(attached, now_ns)
-        if self._is_adopting:  # now it is known what is in memory
+        if self._is_adopting and self._spool.is_open:  # what is in memory is attached
             self._is_adopting = False
             self.spooled.adopt(realtime_ns)
         return attached

@@ -41,7 +41,7 @@ from shmtel_collector.control import ControlZone
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.reader import Read, Reader
 from shmtel_collector.ring_source import RingSource
-from shmtel_collector.spool import SpoolUnreadable
+from shmtel_collector.spool_file import SpoolUnreadable
 from shmtel_collector.spool_records import Standing
 
 RETIRED = "retired"

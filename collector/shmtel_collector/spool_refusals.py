@@ -16,10 +16,15 @@ def reason_of(error: sqlite3.Error, path: Path) -> str:
     """Tell a full quota from a full disk: SQLite has one word for both."""
     if is_damage(error):
         return FAILED
+    if free_bytes(path) < _SCARCE_BYTES:
+        return NO_SPACE
+    return FULL if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL else FAILED
+
+
+def free_bytes(path: Path) -> int:
+    """Return how much the disk of a file has left for its owner; 0: nobody knows."""
     try:
         disk = os.statvfs(path.parent)
     except OSError:
-        return FAILED
-    if disk.f_bavail * disk.f_frsize < _SCARCE_BYTES:
-        return NO_SPACE
-    return FULL if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL else FAILED
+        return 0
+    return disk.f_bavail * disk.f_frsize

@@ -37,7 +37,13 @@ from shmtel_collector.spool_records import (
 SCHEMA_VERSION = 1
 PAGE_BYTES = 16 << 10
 LOG_BYTES = 8 << 20
-_CHECKPOINT_PAGES = LOG_BYTES // 2 // PAGE_BYTES
+_OF_A_NEW_FILE = (f"page_size = {PAGE_BYTES}", "auto_vacuum = INCREMENTAL")
+_SETTINGS = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    f"wal_autocheckpoint = {LOG_BYTES // 2 // PAGE_BYTES}",
+    f"journal_size_limit = {LOG_BYTES}",
+)
 _TEXTS_MAX = 4 << 20  # what is known of rings, read at a time
 _SHRINK = "PRAGMA incremental_vacuum(1024)"  # pages at a time
 _TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -261,14 +267,7 @@ def _open(path: Path) -> sqlite3.Connection:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
             raise sqlite3.DatabaseError(f"made by another version ({version})")
-        for pragma in (
-            f"page_size = {PAGE_BYTES}",  # these two act on a new file alone
-            "auto_vacuum = INCREMENTAL",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
-            f"journal_size_limit = {LOG_BYTES}",
-        ):
+        for pragma in (*(_OF_A_NEW_FILE if version == 0 else ()), *_SETTINGS):
             database.execute(f"PRAGMA {pragma}").fetchall()
         database.executescript(_SCHEMA)
         if version == 0:

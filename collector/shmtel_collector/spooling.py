@@ -24,7 +24,6 @@ from shmtel_collector.last_account import closing_of, reason_of, spooled_ring
 from shmtel_collector.reader import Read
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.spool import Spool
-from shmtel_collector.spool_refusals import FULL
 
 PASS_BYTES = 2 << 20
 SEGMENT_BYTES = 64 << 10  # so that it fits beside others into a batch
@@ -49,6 +48,7 @@ class Spooling:
             is_relieved: the hub is there, and answers in time.
         """
         if not self._spool.is_open:
+            self._spool.flush()  # opens it again, if one is wanted
             return False
         if is_relieved:
             self._unrelieved_since_ns = None
@@ -78,8 +78,7 @@ class Spooling:
     def _move(self, due: list[Ring], found: Pass) -> bool:
         room = min(self._spool.room_bytes(), PASS_BYTES)
         if room == 0:
-            if not self._spool.is_patient():
-                self._spool.refuse(FULL, len(due))
+            self._spool.refuse(len(due))
             return False
         batch: list[tuple[Ring, list[Read]]] = []
         for ring in due:
