@@ -31,10 +31,18 @@ from shmtel_collector.finished import FoldedRings
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import EVICTED
 from shmtel_collector.host_counts import HostCounts
-from shmtel_collector.ring import QUARANTINED, Ring, State
+from shmtel_collector.last_account import QUARANTINED
+from shmtel_collector.ring import Ring, State
 from shmtel_collector.session import Standing
 from shmtel_collector.settlement import to_table
-from shmtel_collector.tally import NAMELESS, GoneRings, Key, Tally, key_of
+from shmtel_collector.tally import (
+    NAMELESS,
+    GoneRings,
+    Key,
+    Tally,
+    counted_of,
+    key_of,
+)
 
 LIVE, ENDING = "live", "ending"
 
@@ -113,7 +121,8 @@ class CensusTaker:
                 (_key(ring), _counted(ring, self._claims[ring.ring_id]))
                 for ring in live
                 if not ring.is_counted
-            ],
+            ]
+            + self._spooled(),
             workers=Counter(
                 (ring.worker.service, _state(ring)) for ring in live if not ring.is_own
             ),
@@ -123,6 +132,14 @@ class CensusTaker:
             epoch=self._epoch,
             policy_version=self._policy_version(),
         )
+
+    def _spooled(self) -> list[tuple[Key, Counted]]:
+        """Return the rings of which nothing is left but what is in the spool."""
+        return [
+            (key_of(ring.service, ring.worker_index), counted_of(ring))
+            for ring in self._tally.spooled()
+            if ring.ring_id not in self._fleet.rings
+        ]
 
     def _read_claims(self, rings: Sequence[Ring]) -> None:
         """Read what workers claim; what cannot be read is as it was before."""

@@ -54,7 +54,7 @@ class Counting:
         """Tell what has changed."""
         now = {
             ring.number: progress_of(ring, self._told.get(ring.number))
-            for ring in self._fleet.rings.values()
+            for ring in self._fleet.served()
             if ring.number and ring.state in _SERVED
         }
         news = [
@@ -78,8 +78,8 @@ def progress_of(ring: Ring, before: Progress | None = None) -> Progress:
 
 
 def spooled_seq_of(ring: Ring) -> int:
-    """Return up to which seq events have left the ring: there is no spool."""
-    return ring.source.settled_seq
+    """Return up to which seq events have left the ring, for the hub or the spool."""
+    return ring.source.head_seq
 
 
 def _counters(number: int, progress: Progress) -> RingCounters:

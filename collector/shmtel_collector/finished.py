@@ -27,7 +27,12 @@ FOLDED_EVENTS_MAX = 1_024
 
 @dataclass(frozen=True, slots=True)
 class FinishedRing:
-    """A ring that was drained to its end, acknowledged and removed."""
+    """A ring that was drained to its end and removed.
+
+    Attributes:
+        totals: events by outcome; with `spooled` they sum to last_seq.
+        spooled: events that are in the spool, not acknowledged yet.
+    """
 
     ring_id: bytes
     worker_id: str
@@ -36,11 +41,12 @@ class FinishedRing:
     closed_ns: int
     reason: str
     last_seq: int
-    totals: Mapping[int, int]  # events by outcome; they sum to last_seq
+    totals: Mapping[int, int]
     claims: Claims
     events: EventTable = field(default_factory=dict)
     service: str = ""
     worker_index: int | None = None
+    spooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

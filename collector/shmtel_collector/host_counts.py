@@ -11,6 +11,7 @@ from shmtel_collector.finished import FoldedRings
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import EVICTED
 from shmtel_collector.ledger import read_evicted
+from shmtel_collector.spool import Spool
 from shmtel_collector.tally import Tally, TallyError
 
 _LARGEST = (1 << 64) - 1  # what a field of a frame holds
@@ -20,8 +21,11 @@ _LOST = "evicted"
 class HostCounts:
     """Reads the counts, cheaply enough for once a second."""
 
-    def __init__(self, fleet: Fleet, tally: Tally, home: Home, namespace: str) -> None:
+    def __init__(
+        self, fleet: Fleet, tally: Tally, spool: Spool, home: Home, namespace: str
+    ) -> None:
         self._fleet = fleet
+        self._spool = spool
         self._tally = tally
         self._home = home
         self._namespace = namespace
@@ -43,6 +47,9 @@ class HostCounts:
             quarantined=refusals.quarantined,
             evicted_rings=min(theirs.rings + rings, _LARGEST),
             evicted={Outcome.LOST_EVICTED: min(events, _LARGEST)} if events else {},
+            spool_bytes=self._spool.used_bytes,
+            spool_max_bytes=self._spool.max_bytes,
+            spool_refused=dict(self._spool.refused),
         )
 
     def _evicted_by_collectors(self) -> tuple[int, int]:

@@ -152,10 +152,10 @@ def read_ledger(
 def account_of_ring(observation: "_ring.Observation") -> Account:
     """Return the account of a ring that is still there."""
     counters, control = observation["counters"], observation["control"]
-    settled = control["settled_seq"]
+    settled, released = control["settled_seq"], control["head_seq"]
     # `sent_seq` is a hint, and an old one right after a resume.
-    committed = max(counters["committed"], settled)
-    sent = min(max(control["sent_seq"], settled), committed)
+    committed = max(counters["committed"], released)
+    sent = min(max(control["sent_seq"], released), committed)
     # What is under way is not lost, whatever its place in the ring is used for.
     there = min(max(sent, observation["overwritten"]), committed)
     is_empty = observation["tail"] == control["head"]
@@ -167,7 +167,8 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
         filtered=counters["filtered"],
         disabled=counters["disabled"],
         # A ring without records has no room for events: they would be missing.
-        in_flight=0 if is_empty else sent - settled,
+        spooled=released - settled,
+        in_flight=0 if is_empty else sent - released,
         in_ring=0 if is_empty else committed - there,
     )
 

@@ -40,6 +40,7 @@ from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import Ring
 from shmtel_collector.steering import Steering
 
+OVERDUE_NS = 50_000_000  # an answer that is older is not to be waited for
 _FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
 
 
@@ -141,8 +142,7 @@ class Session:
         self._unanswered = 0
         self._numbers.clear()
         self._counting.forget()
-        for ring in self._fleet.rings.values():
-            ring.suspend()
+        self._fleet.suspend()
         redial_seconds, self._redial_seconds = self._redial_seconds, None
         return redial_seconds
 
@@ -189,6 +189,12 @@ class Session:
             age_ns = self._protocol.oldest_unacked_age_ns(now_ns)
         return Standing(self._is_welcome, self._welcomes, age_ns)
 
+    def is_relieving(self, now_ns: int) -> bool:
+        """Say whether the hub takes what is sent, and answers in time."""
+        if self._protocol is None or not self._is_welcome:
+            return False
+        return self._protocol.oldest_unacked_age_ns(now_ns) < OVERDUE_NS
+
     def is_settled(self) -> bool:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0
@@ -219,7 +225,7 @@ class Session:
         if not self._is_welcome:
             self.wants_pass = False
             return Pass()
-        result = self._drain.run(self._fleet.rings.values(), self)
+        result = self._drain.run(self._fleet.served(), self)
         self._is_starved = result.is_starved
         self.wants_pass = result.is_hungry and not result.is_starved
         return result
@@ -263,7 +269,7 @@ class Session:
         self._welcomes += 1
         self._log.info("connected to hub %s", event.welcome.hub_id)
         self.answer(self._steering.status())
-        for ring in self._fleet.rings.values():
+        for ring in self._fleet.served():
             self.open(ring)
 
     def _on_resumed(self, event: Resumed) -> None:

@@ -6,7 +6,8 @@ writes the ring down, under what tells workers apart for years: their service, a
 their stable index.
 
 Rules:
-- a ring counts once, also if it is written down twice;
+- a ring counts once, also if it is written down twice: one whose events are still in
+  the spool will be, and counts when they are delivered;
 - the number of rows is bounded; what finds no place counts without a name.
 """
 
@@ -14,12 +15,14 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from shmtel.accounting.accounts import Account
 from shmtel.accounting.counts import add_counts
-from shmtel.accounting.rings import account_of, closed
+from shmtel.accounting.rings import Counted, account_of, closed
 from shmtel.errors import ShmtelError
 from shmtel_collector.finished import FinishedRing
+from shmtel_collector.finished_store import read_one, read_spooled
 
 KEYS_MAX = 1_024
 NAMELESS = ("", "")
@@ -31,7 +34,10 @@ CREATE TABLE IF NOT EXISTS tally (
     PRIMARY KEY (service, worker)
 ) WITHOUT ROWID;
 """
-_HAS = "SELECT 1 FROM finished WHERE ring_id = ?"
+_HAS = (
+    "SELECT 1 FROM finished WHERE ring_id = ?"
+    " AND ring_id NOT IN (SELECT ring_id FROM spooled)"
+)
 _ROW = "SELECT rings FROM tally WHERE service = ? AND worker = ?"
 _ROWS = "SELECT service, worker, rings FROM tally"
 _UPSERT = "INSERT OR REPLACE INTO tally VALUES (?, ?, ?)"
@@ -63,12 +69,17 @@ def key_of(service: str, worker_index: int | None) -> Key:
 
 def account_of_finished(ring: FinishedRing) -> Account:
     """Return the account of a ring that is gone."""
-    return account_of(closed(ring.reason, ring.last_seq, ring.totals, ring.claims))
+    return account_of(counted_of(ring))
+
+
+def counted_of(ring: FinishedRing) -> Counted:
+    """Return what is known of a ring that is gone."""
+    return closed(ring.reason, ring.last_seq, ring.totals, ring.claims, ring.spooled)
 
 
 def add(database: sqlite3.Connection, ring: FinishedRing) -> None:
     """Add a ring, inside the transaction that is about to write it down."""
-    if database.execute(_HAS, (ring.ring_id,)).fetchone() is not None:
+    if ring.spooled or database.execute(_HAS, (ring.ring_id,)).fetchone() is not None:
         return
     key = key_of(ring.service, ring.worker_index)
     row = database.execute(_ROW, key).fetchone()
@@ -102,6 +113,18 @@ class Tally:
             return read(self._database)
         except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
             raise TallyError(f"the sums cannot be read: {error}") from error
+
+    def spooled(self) -> list[FinishedRing]:
+        """Return the rings that are not in them yet: their events are in the spool.
+
+        Raises:
+            TallyError: the disk or the database fails.
+        """
+        try:
+            rings = map(partial(read_one, self._database), read_spooled(self._database))
+            return [ring for ring in rings if ring is not None]
+        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+            raise TallyError(f"the spooled rings cannot be read: {error}") from error
 
     def has(self, ring_id: bytes) -> bool:
         """Say whether a ring is in them, which may still be there itself."""

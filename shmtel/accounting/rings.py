@@ -73,15 +73,19 @@ def under_way(
 
 
 def closed(
-    reason: str, last_seq: int, totals: Mapping[int, int], claims: ClaimedCounts
+    reason: str,
+    last_seq: int,
+    totals: Mapping[int, int],
+    claims: ClaimedCounts,
+    spooled: int = 0,
 ) -> Counted:
-    """Return what is known of a ring that has ended.
+    """Return what is known of a ring that has ended; `spooled` events are under way.
 
     The worker's counter never leads the records, so what it claims beyond them is
     missing; but past the end of a retired or damaged ring it proves nothing.
     """
     claimed = 0 if reason in _PROVES_NOTHING else claims.committed
-    return Counted(totals, claims, Placed(max(claimed, last_seq)))
+    return Counted(totals, claims, Placed(max(claimed, last_seq), spooled))
 
 
 def account_of(counted: Counted) -> Account:

@@ -20,7 +20,7 @@ COUNTERS = [family.name for family in FAMILIES if family.kind == "counter"]
 
 
 def _take(line: MemoryLine, namespace: str) -> Census:
-    counts = HostCounts(line.fleet, line.state.tally, HOME, namespace)
+    counts = HostCounts(line.fleet, line.state.tally, line.spool, HOME, namespace)
     return CensusTaker(
         *(namespace, 17, line.fleet, line.state.tally, counts),
         *(line.session.standing, lambda: 4),
