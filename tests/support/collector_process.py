@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,13 +23,20 @@ class CollectorProcess:
     """One `shmtel collector` after the other, on one state directory."""
 
     def __init__(
-        self, namespace: str, hub: str, directory: Path, config: str = ""
+        self,
+        namespace: str,
+        hub: str,
+        directory: Path,
+        config: str = "",
+        prefix: Sequence[str] = (),
     ) -> None:
+        """Prepare; `prefix` is a command that starts each of them."""
         self.namespace = namespace
         self.state_dir = directory / "state"
         self.socket = directory / "c.sock"
         self.config = directory / "collector.toml"
         self._hub = hub
+        self._prefix = prefix
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -55,6 +63,7 @@ class CollectorProcess:
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._prefix,
                     *(PROGRAM, "collector", "--hub", self._hub),
                     *("--namespace", self.namespace),
                     *("--state-dir", str(self.state_dir)),
