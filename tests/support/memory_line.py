@@ -28,6 +28,7 @@ from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.journal import Metadata
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
@@ -162,10 +163,11 @@ class ListJournal:
     """Keeps what is recorded."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Mapping[str, int], Mapping[str, str]]] = []
+        self.events: list[tuple[str, Mapping[str, int], Metadata]] = []
+        self.is_open = True
 
     def record(
-        self, event: str, measurements: Mapping[str, int], metadata: Mapping[str, str]
+        self, event: str, measurements: Mapping[str, int], metadata: Metadata
     ) -> None:
         """Note an event."""
         self.events.append((event, measurements, metadata))

@@ -98,7 +98,7 @@ def test_worker_and_collector_side_by_side(
 
 
 def test_lost_lock_beyond_sight(namespace: str, hub: NotingHub, tmp_path: Path) -> None:
-    """A live worker elsewhere that loses its lock gets a new ring, and loses nothing."""
+    """A live worker elsewhere that loses its lock loses nothing else."""
     address = hub.hub.address
     with (
         CollectorProcess(namespace, address, tmp_path, prefix=OTHER_PIDS) as collector,

@@ -45,6 +45,16 @@ def test_flood_is_cut_and_counted(one: Recorded) -> None:
     assert one.events[BURST + 1][1] == {"version": 1}
 
 
+def test_kinds_do_not_hide_each_other(one: Recorded) -> None:
+    """However many workers die, a change of what is in force is on the record."""
+    for _ in range(1_000):
+        one.journal.record("pool.worker.terminated", {}, {"subject": "w"})
+    assert one.record() == 1
+    one.now += 1.0
+    one.journal.record("pool.worker.terminated", {}, {"subject": "w"})
+    assert one.events[-1][1]["left_out"] == 1_000 - 256
+
+
 def test_rest_fills_the_burst_again(one: Recorded) -> None:
     """It never holds more than one burst."""
     one.record(BURST)
