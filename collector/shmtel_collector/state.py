@@ -23,7 +23,7 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import policy_store, refusals
+from shmtel_collector import end_store, policy_store, refusals
 from shmtel_collector.finished import (
     FinishedRing,
     FoldedRings,
@@ -34,6 +34,7 @@ from shmtel_collector.finished import (
 )
 from shmtel_collector.policy_store import PolicyStore
 from shmtel_collector.refusals import Refusals
+from shmtel_collector.worker_end import WorkerEnd
 
 MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
@@ -86,6 +87,7 @@ class State:
         except sqlite3.Error as error:
             self._database = self._start_over(error)
         self.policies = PolicyStore(self._database)
+        self.ends = end_store.EndStore(self._database)
         self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
@@ -223,6 +225,13 @@ def read_refusals(path: Path) -> Refusals:
         return refusals.from_text(row[0] if row else None)
 
 
+def read_ends(path: Path) -> list[WorkerEnd]:
+    """Read what is kept of workers that have ended, or raise StateError."""
+    with _reading(path, "ends") as database:
+        rows = database.execute(end_store.KEPT).fetchall() if database else []
+        return end_store.readable(row[0] for row in rows)
+
+
 @contextlib.contextmanager
 def _reading(path: Path, *tables: str) -> Iterator[sqlite3.Connection | None]:
     """Open a database to read some tables; None: there are none yet."""
@@ -257,7 +266,7 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(_SCHEMA)  # an older one may lack a table
-        database.executescript(policy_store.SCHEMA)
+        database.executescript(policy_store.SCHEMA + end_store.SCHEMA)
         if version == 0:
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
