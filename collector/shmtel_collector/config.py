@@ -29,6 +29,7 @@ class CollectorConfig:
         state_dir: None: the default.
         socket: where operators reach it; None: the default.
         directory: where the rings live, by its absolute path; None: POSIX.
+        lifecycle: ends of workers become events.
         guard: limits that nothing from afar lifts.
     """
 
@@ -37,6 +38,7 @@ class CollectorConfig:
     state_dir: Path | None = None
     socket: Path | None = None
     directory: str | None = None
+    lifecycle: bool = True
     guard: Guard = field(default_factory=Guard)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import LeftOut
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import Ring, State
@@ -55,6 +56,7 @@ class Fleet:
         host: Host,
         epoch: int,
         log: ConditionLog,
+        lifecycle: Lifecycle,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
         self.quarantined: Counter[str] = Counter()
@@ -72,6 +74,7 @@ class Fleet:
         self._host = host
         self._epoch = epoch
         self._log = log
+        self._lifecycle = lifecycle
         self._next_round_ns = 0
         self._realtime_ns = 0
 
@@ -159,6 +162,7 @@ class Fleet:
         del self.rings[ring.ring_id]
 
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
+        self._lifecycle.note(ring, account, self._lifelines.get(ring.ring_id))
         try:
             self._database.finish(account)
             self._discovery.remove(ring.name)
@@ -168,6 +172,7 @@ class Fleet:
             )
             return False
         self._detach(ring)
+        self._lifecycle.tell(self.rings)
         return True
 
     def _go_round(self, now_ns: int) -> None:
@@ -176,6 +181,7 @@ class Fleet:
             self._look_after(ring, now_ns)
         self._note_left_out()
         self._note_refusals()
+        self._lifecycle.tell(self.rings)
 
     def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
         exited = [self.rings[ring_id] for ring_id in self._exited & self.rings.keys()]
@@ -216,7 +222,7 @@ class Fleet:
             self._log.warning("refusals", "counts of refusals are not kept: %s", error)
 
     def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
-        lifeline.probe(now_ns)
+        lifeline.probe(now_ns, self._realtime_ns)
         pidfd = lifeline.pidfd
         if lifeline.ring.end is not None:
             self._unwatch(lifeline)

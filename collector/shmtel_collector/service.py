@@ -25,6 +25,7 @@ from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.journal import RingJournal
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.operators import Operators
@@ -105,6 +106,7 @@ class Collector:
         epoch = state.next_epoch(time.time_ns())
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         enforcement = Enforcement(state.policies, origin.node, self._log)
+        journal = self._make_journal(state)
         fleet = Fleet(
             Discovery(namespace, self._log, self._home),
             state,
@@ -113,8 +115,9 @@ class Collector:
             procfs.this_host(),
             epoch,
             self._log,
+            self._make_lifecycle(state, journal),
         )
-        steering = self._make_steering(state, fleet, enforcement)
+        steering = self._make_steering(state, fleet, enforcement, journal)
         session = Session(fleet, steering, origin, self._log)
         hub = self._config.hub
         hoard = Hoard(fleet, self._home)
@@ -154,14 +157,18 @@ class Collector:
         return {name: waking(call) for name, call in methods.items()}
 
     def _make_steering(
-        self, state: State, fleet: Fleet, enforcement: Enforcement
+        self,
+        state: State,
+        fleet: Fleet,
+        enforcement: Enforcement,
+        journal: RingJournal,
     ) -> Steering:
         return Steering(
             fleet.rings,
             state.policies,
             self._config.guard,
             enforcement,
-            self._make_journal(state),
+            journal,
             Clocks(time.time_ns, time.monotonic_ns),
             self._log,
         )
@@ -172,6 +179,10 @@ class Collector:
             state.policies.note_own_ring,
             directory=self._config.directory,
         )
+
+    def _make_lifecycle(self, state: State, journal: RingJournal) -> Lifecycle:
+        is_told = self._config.lifecycle
+        return Lifecycle(state.ends, journal, self._log, is_told=is_told)
 
     def _wake(self) -> None:
         if self._agent is not None:

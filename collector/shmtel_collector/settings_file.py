@@ -5,6 +5,7 @@
     state_dir = "/var/lib/shmtel"
     socket = "/run/shmtel/web.sock"
     dir = "/run/shmtel/rings"
+    lifecycle = true
     [guard]                        # see guard.py
 
 Rules: what is not known is refused, with the nearest name there is; every error
@@ -25,7 +26,8 @@ from shmtel_collector.guard import Guard, guard_of_table
 # By key, the setting of CollectorConfig.
 _TEXTS = {key: key for key in ("hub", "namespace", "state_dir", "socket")}
 _TEXTS["dir"] = "directory"
-_KEYS = (*_TEXTS, "guard")
+_SWITCHES = ("lifecycle",)
+_KEYS = (*_TEXTS, *_SWITCHES, "guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class SettingsFile:
         values: by the name of the setting; only what is in the file.
     """
 
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | bool] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
 
 
@@ -63,12 +65,15 @@ def read_settings(path: Path) -> SettingsFile:
 
 def _settings(table: Mapping[str, Any]) -> SettingsFile:
     refuse_unknown(table, _KEYS)
-    values = {
+    texts = {
         name: _text(key, table[key]) for key, name in _TEXTS.items() if key in table
     }
-    CollectorConfig(namespace=values.get("namespace", DEFAULT_NAMESPACE))  # judges it
+    CollectorConfig(namespace=texts.get("namespace", DEFAULT_NAMESPACE))  # judges it
+    switches = {key: _switch(key, table[key]) for key in _SWITCHES if key in table}
     try:
-        return SettingsFile(values, guard_of_table(table.get("guard", {})))
+        return SettingsFile(
+            {**texts, **switches}, guard_of_table(table.get("guard", {}))
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"[guard]: {error}") from error
 
@@ -76,4 +81,10 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
 def _text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"`{key}` is a text in quotes, not {value!r}")
+    return value
+
+
+def _switch(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"`{key}` is true or false, not {value!r}")
     return value

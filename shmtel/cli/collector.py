@@ -73,6 +73,14 @@ def _use_file(
     help="Where `shmtel ctl` reaches it.  [default: NAMESPACE.sock in"
     " $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shmtel, else /tmp/shmtel-UID]",
 )
+@click.option(
+    "--lifecycle/--no-lifecycle",
+    envvar="SHMTEL_LIFECYCLE",
+    default=True,
+    show_default=True,
+    show_envvar=True,
+    help="Make the ends of workers events.",
+)
 @common.log_level_option
 @common.parent_option
 def command(

@@ -105,6 +105,7 @@ def _start_collector(
         *("collector", "--hub", f"unix:{socket}"),
         *children.ring_flags(rings.namespace, rings.directory),
         *("--state-dir", str(state_dir), "--log-level", "warning"),
+        "--no-lifecycle",  # only the program's own events are asked for
     )
 
 

@@ -29,14 +29,19 @@ class CollectorProcess:
         directory: Path,
         config: str = "",
         prefix: Sequence[str] = (),
+        lifecycle: bool = False,
     ) -> None:
-        """Prepare; `prefix` is a command that starts each of them."""
+        """Prepare; `prefix` is a command that starts each of them.
+
+        With `lifecycle` ends of workers are events too, in a ring of its own.
+        """
         self.namespace = namespace
         self.state_dir = directory / "state"
         self.socket = directory / "c.sock"
         self.config = directory / "collector.toml"
         self._hub = hub
         self._prefix = prefix
+        self._flags = ("--lifecycle",) if lifecycle else ()
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -65,7 +70,7 @@ class CollectorProcess:
                 [
                     *self._prefix,
                     *(PROGRAM, "collector", "--hub", self._hub),
-                    *("--namespace", self.namespace),
+                    *("--namespace", self.namespace, *self._flags),
                     *("--state-dir", str(self.state_dir)),
                     *("--socket", str(self.socket), "--config", str(self.config)),
                 ],

@@ -29,6 +29,7 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.journal import Metadata
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
@@ -267,7 +268,7 @@ class MemoryLine:
         self.enforcement = Enforcement(policies, "node", self.log)
         self.fleet = Fleet(
             *(discovery, self.state, self.enforcement, self.watcher, this_host()),
-            *(1, self.log),
+            *(1, self.log, Lifecycle(self.state.ends, self.journal, self.log)),
         )
         self.hoard = Hoard(self.fleet, HOME)
         clocks = Clocks(lambda: self.now_ns, lambda: self.now_ns)
