@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Container
 
 from shmtel_collector.allowance import Allowance
-from shmtel_collector.end_store import EndStore, EndStoreError
+from shmtel_collector.end_store import DUE, PENDING, TOLD, EndStore, EndStoreError
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.journal import Journal, Metadata
 from shmtel_collector.last_words import WINDOW_BYTES, LastWords, read_last_words
@@ -50,9 +50,17 @@ class Lifecycle:
         self._may_be_due = True  # an earlier collector may have left some
 
     def note(
-        self, ring: Ring, account: FinishedRing, lifeline: Lifeline | None
+        self,
+        ring: Ring,
+        account: FinishedRing,
+        lifeline: Lifeline | None,
+        *,
+        is_final: bool = True,
     ) -> None:
-        """Write down the end of a ring's worker, before the ring goes."""
+        """Write down the end of a ring's worker, before the ring goes.
+
+        Where its counters are not final, `settle` brings them later.
+        """
         if ring.is_own:
             return
         words = self._read(ring, account.reason)
@@ -66,8 +74,18 @@ class Lifecycle:
             counts=counts_of(account),
             words=words if is_kept else None,
         )
+        state = self._final_state() if is_final else PENDING
         try:
-            self._store.note(end, is_due=self._is_told, is_kept=is_kept)
+            self._store.note(end, state, is_kept=is_kept)
+            self._may_be_due = True
+        except EndStoreError as error:
+            self._log.warning(_CONDITION, "%s", error)
+
+    def settle(self, account: FinishedRing) -> None:
+        """Bring the final counters of a worker whose ring went before."""
+        try:
+            counts = counts_of(account)
+            self._store.settle(account.ring_id, counts, self._final_state())
             self._may_be_due = True
         except EndStoreError as error:
             self._log.warning(_CONDITION, "%s", error)
@@ -84,6 +102,9 @@ class Lifecycle:
         self._may_be_due = False
         for end in due:
             self._journal.record(EVENT, _measurements(end), _metadata(end))
+
+    def _final_state(self) -> int:
+        return DUE if self._is_told else TOLD
 
     def _read(self, ring: Ring, reason: str) -> LastWords | None:
         is_thorough = reason != CLOSED and self._thorough.take()

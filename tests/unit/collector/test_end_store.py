@@ -1,13 +1,14 @@
 """Ends of workers in the state database: bounded, and judged when they are read."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
 import pytest
 
 from shmtel.wire.frames import Worker
-from shmtel_collector.end_store import KEPT_MAX
+from shmtel_collector.end_store import DUE, KEPT_MAX, PENDING, TOLD
 from shmtel_collector.last_words import LastWords
 from shmtel_collector.state import State, StateError, read_ends
 from shmtel_collector.worker_end import WorkerEnd, from_bytes, to_bytes
@@ -31,9 +32,9 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     """A host whose workers die for ever has a database that does not grow."""
     state = State(tmp_path / "n.sqlite3")
     for number in range(KEPT_MAX + 50):
-        state.ends.note(_end(number), is_due=True, is_kept=True)
+        state.ends.note(_end(number), DUE, is_kept=True)
         assert state.ends.take_due(()) == [_end(number)]
-    state.ends.note(_end(999), is_due=False, is_kept=True)
+    state.ends.note(_end(999), TOLD, is_kept=True)
     state.close()
     kept = read_ends(state.path)
     assert kept == [_end(n) for n in (*range(51, KEPT_MAX + 50), 999)]
@@ -42,13 +43,27 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 def test_what_is_due_is_taken_once_the_ring_is_gone(tmp_path: Path) -> None:
     """As long as a ring is there it is not told; and written twice it is told once."""
     state = State(tmp_path / "n.sqlite3")
-    state.ends.note(_end(1), is_due=True, is_kept=False)
-    state.ends.note(_end(1), is_due=True, is_kept=False)
+    state.ends.note(_end(1), DUE, is_kept=False)
+    state.ends.note(_end(1), DUE, is_kept=False)
     assert state.ends.take_due({_end(1).ring_id}) == []
     state.close()
     state = State(state.path)
     assert state.ends.take_due(()) == [_end(1)]
-    state.ends.note(_end(1), is_due=True, is_kept=False)
+    state.ends.note(_end(1), DUE, is_kept=False)
+    assert state.ends.take_due(()) == []
+    state.close()
+
+
+def test_pending_end_is_told_with_its_final_counters(tmp_path: Path) -> None:
+    """What is still under way when the ring goes is not told as what became of it."""
+    state = State(tmp_path / "n.sqlite3")
+    state.ends.note(_end(1), PENDING, is_kept=False)
+    state.ends.note(_end(2), DUE, is_kept=False)
+    assert state.ends.take_due(()) == [_end(2)]
+    for _ in range(2):
+        state.ends.settle(_end(1).ring_id, {"delivered": 9}, DUE)
+        state.ends.settle(_end(2).ring_id, {"delivered": 9}, DUE)
+    assert state.ends.take_due(()) == [replace(_end(1), counts={"delivered": 9})]
     assert state.ends.take_due(()) == []
     state.close()
 
@@ -63,7 +78,7 @@ def test_older_database_gets_the_table(tmp_path: Path) -> None:
     database.close()
     assert read_ends(state.path) == []
     state = State(state.path)
-    state.ends.note(_end(1), is_due=False, is_kept=True)
+    state.ends.note(_end(1), TOLD, is_kept=True)
     assert (state.host_id(), state.set_aside) == (host_id, None)
     state.close()
     assert read_ends(state.path) == [_end(1)]
@@ -87,7 +102,7 @@ def test_older_database_gets_the_table(tmp_path: Path) -> None:
 def test_damaged_row_is_left_out(tmp_path: Path, content: bytes) -> None:
     """It only informs, so it neither stops a collector nor a reader."""
     state = State(tmp_path / "n.sqlite3")
-    state.ends.note(_end(1), is_due=True, is_kept=True)
+    state.ends.note(_end(1), DUE, is_kept=True)
     with sqlite3.connect(state.path) as database:
         row = (bytes(16), 5, 1, 1, content)
         database.execute("INSERT INTO ends VALUES (?, ?, ?, ?, ?)", row)
