@@ -81,12 +81,7 @@ def _collect(
     findings = list(inspection.findings())
     if is_dry:
         return findings
-    return [
-        inspection.remove(finding, is_forced=is_forced)
-        if finding.may_go(is_forced=is_forced)
-        else finding
-        for finding in findings
-    ]
+    return list(inspection.remove(findings, is_forced=is_forced))
 
 
 def _document(found: "dict[str, list[Finding]]", is_forced: bool) -> dict[str, Any]:

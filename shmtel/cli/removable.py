@@ -15,7 +15,7 @@ Rules:
 import os
 import re
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shmtel import _ring, config
@@ -36,6 +36,9 @@ from shmtel_collector.worker import worker_of
 _RING = re.compile(r"shmtel\.[^.]+\.([0-9a-f]{32})")
 _NAMESPACE = re.compile(rf"shmtel\.({config.NAMESPACE_PATTERN})\..+")
 _PATIENCE_S = 1.0  # for somebody else who evicts, which takes some ms
+# A ring is made in microseconds. When the wall clock jumps, what is being made is
+# suddenly old, and it is a ring when it is looked at again.
+_SECOND_LOOK_S = 1.0
 
 # What a finding says, by reason. Of the first ones the segment may go.
 REMOVABLE = {
@@ -113,8 +116,17 @@ class Inspection:
                 is_ours = rest in ("collector", "evicted", "evicting")
                 yield Finding(name, "service" if is_ours else "wrong_name")
 
-    def remove(self, finding: Finding, *, is_forced: bool) -> Finding:
-        """Remove what may go, if that is still so."""
+    def remove(
+        self, findings: Sequence[Finding], *, is_forced: bool
+    ) -> Iterator[Finding]:
+        """Remove what may go, if that is still so; yield what is known of each."""
+        if any(finding.reason == "abandoned" for finding in findings):
+            time.sleep(_SECOND_LOOK_S)
+        for finding in findings:
+            may_go = finding.may_go(is_forced=is_forced)
+            yield self._remove_one(finding, is_forced) if may_go else finding
+
+    def _remove_one(self, finding: Finding, is_forced: bool) -> Finding:
         try:
             fd = self._home.open(finding.segment, writable=True)
         except SegmentError as error:
