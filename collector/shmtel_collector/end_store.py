@@ -86,6 +86,17 @@ class EndStore:
         except (sqlite3.Error, OverflowError) as error:
             raise EndStoreError(f"the end of a worker is not kept: {error}") from error
 
+    def has_due(self) -> bool:
+        """Say whether anything is to be told, now or when a ring is gone.
+
+        Raises:
+            EndStoreError: the database fails.
+        """
+        try:
+            return self._database.execute(f"{_DUE} LIMIT 1").fetchone() is not None
+        except sqlite3.Error as error:
+            raise EndStoreError(f"ends of workers are not told: {error}") from error
+
     def take_due(self, present: Container[bytes]) -> list[WorkerEnd]:
         """Return what is to be told, once, of rings that are not present.
 

@@ -1,7 +1,7 @@
 """The collector's own events: changes of what is in force, and ends of workers.
 
 They go where the events of workers go, through a ring in the collector's own
-namespace that this process writes and drains itself. The ring is made with the
+namespace that this process writes and drains itself. The ring is made for the
 first event, and what it still holds at the end is the next collector's, as with
 any worker that has gone.
 
@@ -45,6 +45,9 @@ class Journal(Protocol):
         self, event: str, measurements: Mapping[str, int], metadata: Metadata
     ) -> None:
         """Write down that something has changed."""
+
+    def prepare(self) -> None:
+        """Get ready, so that the next record takes microseconds."""
 
     def close(self) -> None:
         """Write nothing down any more."""
@@ -91,6 +94,12 @@ class RingJournal:
             allowance.left_out = 0
         shmtel.emit(event, numbers, {key: _cut(metadata[key]) for key in metadata})
         self._note_new_rings()
+
+    def prepare(self) -> None:
+        """Make the ring; where that fails the next event tries again."""
+        if self.is_open and not _ring.own_rings():
+            ring.open_ring()
+            self._note_new_rings()
 
     def close(self) -> None:
         """Write nothing down any more: the ring is about to end."""

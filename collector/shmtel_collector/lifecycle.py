@@ -95,6 +95,8 @@ class Lifecycle:
         if not self._may_be_due or not self._journal.is_open:
             return
         try:
+            if self._store.has_due():
+                self._journal.prepare()  # between the mark and the event is no time
             due = self._store.take_due(present)
         except EndStoreError as error:
             self._log.warning(_CONDITION, "%s", error)

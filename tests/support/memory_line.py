@@ -173,6 +173,9 @@ class ListJournal:
         """Note an event."""
         self.events.append((event, measurements, metadata))
 
+    def prepare(self) -> None:
+        """It is ready."""
+
     def close(self) -> None:
         """Nothing is open."""
 

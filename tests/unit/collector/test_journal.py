@@ -68,6 +68,18 @@ def test_ring_is_noted_once(one: Recorded) -> None:
     assert one.rings == [b"r" * 16]
 
 
+def test_prepared_ring_is_noted_before_any_event(
+    one: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made once, and whoever remembers own rings knows it by then."""
+    rings: list[bytes] = []
+    monkeypatch.setattr(_ring, "own_rings", lambda: rings)
+    monkeypatch.setattr(ring, "open_ring", lambda: rings.append(b"o" * 16))
+    for _ in range(2):
+        one.journal.prepare()
+    assert (one.rings, one.events) == ([b"o" * 16], [])
+
+
 def test_long_text_is_cut(one: Recorded) -> None:
     """A rule with a thousand patterns is no reason to lose the event."""
     one.journal.record("overlay.changed", {}, {"rule": "x" * 100_000})
