@@ -33,7 +33,6 @@ from shmtel.procfs import Host
 from shmtel.segments import Home
 from shmtel_collector.worker import worker_of
 
-_RING = re.compile(r"shmtel\.[^.]+\.([0-9a-f]{32})")
 _NAMESPACE = re.compile(rf"shmtel\.({config.NAMESPACE_PATTERN})\..+")
 _PATIENCE_S = 1.0  # for somebody else who evicts, which takes some ms
 # A ring is made in microseconds. When the wall clock jumps, what is being made is
@@ -145,11 +144,12 @@ class Inspection:
             os.close(fd)
 
     def _remove(self, finding: Finding, fd: int) -> Finding:
+        is_counted = _ring_id(finding.segment) in self._written_down
         try:
-            if finding.reason in ("drained", "undrained"):
-                self._evict(finding.segment, fd)
-            else:
+            if finding.reason == "abandoned" or is_counted:
                 self._home.unlink(finding.segment)
+            else:
+                self._evict(finding.segment, fd)
         except (ShmtelError, OSError) as error:
             return replace(finding, failure=str(error))
         return replace(finding, is_removed=True)
@@ -186,32 +186,32 @@ class Inspection:
             seen = _ring.observe(fd)
         except _ring.RingError as error:
             return Finding(name, _reason_of_no_ring(fd, error), bytes=size)
-        identity = seen["identity"]
-        worker, undrained = worker_of(identity), _undrained(fd, seen)
-        finding = Finding(name, "", worker.worker_id, worker.pid, size, undrained)
-        if not name.endswith(f".{identity['ring_id'].hex()}"):
+        worker = worker_of(seen["identity"])
+        finding = Finding(name, "", worker.worker_id, worker.pid, size)
+        if _ring_id(name) != seen["identity"]["ring_id"]:
             return replace(finding, reason="wrong_name")
-        return replace(finding, reason=self._reason(fd, seen, undrained, is_held))
-
-    def _reason(
-        self, fd: int, seen: "_ring.Observation", undrained: int, is_held: bool
-    ) -> str:
         verdict = verdict_on(fd, seen, self._host)
-        control = seen["control"]
-        # In this order: the first that is so is the reason.
-        return next(
-            reason
-            for reason, is_so in (
-                ("alive", verdict is Verdict.ALIVE),
-                ("held", is_held),
-                ("unproven", verdict is Verdict.UNPROVEN),
-                ("written_down", seen["identity"]["ring_id"] in self._written_down),
-                ("spooled", control["head_seq"] != control["settled_seq"]),
-                ("undrained", undrained > 0),
-                ("drained", True),
-            )
-            if is_so
-        )
+        if verdict is Verdict.ALIVE:
+            return replace(finding, reason="alive")
+        if is_held:
+            return replace(finding, reason="held")
+        if verdict is Verdict.UNPROVEN:
+            return replace(finding, reason="unproven")
+        return self._judge_dead(fd, seen, finding)
+
+    def _judge_dead(
+        self, fd: int, seen: "_ring.Observation", finding: Finding
+    ) -> Finding:
+        control, undrained = seen["control"], _undrained(fd, seen)
+        if control["head_seq"] != control["settled_seq"]:
+            reason = "spooled"
+        elif undrained:
+            reason = "undrained"
+        elif seen["identity"]["ring_id"] in self._written_down:
+            reason = "written_down"
+        else:
+            reason = "drained"
+        return replace(finding, reason=reason, undrained=undrained)
 
 
 def verdict_on(fd: int, seen: "_ring.Observation", host: Host) -> Verdict:
@@ -221,6 +221,10 @@ def verdict_on(fd: int, seen: "_ring.Observation", host: Host) -> Verdict:
         return watch.probe(fd, lambda: seen["counters"]["closed"])
     finally:
         watch.close()
+
+
+def _ring_id(name: str) -> bytes:
+    return bytes.fromhex(name.rpartition(".")[2])
 
 
 def _undrained(fd: int, seen: "_ring.Observation") -> int:
