@@ -8,7 +8,7 @@ until the tail, or to the place where the collector stands. A way that ends
 elsewhere was none, and nothing on it is looked at again.
 
 A worker that was killed may have begun one record beyond its tail, over the oldest
-bytes: those are not believed.
+bytes that were released: those are not believed.
 
 Rules:
 - foreign: whatever the bytes are, bounded time, no exception, and what is handed
@@ -88,7 +88,9 @@ def _copy(fd: int, seen: "_ring.Observation", window_bytes: int) -> tuple[int, b
     """Copy the newest bytes; return where they begin, and them."""
     tail, capacity = seen["tail"], seen["identity"]["capacity"]
     begun = min(capacity // 4, _RECORD_MAX)  # perhaps, beyond the tail
-    begin = max(tail + begun - capacity, tail - window_bytes, 0)
+    # What is not released nobody has written over.
+    whole = min(tail + begun - capacity, seen["oldest"])
+    begin = max(whole, tail - capacity, tail - window_bytes, 0)
     begin += -begin % _ALIGN
     field = os.pread(
         fd, _DATA_OFFSET.size, _ring.LAYOUT["ring_identity.data_offset"]

@@ -70,6 +70,20 @@ def test_delivered_events_are_still_there(
     assert words.names == {0: "emitter.event"}
 
 
+def test_full_ring_that_nobody_drained(
+    namespace: str, start_worker: StartWorker
+) -> None:
+    """What was never released is there, to the first event."""
+    worker = start_worker(SHMTEL_RING_SIZE="64KiB")
+    worker.emit(2_000)
+    fd = HOME.open(worker.ring_name(), writable=False)
+    worker.kill()
+    words = _words(fd)
+    os.close(fd)
+    assert words.first_seq == 1
+    assert _numbers(words)[-1] == words.last_seq - 1
+
+
 def test_ring_that_went_round_many_times(
     namespace: str, start_worker: StartWorker
 ) -> None:
