@@ -10,6 +10,7 @@ from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.readiness import LIMIT_S
 
 
 class WatchedHub:
@@ -25,12 +26,18 @@ class WatchedHub:
         return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
-        """Return whether the hub takes events."""
-        failure = self._hub.failure
-        streams = self._hub.stats().streams
+        """Return whether the hub takes events, and keeps up."""
+        seen, streams = self._hub.readiness(), self._hub.stats().streams
+        is_working, is_waiting = seen.handler_s > LIMIT_S, seen.unanswered_s > LIMIT_S
+        working = f"{seen.handler_id!r} is at work for {seen.handler_s:.1f} s"
+        waiting = f"{seen.unanswered_node}: {seen.unanswered_s:.1f} s without an ack"
         return Readiness(
             [
-                Check("sinks", failure is None, str(failure or "")),
+                Check("serving", seen.is_serving),
+                Check("sinks", seen.failure is None, seen.failure or ""),
+                Check("table", seen.commit_failure is None, seen.commit_failure or ""),
+                Check("handlers", not is_working, working if seen.handler_id else ""),
+                Check("acks", not is_waiting, waiting if seen.unanswered_node else ""),
                 Check(
                     "streams",
                     streams > 0,

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,14 +28,22 @@ class CollectorProcess:
         hub: str,
         directory: Path,
         config: str = "",
+        prefix: Sequence[str] = (),
+        lifecycle: bool = False,
         **variables: str,
     ) -> None:
+        """Prepare; `prefix` is a command that starts each of them.
+
+        With `lifecycle` ends of workers are events too, in a ring of its own.
+        """
         self.namespace = namespace
         self.state_dir = directory / "state"
         self.socket = directory / "c.sock"
         self.config = directory / "collector.toml"
         self._hub = hub
         self._variables = variables
+        self._prefix = prefix
+        self._flags = ("--lifecycle",) if lifecycle else ()
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -61,8 +70,9 @@ class CollectorProcess:
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._prefix,
                     *(PROGRAM, "collector", "--hub", self._hub),
-                    *("--namespace", self.namespace),
+                    *("--namespace", self.namespace, *self._flags),
                     *("--state-dir", str(self.state_dir)),
                     *("--socket", str(self.socket), "--config", str(self.config)),
                 ],

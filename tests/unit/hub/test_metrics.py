@@ -55,9 +55,11 @@ def test_hosts_of_one_name_add_up() -> None:
 
 def test_a_hub_that_nobody_has_dialled() -> None:
     """It is ready, and its metrics are there, for whoever comes first."""
-    watched = WatchedHub(Hub("127.0.0.1:0"))
-    readiness = asyncio.run(watched.readiness())
+    with Hub("127.0.0.1:0") as hub:
+        watched = WatchedHub(hub)
+        readiness = asyncio.run(watched.readiness())
     assert readiness.is_ready
+    assert not asyncio.run(watched.readiness()).is_ready  # it has stopped
     assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
     body, _ = asyncio.run(watched.metrics(""))
     assert total(samples(body.decode()), "shmtel_hub_streams") == 0
