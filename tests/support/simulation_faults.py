@@ -15,7 +15,8 @@ from support.wire_hub import Key
 from support.wire_rings import Flaw
 
 if TYPE_CHECKING:
-    from support.simulation import Link, Simulation
+    from support.simulation import Simulation
+    from support.simulation_host import Link
 
 _MILLISECOND = 1_000_000
 _NEWER_FRAME = b"\xfa\x01\x01x"  # member 31 of the oneof, which nobody knows
