@@ -113,7 +113,7 @@ class Simulation:
             stream.settle()
             link = self.links.get(stream)
             for data in stream.outgoing():
-                if link is not None:
+                if link is not None:  # a rival has none
                     link.send_down(data)
         for stream in [s for s in self.hub.streams if s.stopped.is_set()]:
             self.seen[stream.ended_with] += 1
@@ -154,10 +154,11 @@ class Simulation:
 
     def _go_on(self, is_done: Callable[[], bool]) -> None:
         while not is_done():
-            self.now_ns, _, act, arguments = heapq.heappop(self._heap)
+            for _ in range(20):
+                self.now_ns, _, act, arguments = heapq.heappop(self._heap)
+                act(*arguments)
             if self.now_ns > END_NS:
                 raise Flaw("it does not come to rest")
-            act(*arguments)
 
     def _check_end(self) -> None:
         for host in self.hosts:
@@ -192,7 +193,8 @@ class Simulation:
         """Commit a group, at the hub's own pace."""
         delay_ms = self.random.randint(1, self._flush_ms)
         self.after(delay_ms * MILLISECOND, self._flush)
-        if self.is_hub_up and self.now_ns >= self.hub_frozen_until_ns:
+        is_working = self.is_hub_up and self.now_ns >= self.hub_frozen_until_ns
+        if is_working and self.hub.has_news:
             self.hub.flush()
             self.pump()
 

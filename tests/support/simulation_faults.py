@@ -91,7 +91,7 @@ def stop_hub(world: "Simulation") -> None:
     if not _is_hub_working(world):
         return
     grace_ms = world.random.choice((50, 500, 1_500))
-    world.hub.fleet.drain(grace_ms / 1e3)
+    world.hub.fleet.drain(grace_ms / 1e3, world.random.randrange)
     world.after(grace_ms * _MILLISECOND, _close, world, world.hub.fleet)
 
 

@@ -147,7 +147,7 @@ class Host:
         chosen = world.random.sample(rings, world.random.randint(1, len(rings)))
         while collector.send(chosen, world.random.randint(1, 40)):
             pass
-        if world.random.random() < 0.1:
+        if world.random.random() < 0.03:
             collector.send_counters()
         self.flush()
 
