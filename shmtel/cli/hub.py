@@ -19,6 +19,7 @@ from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
@@ -43,10 +44,12 @@ _LOOK_S = 0.5
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the hub keeps its policy, for itself alone.  [default:"
-    " $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+    help="Where the hub keeps its policy and its table of rings, for itself alone."
+    "  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else"
+    " ~/.local/state/shmtel]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
+@common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
 @common.log_level_option
 @common.parent_option
 def command(
@@ -54,6 +57,7 @@ def command(
     jsonl: str | None,
     state_dir: Path | None,
     console: bool,
+    http: str,
     log_level: str,
     parent: int | None,
 ) -> int:
@@ -69,7 +73,9 @@ def command(
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
+        endpoints = _watch(hub, http)
         _serve(hub, stop)
+        endpoints.close()
         hub.stop(_STOP_S)
     if hub.failure is not None:
         raise CommandError(
@@ -96,6 +102,13 @@ def _start(hub: "Hub") -> None:
         raise CommandError(str(error)) from error
 
 
+def _watch(hub: "Hub", address: str) -> "HttpServer | NoServer":
+    from shmtel.endpoints.server import serve
+    from shmtel.hub.watched import WatchedHub
+
+    return serve(WatchedHub(hub), address, _log)
+
+
 def _serve(hub: "Hub", stop: threading.Event) -> None:
     """Wait for a signal, or for the end of a sink."""
     while hub.failure is None and not stop.wait(_LOOK_S):
@@ -113,7 +126,7 @@ def _attach_sinks(
             sink = sinks.enter_context(JsonLines(jsonl))
         except OSError as error:
             raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
-        hub.attach_batch("jsonl", "*", sink, required=True)
+        hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():

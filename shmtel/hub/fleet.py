@@ -59,7 +59,10 @@ class LiveStream(Protocol):
         """Ask the collector to end the stream, and to dial again after the delay."""
 
     def end(self, code: int, message: str) -> None:
-        """End the stream after the batch in work."""
+        """End the stream after the batches in work."""
+
+    def unanswered_ns(self) -> int:
+        """Return for how long the oldest batch has waited for its ack; 0: none."""
 
 
 @dataclass(slots=True)
@@ -194,6 +197,21 @@ class Fleet:
             for stream in streams:
                 stream.drain(self._closing, draw(_REDIAL_MS), int(deadline_s * 1e3))
             return streams
+
+    def longest_unanswered(self) -> tuple[int, str]:
+        """Return for how long the oldest batch of all has waited, and whose it is."""
+        ages = ((age_ns, node) for node, age_ns in self.oldest_unanswered_ns().items())
+        return max(ages, default=(0, ""))
+
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
+        with self._lock:
+            members = [m for group in self._members.values() for m in group]
+        ages: dict[str, int] = {}
+        for member in members:  # a stream's own lock is not taken under this one
+            node, age_ns = member.hello.node, member.stream.unanswered_ns()
+            ages[node] = max(ages.get(node, 0), age_ns)
+        return ages
 
     def close(self, reason: str = _SHUTTING_DOWN) -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""

@@ -63,8 +63,8 @@ def segment_flaw(segment: Segment) -> str | None:
     if events != covered:
         return f"{events} events cover {covered} seqs"
     resent = segment.resent_through
-    if resent and not segment.seq_before < resent <= segment.seq_last:
-        return f"events resent through {resent}, which is not in the segment"
+    if resent and resent <= segment.seq_before:
+        return f"events resent through {resent}, which is before the segment"
     return None
 
 

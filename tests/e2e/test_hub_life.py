@@ -11,7 +11,7 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub import Hub
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.wire.collector_events import Acked, DrainAsked, Ended
 from shmtel.wire.frames import ErrorCode, Heartbeat
 from support.hubs import WAIT_S, Seqs, running_hub
@@ -162,7 +162,7 @@ def test_a_required_handler_that_raises_ends_all_streams() -> None:
         late.cut()
         assert "disk full" in str(hub.failure)
         assert hub.stats().handler_failures == 1
-        assert hub.ledger().rings[0].last_seq == 0
+        assert hub.ledger().rings[0].account.committed == 0
 
 
 def test_many_batches_are_acknowledged_together() -> None:

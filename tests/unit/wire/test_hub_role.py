@@ -127,6 +127,23 @@ def test_a_moved_position_is_told_again() -> None:
     assert protocol.outgoing() == [ResumePoint(1, 1, {0: 1})]
 
 
+def test_a_resume_point_waits_for_the_acks_before_it() -> None:
+    """It releases events as an ack does, so it never comes before theirs."""
+    protocol = make(Entry())
+    protocol.commit(protocol.receive(Batch(1, (plain_segment(0, 3),)), START))
+    protocol.commit(protocol.receive(Batch(2, (plain_segment(8, 9),)), START))
+    protocol.commit(protocol.receive(Batch(3, (plain_segment(9, 10),)), START))
+    assert protocol.outgoing() == []
+    protocol.acknowledge(1, START)
+    ack, resume_point = protocol.outgoing()
+    assert isinstance(ack, Ack)
+    assert (ack.batch_seq, resume_point) == (1, ResumePoint(1, 3, {0: 3}))
+    protocol.acknowledge(3, START)
+    (ack,) = protocol.outgoing()
+    assert isinstance(ack, Ack)
+    assert ack.batch_seq == 3
+
+
 def test_a_closed_ring_is_forgotten() -> None:
     """Its number is not used any more; its id may be announced again."""
     protocol = make(Entry())
