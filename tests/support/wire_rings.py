@@ -213,7 +213,7 @@ class ModelCollector:
         if self.protocol is not None and self.is_welcome:
             opened = [ring for ring in self.rings if ring.number and not ring.is_closed]
             parts = (RingCounters(ring.number, ring.sent_seq) for ring in opened)
-            self.protocol.send_counters(Counters(tuple(parts)))
+            self.protocol.send_counters([Counters(tuple(parts))])
 
     def take(self, events: Iterable[Event]) -> None:
         """Act on what the protocol says.
