@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos simulation model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -46,7 +46,7 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 
 # All that make rings: the hub's own tests do not, nor do those of the words.
 WITHOUT_RINGS := tests/unit/hub tests/unit/policy tests/unit/wire tests/docs \
-	tests/packaging tests/typing
+	tests/simulation tests/packaging tests/typing
 
 test-file: $(VENV)/dev.stamp  ## run the tests that make rings with the rings in a directory
 	directory=$$(mktemp -d -p /dev/shm shmtel-test.XXXXXX); trap 'rm -rf "$$directory"' EXIT; \
@@ -93,6 +93,9 @@ stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 ru
 
 control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
+
+simulation: $(VENV)/dev.stamp  ## the uplink in simulated time, seed after seed; SEEDS=20000, or SEED=7 alone
+	SEEDS=$(or $(SEEDS),20000) $(PYTEST) tests/simulation/test_simulation.py --timeout 7200
 
 model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600
