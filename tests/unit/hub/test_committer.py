@@ -12,7 +12,7 @@ from shmtel.hub.committer import Committer
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.positions import NoPositions, PositionError, RingState, Row, SinkMark
 from shmtel.hub.progress import Progress
-from shmtel.hub.sinks import Marks
+from shmtel.hub.sinks import IsCommitted, Marks
 from shmtel.hub.table import EXPIRY_S, Change, RingEntry, RingTable
 from shmtel.wire.frames import RingOpened
 from shmtel.wire.protocol import Position
@@ -49,7 +49,7 @@ class FixedSink:
         """Return where it ends."""
         return "here"
 
-    def recover(self, mark: str | None) -> None:
+    def recover(self, mark: str | None, is_committed: IsCommitted) -> None:
         """Nothing is stored."""
 
 
