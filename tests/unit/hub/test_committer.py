@@ -193,6 +193,34 @@ def test_the_end_does_not_wait_for_a_disk_that_fails(bench: Bench) -> None:
     assert acks == []
 
 
+def test_a_defect_holds_all_acks(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, counted, and the hub is not ready any more."""
+    progress, acks = bench.stream()
+    monkeypatch.setattr(bench.table, "settle", None)
+    with caplog.at_level(logging.ERROR):
+        work(progress, 1, bench.ring(1))
+        wait_until(lambda: bench.committer.failure, WAIT_S)
+        bench.committer.close(WAIT_S)
+    assert acks == []
+    assert bench.stats().internal_errors == 1
+    assert "a defect in the hub" in caplog.text
+
+
+def test_much_that_waits_is_written_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams that would run out of credit do not wait for more to gather."""
+    monkeypatch.setattr(committer_module, "LAZY_S", 3_600.0)
+    progress, acks = bench.stream()
+    progress.begin(1).release()
+    wait_until(lambda: acks == [1], WAIT_S)
+    progress.begin(2).release()
+    progress.begin(3, committer_module.EAGER_BYTES).release()
+    wait_until(lambda: acks == [1, 3], WAIT_S)
+
+
 def test_it_sweeps_when_nothing_happens(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
