@@ -161,14 +161,18 @@ class Fleet:
         What fails is logged, and tried again when it is asked for again.
         """
         if self._write_down(ring, account):
-            self.evicted += 1
-            self._log.warning(
-                "evicted",
-                "the hub is away, and the rings of dead workers fill more than a "
-                "quarter of their file system: %d were removed undrained by now, see "
-                "`shmtel ledger`",
-                self.evicted,
-            )
+            self.note_eviction()
+
+    def note_eviction(self) -> None:
+        """Count and log a ring that was removed undrained."""
+        self.evicted += 1
+        self._log.warning(
+            "evicted",
+            "the hub is away, and the rings of dead workers fill more than a "
+            "quarter of their file system: %d were removed undrained by now, see "
+            "`shmtel ledger`",
+            self.evicted,
+        )
 
     def refusals(self) -> Refusals:
         """Return how often rings were refused or quarantined, ever."""

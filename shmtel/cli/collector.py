@@ -68,7 +68,7 @@ def _use_file(
     "--spool-dir",
     envvar="SHMTEL_SPOOL_DIR",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),  # what cannot be used keeps nothing from starting
     help="Where events wait on disk that the hub does not take in time."
     "  [default: nowhere]",
 )

@@ -10,6 +10,7 @@ from shmtel.accounting.accounts import Account
 from shmtel.wire.frames import Outcome
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
+from shmtel_collector.session import OVERDUE_NS
 from support.emitter import Emitter
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
@@ -121,14 +122,17 @@ def test_a_hub_that_does_not_answer_is_relieved_by_the_spool(
     assert _total(line, namespace).delivered == last
 
 
-def test_a_nearly_full_ring_does_not_wait_for_an_answer(
+def test_a_ring_that_stays_nearly_full_is_spooled(
     line: MemoryLine, ring: RingBuilder
 ) -> None:
-    """Three quarters are spooled even though the hub's answer is not overdue yet."""
+    """Three quarters for a while are spooled, though no answer is overdue."""
     line.hub.is_holding = True
     line.connect()
     last = _fill(ring, 0.8)
+    line.session.is_relieving = lambda now_ns: True  # type: ignore[method-assign]
     line.step()
+    assert _ring_of(line, ring).source.head_seq == 0
+    line.step(OVERDUE_NS)
     assert _ring_of(line, ring).source.head_seq == last
     line.hub.release()
     line.step()
