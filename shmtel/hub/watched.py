@@ -23,7 +23,7 @@ class WatchedHub:
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
         hub = self._hub
-        samples = samples_of(hub.stats(), hub.ledger(), hub.unanswered_ns())
+        samples = samples_of(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns())
         return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
