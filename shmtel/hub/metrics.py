@@ -22,30 +22,37 @@ _OWN = {
     "rejected": Family(
         "shmtel_hub_events_rejected_total",
         "counter",
-        "Events of segments that cannot be read.",
+        "Events of segments that the hub could not read.",
+    ),
+    "redelivered": Family(
+        "shmtel_hub_events_redelivered_total",
+        "counter",
+        "Events that handlers of an earlier hub may have got, marked so.",
+    ),
+    "repeated": Family(
+        "shmtel_hub_events_repeated_total",
+        "counter",
+        "Events that exactly-once sinks had stored already.",
+    ),
+    "missed": Family(
+        "shmtel_hub_events_missed_total",
+        "counter",
+        "Events that handlers with a queue had no room for, or were detached before.",
+    ),
+    "commits": Family(
+        "shmtel_hub_commits_total",
+        "counter",
+        "Transactions, each for many batches.",
+    ),
+    "commit_failures": Family(
+        "shmtel_hub_commit_failures_total",
+        "counter",
+        "Transactions that failed and were tried again.",
     ),
     "discarded": Family(
         "shmtel_hub_segments_discarded_total",
         "counter",
         "Segments and ring ends that did not continue their ring; they come again.",
-    ),
-    "redelivered": Family(
-        "shmtel_hub_events_redelivered_total",
-        "counter",
-        "Events, marked, that an earlier hub may have handed out already.",
-    ),
-    "repeated": Family(
-        "shmtel_hub_events_repeated_total",
-        "counter",
-        "Events that exactly-once sinks had stored already, and did not again.",
-    ),
-    "commits": Family(
-        "shmtel_hub_commits_total", "counter", "Transactions, each for many batches."
-    ),
-    "commit_failures": Family(
-        "shmtel_hub_commit_failures_total",
-        "counter",
-        "Transactions that failed; they are tried again, and acks wait.",
     ),
     "violations": Family(
         "shmtel_hub_violations_total",
@@ -69,11 +76,6 @@ _OWN = {
     ),
     "handler_failures": Family(
         "shmtel_hub_handler_failures_total", "counter", "Handlers that have raised."
-    ),
-    "missed": Family(
-        "shmtel_hub_handler_events_missed_total",
-        "counter",
-        "Events that handlers missed: no room in their queue, or detached.",
     ),
     "handlers": Family("shmtel_hub_handlers", "gauge", "Handlers that are attached."),
 }

@@ -1,5 +1,6 @@
 """The installed collector as a process, and a hub that notes what arrives."""
 
+import re
 import signal
 import subprocess
 import threading
@@ -44,6 +45,7 @@ class CollectorProcess:
         self._variables = variables
         self._prefix = prefix
         self._flags = ("--lifecycle",) if lifecycle else ()
+        self._starts = 0
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -67,6 +69,7 @@ class CollectorProcess:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a collector; its lines go to one log, one after the other."""
+        self._starts += 1
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -112,6 +115,16 @@ class CollectorProcess:
     def log(self) -> str:
         """Everything it has said."""
         return self._log_path.read_text()
+
+    def url(self) -> str:
+        """Where the last one of them serves its endpoints."""
+
+        def said() -> str | None:
+            found = re.findall(r"metrics at (\S+)/metrics", self.log())
+            return found[-1] if len(found) == self._starts else None
+
+        url: str = wait_until(said, _QUIET_S)
+        return url
 
     def ledger(self) -> Ledger:
         """The ledger of the namespace, as it stands."""
