@@ -139,7 +139,7 @@ def _check_counters(ring: Ring, lag: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("point", BEFORE_MAGIC)
 def test_what_is_not_yet_a_ring_goes_when_it_is_old(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch, point: str
+    workers: Workers, point: str
 ) -> None:
     """A collector leaves it alone at first, and then removes it."""
     outcome = workers.run(point, 1)
@@ -149,9 +149,8 @@ def test_what_is_not_yet_a_ring_goes_when_it_is_old(
     found = discovery.Discovery(namespace, QuietLog(), HOME)
     assert list(found.poll(0)) == []
     assert HOME.scan(namespace) == outcome.unfinished
-    later = discovery.time.time() + ABANDONED_SECONDS + 1
-    monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
-    assert list(found.poll(2 * discovery.RESCAN_NS)) == []
+    later_ns = int((ABANDONED_SECONDS + 1) * 1e9)
+    assert list(found.poll(later_ns)) == []
     assert HOME.scan(namespace) == []
 
 
