@@ -223,7 +223,8 @@ class Run:
 
     def _make_environment(self) -> dict[str, str]:
         tests = str(Path(__file__).parents[2])
-        variables = {"SHMTEL_NAMESPACE": self._namespace, "PYTHONPATH": tests}
+        path = os.pathsep.join(filter(None, (tests, os.environ.get("PYTHONPATH"))))
+        variables = {"SHMTEL_NAMESPACE": self._namespace, "PYTHONPATH": path}
         if self.plan.is_file_backend:
             variables["SHMTEL_DIR"] = str(self.directory / "rings")
         return clean_environment(**variables)
