@@ -7,6 +7,7 @@ a run can be filled up. What a clean run has left is removed.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -23,6 +24,7 @@ def main() -> int:
     arguments = _parse()
     if IN_NAMESPACE not in os.environ:
         _enter_namespace()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no process stays behind
     has_disks = os.environ[IN_NAMESPACE] == "1"
     if not has_disks:
         print("no mount namespace is permitted here: no disk is filled up", flush=True)

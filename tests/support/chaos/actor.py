@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.chaos.plan import Life
+from support.chaos.points import is_in_core
 from support.chaos.program import Preparation
 
 _UNPREPARED = Life((), (), 0.0, 0.0)
@@ -47,6 +48,7 @@ class Actor:
     ) -> None:
         self.program = program
         self.ends: list[End] = []
+        self.strikes_in_core: list[str] = []  # which write nothing down themselves
         self.life = 0
         self._directory = directory
         self._core = core
@@ -55,7 +57,8 @@ class Actor:
         self._lives = lives
         self._sabotages = tuple(sabotages)
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_wanted = False  # the end that comes next
+        self._prepared = _UNPREPARED
+        self._is_asked = False  # to end, by whomever
         self._start_at = 0.0
         self._wake_at: float | None = None
         self.is_calm = False
@@ -71,7 +74,7 @@ class Actor:
         if code is not None:
             self._note_end(code, now)
         elif self._wake_at is None and state_of(self._process.pid) == _STOPPED:
-            self._wake_at = now + self._prepared().hold_s
+            self._wake_at = now + self._prepared.hold_s
         elif self._wake_at is not None and now >= self._wake_at:
             self.wake()
 
@@ -110,7 +113,7 @@ class Actor:
             try:
                 code = self._process.wait(seconds)
             except subprocess.TimeoutExpired:
-                self._is_wanted = False  # it should have ended
+                self._is_asked = False  # it should have ended
                 self._process.send_signal(signal.SIGUSR1)
                 time.sleep(1)
                 self._process.kill()
@@ -130,20 +133,20 @@ class Actor:
     def _end(self, act: Callable[[subprocess.Popen[bytes]], object]) -> bool:
         if self._process is None:
             return False
-        self._is_wanted = True
+        self._is_asked = True
         act(self._process)
         self.wake()
         return True
 
-    def _prepared(self) -> Life:
-        if self.is_calm or self.life > len(self._lives):
+    def _next(self) -> Life:
+        if self.is_calm or self.life >= len(self._lives):
             return _UNPREPARED
-        return self._lives[self.life - 1]
+        return self._lives[self.life]
 
     def _start(self) -> None:
+        prepared = self._prepared = self._next()
         self.life += 1
-        prepared = self._prepared()
-        self._is_wanted, self._wake_at = bool(prepared.arms), None
+        self._is_asked, self._wake_at = False, None
         preparation = Preparation(
             program=self.program,
             life=self.life,
@@ -169,11 +172,14 @@ class Actor:
             )
 
     def _note_end(self, code: int, now: float) -> None:
-        is_wanted = self._is_wanted and code in _ENDS
+        arms = self._prepared.arms
+        is_wanted = (self._is_asked or bool(arms)) and code in _ENDS
+        if code == -signal.SIGKILL and not self._is_asked:
+            self.strikes_in_core += [arm.point for arm in arms if is_in_core(arm)]
         at_ns = time.monotonic_ns()
         self.ends.append(End(self.program, self.life, code, at_ns, is_wanted))
         self._process = None
-        self._start_at = now + (0.0 if self.is_calm else self._prepared().pause_s)
+        self._start_at = now + (0.0 if self.is_calm else self._prepared.pause_s)
 
 
 def state_of(pid: int) -> str:

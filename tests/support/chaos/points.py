@@ -8,7 +8,8 @@ that tests/native builds.
 
 Rules:
 - a point whose target has gone makes the program fail at its start (patches.py);
-- what is about to happen is written down before it happens.
+- what is about to happen is written down before it happens; not so in C, where
+  the end itself tells.
 """
 
 import ctypes
@@ -110,6 +111,11 @@ class Arm:
         return signal.SIGSTOP if self.is_stop else signal.SIGKILL
 
 
+def is_in_core(arm: Arm) -> bool:
+    """Say whether it is about a point in C."""
+    return BY_NAME[arm.point].target.startswith(CORE)
+
+
 class Strikes:
     """Counts passages, and strikes when one is reached."""
 
@@ -122,7 +128,7 @@ class Strikes:
         """Put all arms in their places; `core` is the one with points, if loaded."""
         for arm in arms:
             point = BY_NAME[arm.point]
-            if point.target.startswith(CORE):
+            if is_in_core(arm):
                 assert core is not None, "a point in C needs the core with points"
                 name = point.target.removeprefix(CORE).encode()
                 core.ring_points_arm(name, ctypes.c_uint64(arm.passage))

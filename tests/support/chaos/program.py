@@ -17,7 +17,7 @@ from typing import Any
 from support.chaos.clock import Jump, set_wrong
 from support.chaos.notes import LineFile, NotingHandler
 from support.chaos.patches import before, patch
-from support.chaos.points import BY_NAME, CORE, HUB, Arm, Strikes
+from support.chaos.points import HUB, Arm, Strikes, is_in_core
 from support.chaos.sabotage import SABOTAGES
 
 STRIKES = "strikes"  # the file where each point is reported that was struck
@@ -56,7 +56,7 @@ def from_json(text: str) -> Preparation:
 def prepare(preparation: Preparation) -> None:
     """Patch this process, before anything of it has run."""
     core = None
-    if any(BY_NAME[arm.point].target.startswith(CORE) for arm in preparation.arms):
+    if any(map(is_in_core, preparation.arms)):
         core = _load_core(preparation.core)
     directory = Path(preparation.directory)
     strikes = LineFile(directory / STRIKES)

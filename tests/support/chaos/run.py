@@ -30,6 +30,7 @@ from support.chaos.proxy import Proxy
 from support.program import PROGRAM, clean_environment
 
 TICK_S = 0.01
+EXTRA_S = 10.0
 QUIET_S = 60.0
 END_S = 10.0
 FRESH_CALLS = 50
@@ -112,10 +113,13 @@ class Run:
     # -- the run -------------------------------------------------------------
 
     def disturb(self) -> None:
-        """Let the plan happen, to its last second."""
+        """Let the plan happen, to its last second and its last act.
+
+        An act waits until there is what it acts upon.
+        """
         waiting = list(self.plan.acts)
-        started = time.monotonic()
-        while (age := time.monotonic() - started) < self.plan.seconds:
+        started, end_s = time.monotonic(), self.plan.seconds
+        while (age := time.monotonic() - started) < end_s + EXTRA_S * bool(waiting):
             self._look()
             due = [act for act in waiting if act.at_s <= age]
             waiting = [act for act in waiting if act not in due or not self._do(act)]
@@ -167,11 +171,8 @@ class Run:
     def strikes(self) -> Counter[str]:
         """Return at which points programs have struck, and how often."""
         path = self.directory / STRIKES
-        return (
-            Counter(point for _, point in read_lines(path))
-            if path.exists()
-            else Counter()
-        )
+        told = [point for _, point in read_lines(path)] if path.exists() else []
+        return Counter([*told, *self.collector.strikes_in_core])
 
     def save(self) -> None:
         """Bring what lies on the run's own disks to where it stays."""

@@ -43,7 +43,7 @@ def lie_in_a_segment() -> None:
             nonlocal calls
             segment = take(ring, budget)
             calls += segment is not None
-            if segment is None or calls % 50 or segment.counts:
+            if segment is None or calls % 10 or segment.counts:
                 return segment
             from shmtel.wire.frames import Outcome, SegmentCount
 
@@ -71,7 +71,7 @@ def deliver_later() -> None:
         threading.Thread(target=work, daemon=True).start()
 
         def patched(*arguments: Any) -> None:
-            waiting.put((time.monotonic() + 0.3, arguments))
+            waiting.put((time.monotonic() + 2.0, arguments))
 
         return patched
 
@@ -88,7 +88,7 @@ def deliver_twice() -> None:
             nonlocal calls
             calls += 1
             deliver(*arguments)
-            if calls % 50 == 0:
+            if calls % 10 == 0:
                 deliver(*arguments)
 
         return patched
