@@ -165,6 +165,7 @@ class Run:
             capture_output=True,
             check=True,
         )
+        (self.directory / "ledger.json").write_bytes(done.stdout)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
