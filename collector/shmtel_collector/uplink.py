@@ -7,7 +7,9 @@ session); here it is bytes.
 Reconnecting waits a time drawn from the whole range up to a cap that doubles
 with each failure ("full jitter"), so that many hosts do not come back in step.
 The cap falls back only when a hub has acknowledged something: one that dies
-right after each handshake must not be hammered.
+right after each handshake must not be hammered. One that speaks another version
+of the protocol will do so for long: the cap is at its largest at once. A hub that
+asked to be dialled again later has drawn the delay itself.
 
 Rules: this and admin.py are the only files of the collector that know grpc.
 """
@@ -23,7 +25,7 @@ import grpc
 import grpc.aio
 
 from shmtel.wire.codec import encode_collector_frame
-from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import CollectorFrame
 from shmtel_collector.logs import ConditionLog
 
@@ -57,8 +59,8 @@ class Peer(Protocol):
     def receive(self, data: bytes, now_ns: int) -> bool:
         """Act on a frame; say whether the hub acknowledged something."""
 
-    def end(self) -> None:
-        """The stream is gone."""
+    def end(self) -> float | None:
+        """The stream is gone; return the delay that the hub asked for, if it did."""
 
 
 class Backoff:
@@ -73,6 +75,10 @@ class Backoff:
         delay = self._draw(0.0, self._cap_seconds)
         self._cap_seconds = min(self._cap_seconds * 2.0, LAST_CAP_SECONDS)
         return delay
+
+    def slow_down(self) -> None:
+        """Expect no better for long."""
+        self._cap_seconds = LAST_CAP_SECONDS
 
     def reset(self) -> None:
         """Begin anew: the other side has proven that it works."""
@@ -104,9 +110,11 @@ class Uplink:
     async def run(self) -> None:
         """Open one stream after the other, until cancelled."""
         while True:
-            reason = await self._run_stream()
+            reason, asked_seconds = await self._run_stream()
             self._log.warning(CONDITION, "hub %s: %s", self._address, reason)
-            await asyncio.sleep(self._backoff.next_delay())
+            if asked_seconds is None:
+                asked_seconds = self._backoff.next_delay()
+            await asyncio.sleep(asked_seconds)
 
     def flush(self) -> None:
         """Have the writer look for frames."""
@@ -129,7 +137,7 @@ class Uplink:
         """Close the channel."""
         await self._channel.close()
 
-    async def _run_stream(self) -> str:
+    async def _run_stream(self) -> tuple[str, float | None]:
         self._lost = asyncio.get_running_loop().create_future()
         call = self._stream()
         self._peer.begin(time.monotonic_ns())
@@ -139,7 +147,7 @@ class Uplink:
             for serve in (self._read, self._write)
         ]
         try:
-            return await self._lost
+            reason = await self._lost
         finally:
             self._lost = None
             self._is_idle.set()
@@ -147,7 +155,8 @@ class Uplink:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._peer.end()
+            asked_seconds = self._peer.end()
+        return reason, asked_seconds
 
     async def _serve(self, serve: Callable[[Any], Any], call: Any) -> None:
         """Run one direction of the stream, and say why it ended."""
@@ -157,6 +166,8 @@ class Uplink:
         except grpc.aio.AioRpcError as error:
             self.abort(f"{error.code().name}: {error.details()}")
         except RemoteProtocolError as error:
+            if isinstance(error, VersionMismatch):
+                self._backoff.slow_down()
             self.abort(str(error))
         except asyncio.InvalidStateError:  # a write after the call was over
             self.abort("the stream is closed")

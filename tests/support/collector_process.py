@@ -69,6 +69,11 @@ class CollectorProcess:
         """Ask it as an operator of this host."""
         return shmtel("ctl", *arguments, "--socket", str(self.socket))
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Stop it or let it go on, say."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it with SIGKILL."""
         if self._process is not None:

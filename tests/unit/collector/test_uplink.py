@@ -32,3 +32,10 @@ def test_acknowledgement_resets_it() -> None:
     _caps(backoff, 5)
     backoff.reset()
     assert backoff.next_delay() == FIRST_CAP_SECONDS
+
+
+def test_no_common_version_is_no_reason_to_hurry() -> None:
+    """The next attempt is drawn from the largest range at once, and then again."""
+    backoff = Backoff(lambda low, high: high)
+    backoff.slow_down()
+    assert _caps(backoff, 2) == [LAST_CAP_SECONDS] * 2
