@@ -222,7 +222,7 @@ def test_the_last_call_of_a_killed_worker_may_have_gone_either_way() -> None:
 
 def test_a_repetition_at_the_handler_is_right_when_it_is_marked() -> None:
     """The next life of the hub may deliver again what it says it does."""
-    again = Note(2, 9, RINGS["w1"], (27, 28), is_redelivered=True)
+    again = Note(2, 9, RINGS["w1"], (27, 28), redelivered_through=28)
     history = clean_history()
     assert judge(replace(history, notes=[*history.notes, again]), PROMISES) == []
 

@@ -64,14 +64,13 @@ def rings_apart(history: History, _: Promises) -> Iterator[str]:
                 yield f"{worker}: calls {begin} and {end} are in two rings crosswise"
 
 
-def once_in_the_sink(history: History, promises: Promises) -> Iterator[str]:
+def once_in_the_sink(history: History, _: Promises) -> Iterator[str]:
     """Nothing is in the sink twice: no seq of a ring, and no call."""
     firsts = history.by_ring()
     calls: set[tuple[str, int]] = set()
     for line in history.lines:
         if firsts[line.ring_id][line.seq] is not line:
-            if not promises.sink_repeats:
-                yield f"{line} is in the sink twice"
+            yield f"{line} is in the sink twice"
             continue
         if (line.worker, line.index) in calls:
             yield f"{line}: call {line.index} has arrived under another seq"
@@ -89,6 +88,6 @@ def once_at_the_handler(history: History, promises: Promises) -> Iterator[str]:
             if before == note.life:
                 yield f"{name} came to the handler twice in one life of the hub"
             elif before is not None and not (
-                note.is_redelivered or promises.handlers_repeat
+                seq <= note.redelivered_through or promises.handlers_repeat
             ):
                 yield f"{name} came to the handler again, and was not marked"

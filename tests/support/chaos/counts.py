@@ -8,7 +8,7 @@ from support.chaos.calls import CallLog, Fate
 from support.chaos.history import UNFINISHED, History, Line, left_out, title
 from support.chaos.promises import Promises
 
-_ON_THE_WAY = ("spooled", "in_flight", "in_ring")
+ON_THE_WAY = ("spooled", "in_flight", "in_ring")
 
 
 def nothing_missing(history: History, _: Promises) -> Iterator[str]:
@@ -105,7 +105,7 @@ def balance(history: History, _: Promises) -> Iterator[str]:
     for row in history.ledger["rings"]:
         if row["unaccounted"]:
             yield f"{title(row)}: {row['unaccounted']} unaccounted"
-        for word in _ON_THE_WAY:
+        for word in ON_THE_WAY:
             if row[word]:
                 yield f"{title(row)}: {row[word]} {word} at the end"
     for name, reason in history.ledger["refused"].items():

@@ -18,14 +18,14 @@ class Note:
     """One call of the handler.
 
     Attributes:
-        is_redelivered: the batch was marked as one that may have been seen.
+        redelivered_through: up to this seq another hub may have called it before.
     """
 
     life: int
     at_ns: int
     ring_id: str
     seqs: tuple[int, ...]
-    is_redelivered: bool = False
+    redelivered_through: int = 0
 
 
 class LineFile:
@@ -48,8 +48,8 @@ class NotingHandler:
     def __call__(self, batch: Any, _config: object = None) -> None:
         """Note a batch."""
         seqs = [record.seq for record in batch.records]
-        is_redelivered = bool(getattr(batch, "redelivered", False))
-        self._lines.write([time.monotonic_ns(), batch.ring_id, seqs, is_redelivered])
+        through = batch.redelivered_through
+        self._lines.write([time.monotonic_ns(), batch.ring_id, seqs, through])
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -65,8 +65,6 @@ def read_notes(directory: Path) -> list[Note]:
         int(path.name.partition("-")[2]) for path in directory.glob("notes-*")
     )
     for life in lives:
-        for at_ns, ring_id, seqs, is_redelivered in read_lines(
-            directory / f"notes-{life}"
-        ):
-            notes.append(Note(life, at_ns, ring_id, tuple(seqs), is_redelivered))
+        for at_ns, ring_id, seqs, through in read_lines(directory / f"notes-{life}"):
+            notes.append(Note(life, at_ns, ring_id, tuple(seqs), through))
     return notes

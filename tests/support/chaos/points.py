@@ -71,6 +71,9 @@ _DISCOVERY = "shmtel_collector.discovery:Discovery"
 _DISPATCHER = "shmtel.hub.dispatch:Dispatcher"
 _ROLE = "shmtel.wire.hub_role:HubProtocol"
 _TABLE = "shmtel.hub.table:RingTable"
+_POSITIONS = "shmtel.hub.positions:PositionStore"
+_CALL = "shmtel.hub.calls:Delivery"
+_SINK = "shmtel.hub.jsonlines:JsonLines"
 
 POINTS = (
     Point("after_drain", COLLECTOR, f"{_RING}.take", after, 60, _is_there),
@@ -88,7 +91,12 @@ POINTS = (
     Point("after_unlink", COLLECTOR, f"{_DISCOVERY}.remove", after, 3),
     Point("before_dispatch", HUB, f"{_DISPATCHER}.deliver", before, 40),
     Point("after_dispatch", HUB, f"{_DISPATCHER}.deliver", after, 40),
-    Point("before_table", HUB, f"{_ROLE}.commit", before, 40),
+    Point("before_handler", HUB, f"{_CALL}.call", before, 60),
+    Point("after_handler", HUB, f"{_CALL}.call", after, 60),
+    Point("after_sink", HUB, f"{_SINK}.__call__", after, 30),
+    Point("before_positions", HUB, f"{_ROLE}.commit", before, 40),
+    Point("before_table", HUB, f"{_POSITIONS}.write", before, 30),
+    Point("after_table", HUB, f"{_POSITIONS}.write", after, 30),
     Point("before_hub_acks", HUB, f"{_ROLE}.acknowledge", before, 40),
     Point("after_hub_acks", HUB, f"{_ROLE}.acknowledge", after, 40),
     Point("before_ring_opens", HUB, f"{_TABLE}.open", before, 4),

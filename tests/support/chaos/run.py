@@ -16,6 +16,7 @@ from shmtel import _ring
 from shmtel.errors import SegmentError
 from shmtel.segments import home_of
 from support.chaos.actor import Actor
+from support.chaos.counts import ON_THE_WAY
 from support.chaos.crew import Crew
 from support.chaos.disk import Disk
 from support.chaos.faults import Faults
@@ -197,8 +198,11 @@ class Run:
         self.faults.look()
 
     def _is_quiet(self) -> bool:
-        """Say whether no ring is left; they are removed when they are done."""
-        return all(map(self._is_unfinished, self.home.scan(self._namespace)))
+        """Say whether no ring is left, which means done, and nothing is on its way."""
+        if not all(map(self._is_unfinished, self.home.scan(self._namespace))):
+            return False
+        total = self.ledger()["total"]
+        return not any(total[word] for word in ON_THE_WAY)
 
     def _is_unfinished(self, name: str) -> bool:
         """Say whether its worker was killed while it made it: it stays for a while."""

@@ -22,11 +22,10 @@ def settle_early() -> None:
             send(session, batch)
             for segment in batch.segments:
                 ring = session._numbers[segment.ring]
-                ring.source.settle(
-                    ring.source.cursor,
-                    ring.source.cursor_seq,
-                    [ring.source.cursor_seq, *[0] * (len(ring.source.totals) - 1)],
-                )
+                source = ring.source
+                totals = [source.cursor_seq, *[0] * (len(source.totals) - 1)]
+                seq = source.cursor_seq
+                source.settle(source.cursor, seq, totals)
 
         return patched
 
@@ -100,8 +99,8 @@ def deliver_backwards() -> None:
     """The hub hands out the records of a segment in the wrong order."""
 
     def wrap(deliver: Callable[..., Any]) -> Callable[..., Any]:
-        def patched(dispatcher: Any, source: Any, records: Any) -> None:
-            deliver(dispatcher, source, records[::-1])
+        def patched(dispatcher: Any, source: Any, records: Any, *rest: Any) -> None:
+            deliver(dispatcher, source, records[::-1], *rest)
 
         return patched
 
