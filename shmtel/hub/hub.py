@@ -20,7 +20,7 @@ from shmtel.hub.handlers import (
 )
 from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.parts import Parts
-from shmtel.hub.readiness import Readiness, take_readiness
+from shmtel.hub.readiness import Readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
 from shmtel.hub.server import Server
 from shmtel.hub.stream import Stream
@@ -180,10 +180,7 @@ class Hub:
 
     def list_handlers(self, pattern: str | None = None) -> list[Handler]:
         """List the handlers, or those that a name or glob has to do with."""
-        handlers = self._dispatcher.handlers()
-        if pattern is None:
-            return handlers
-        return [handler for handler in handlers if handler.concerns(pattern)]
+        return self._dispatcher.handlers(pattern)
 
     # -- control -------------------------------------------------------------
 
@@ -295,22 +292,8 @@ class Hub:
 
     def readiness(self) -> Readiness:
         """Return whether the hub keeps up, and what speaks against it."""
-        parts = self._parts
-        return take_readiness(
-            is_serving=self._is_serving,
-            dispatcher=parts.dispatcher,
-            fleet=parts.fleet,
-            committer=parts.committer,
-        )
+        return self._parts.readiness(is_serving=self._is_serving)
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""
-        parts = self._parts
-        return parts.counters.snapshot(
-            streams=parts.fleet.live_count(),
-            dropped_events=parts.events.dropped,
-            repeated=parts.marks.repeated(),
-            handler_failures=self._dispatcher.handler_failures,
-            handlers=len(self._dispatcher.handlers()),
-            missed=sum(self._dispatcher.missed().values()),
-        )
+        return self._parts.stats()

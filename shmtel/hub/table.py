@@ -60,11 +60,10 @@ class RingEntry:
     is_advanced: bool = False  # by this process
     was_advanced: bool = False  # when it was opened last
     kept: RingState | None = None  # what the database holds
+    key: str = field(init=False)  # among all rings of all hosts
 
-    @property
-    def key(self) -> str:
-        """The name of this ring among all of all hosts."""
-        return ring_key(self.host_id, self.ring_id)
+    def __post_init__(self) -> None:
+        self.key = ring_key(self.host_id, self.ring_id)
 
     def redelivered_in(self, segment: Segment) -> int:
         """Return up to which seq handlers may know the events of a segment; 0: none.
