@@ -10,7 +10,8 @@ is written as JSON: NaN and infinities as null, bytes as base64.
 Where a write fails (the disk is full) the file is cut back to where the batch
 began, and the handler raises. A hub that was killed between its write and its
 transaction has left lines whose events come again: the next one finds them at
-the end of the file, and does not write them once more.
+the end of the file, and does not write them once more. Until each of them has, or
+what follows it, the mark stays in front of them, for the one after that.
 
 Rules:
 - whole lines only: many streams may call one sink, each in its own thread;
@@ -21,7 +22,7 @@ Rules:
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,13 +31,13 @@ import msgspec
 
 from shmtel.hub.handlers import EventBatch
 from shmtel.hub.jsontail import (
-    RingName,
     end_last_line,
     identity,
     last_seqs,
     start_of,
 )
 from shmtel.hub.records import Record
+from shmtel.hub.sinks import RingName
 
 _CLOSE_S = 0.1  # a write that hangs is not waited for
 
@@ -76,6 +77,7 @@ class JsonLines:
         self._identity = identity(self._file)
         self._end = os.fstat(self._file).st_size
         self._stored: dict[RingName, int] = {}  # by a hub before: up to which seq
+        self._stored_from = 0
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def __call__(self, batch: EventBatch, config: object = None) -> None:
@@ -86,13 +88,16 @@ class JsonLines:
             self._write(data)
 
     def mark(self) -> str:
-        """Return which file it is, and how far it is written."""
-        return f"{self._identity}:{self._end}"
+        """Return which file it is, and up to where nothing in it may come again."""
+        return f"{self._identity}:{self._stored_from if self._stored else self._end}"
 
-    def recover(self, mark: str | None) -> None:
+    def recover(self, mark: str | None, committed: Mapping[RingName, int]) -> None:
         """Remember which events stand behind the mark, or in a file without one."""
-        start = start_of(self.path, self._file, mark)
-        self._stored = last_seqs(self.path, self._file, start)
+        self._stored_from = start_of(self.path, self._file, mark)
+        found = last_seqs(self.path, self._file, self._stored_from)
+        self._stored = {
+            name: seq for name, seq in found.items() if seq > committed.get(name, 0)
+        }
 
     def close(self) -> None:
         """Close the file."""
@@ -119,8 +124,8 @@ class JsonLines:
         records = [record for record in batch.records if record.seq > last_seq]
         with self._lock:
             self.repeated += len(batch.records) - len(records)
-        if records:
-            self._stored.pop(name, None)  # from here on there are none
+        if batch.records[-1].seq >= last_seq:
+            self._stored.pop(name, None)  # behind it there are none
         return records
 
     def _encode(self, lines: list[_Line]) -> bytes:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import msgspec
 
+from shmtel.hub.sinks import RingName
+
 _log = logging.getLogger(__name__)
 
 LINE_START = b'{"event":'
 RINGS_MAX = 100_000  # remembered; what comes again was in work a moment before the end
 _LOOK_BACK_BYTES = 64 << 10
 _READ_BYTES = 1 << 20
-
-RingName = tuple[str, str]  # node and ring id
 
 
 class _Place(msgspec.Struct, gc=False):

@@ -38,7 +38,8 @@ class Parts:
             raise
         kept = self.positions.read()
         self.table = RingTable(kept.rings, kept.folded)
-        self.marks = Marks(kept.marks)
+        committed = {(r.node, r.ring_id.hex()): r.last_seq for r in kept.rings}
+        self.marks = Marks(kept.marks, committed)
         self.counters = Counters()
         self.committer = Committer(
             self.table, self.positions, self.marks, self.counters

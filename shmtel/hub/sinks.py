@@ -10,6 +10,10 @@ none of them comes again.
 Of the batches in work each has noted the sinks' marks before any handler saw it.
 The oldest of these notes is what is safe, or with nothing in work the mark of now.
 
+What a hub before has left behind the mark may come again only when its collector
+comes again, and this hub may be killed before that. So the sink itself keeps its
+mark back until it has seen how that ends; of which rings, the table says.
+
 Rules:
 - a batch that never ends holds the mark back for good: then more is read at the
   next start, and nothing is stored twice.
@@ -18,6 +22,8 @@ Rules:
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
+
+RingName = tuple[str, str]  # node and ring id
 
 
 @runtime_checkable
@@ -31,14 +37,19 @@ class ExactlyOnceSink(Protocol):
     repeated: int  # events that came again, and were not stored again
 
     def mark(self) -> str:
-        """Return where the sink ends; what a finished call has stored is before."""
+        """Return where the sink ends; what a finished call has stored is before.
 
-    def recover(self, mark: str | None) -> None:
+        While events may come again that were stored before `recover`: no later
+        than where these begin.
+        """
+
+    def recover(self, mark: str | None, committed: Mapping[RingName, int]) -> None:
         """Find out what is stored behind a mark, to refuse it when it comes again.
 
         Args:
             mark: an earlier one of this sink, or of one that was replaced by it;
                 None: none was kept, so that all that is there has to be looked at.
+            committed: up to which seq of each ring nothing comes again.
         """
 
 
@@ -50,10 +61,16 @@ class Marks:
 
     Args:
         kept: what the hub before this one has kept, by handler.
+        committed: up to where each ring was on the record then.
     """
 
-    def __init__(self, kept: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kept: Mapping[str, str] | None = None,
+        committed: Mapping[RingName, int] | None = None,
+    ) -> None:
         self._kept = dict(kept or {})
+        self._committed = committed or {}
         self._lock = threading.Lock()
         self._sinks: dict[str, ExactlyOnceSink] = {}
         self._in_work: dict[int, Mapping[str, str]] = {}  # oldest first
@@ -62,7 +79,7 @@ class Marks:
 
     def recover(self, handler_id: str, sink: ExactlyOnceSink) -> None:
         """Let a sink find out what it has."""
-        sink.recover(self._kept.get(handler_id))
+        sink.recover(self._kept.get(handler_id), self._committed)
 
     def add(self, handler_id: str, sink: ExactlyOnceSink) -> None:
         """Keep the marks of a sink from now on."""

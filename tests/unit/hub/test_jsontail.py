@@ -32,7 +32,6 @@ def seqs_in(path: Path, ring: str = "ab") -> list[int]:
 def written(path: Path, *batches: EventBatch) -> str:
     """Write batches as a hub does that is killed then; return its last mark."""
     with JsonLines(path) as sink:
-        sink.recover(None)
         for each in batches:
             sink(each)
         return sink.mark()
@@ -52,7 +51,7 @@ def test_what_is_there_is_not_written_again(tmp_path: Path, is_marked: bool) -> 
     mark = written(path, batch(1, 3))
     written(path, batch(4, 6), batch(1, 2, "cd"))
     with JsonLines(path) as sink:
-        sink.recover(mark if is_marked else None)
+        sink.recover(mark if is_marked else None, {})
         for first, last in ((4, 4), (5, 8), (9, 9)):
             sink(batch(first, last))
         sink(batch(1, 2, "cd"))
@@ -73,6 +72,35 @@ def test_only_what_stands_behind_the_mark_is_read(tmp_path: Path) -> None:
     os.close(file)
 
 
+def test_the_mark_waits_for_what_may_still_come_again(tmp_path: Path) -> None:
+    """A hub that is killed before it has come again leaves it to the one after."""
+    path = tmp_path / "events.jsonl"
+    mark = written(path, batch(1, 3))
+    written(path, batch(4, 6), batch(1, 2, "cd"))
+    with JsonLines(path) as sink:
+        sink.recover(mark, {})
+        sink(batch(1, 3, "cd"))
+        assert sink.mark() == mark
+    with JsonLines(path) as sink:
+        sink.recover(mark, {("node", "cd" * 16): 3})
+        sink(batch(4, 5))
+        assert sink.mark() == mark
+        sink(batch(6, 6))
+        assert sink.mark() == f"{mark.rpartition(':')[0]}:{path.stat().st_size}"
+    assert seqs_in(path) == [1, 2, 3, 4, 5, 6]
+    assert seqs_in(path, "cd") == [1, 2, 3]
+
+
+def test_the_mark_waits_for_nothing_that_is_on_the_record(tmp_path: Path) -> None:
+    """A ring that has ended and was committed will never come again."""
+    path = tmp_path / "events.jsonl"
+    mark = written(path, batch(1, 3))
+    end = written(path, batch(4, 6))
+    with JsonLines(path) as sink:
+        sink.recover(mark, {("node", "ab" * 16): 6})
+        assert sink.mark() == end
+
+
 def test_a_line_that_was_cut_off_comes_again(tmp_path: Path) -> None:
     """It is removed, and counts as never written; the ones before it stay."""
     path = tmp_path / "events.jsonl"
@@ -80,7 +108,7 @@ def test_a_line_that_was_cut_off_comes_again(tmp_path: Path) -> None:
     written(path, batch(4, 6))
     os.truncate(path, path.stat().st_size - 5)
     with JsonLines(path) as sink:
-        sink.recover(mark)
+        sink.recover(mark, {})
         sink(batch(4, 6))
         assert sink.repeated == 2
     assert seqs_in(path) == [1, 2, 3, 4, 5, 6]
@@ -92,7 +120,7 @@ def test_a_mark_of_something_else_is_no_mark(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "events.jsonl"
     written(path, batch(1, 3))
     with JsonLines(path) as sink:
-        sink.recover(mark)
+        sink.recover(mark, {})
         sink(batch(3, 4))
     assert seqs_in(path) == [1, 2, 3, 4]
 
@@ -104,7 +132,7 @@ def test_a_file_that_took_the_place_of_another(tmp_path: Path) -> None:
     path.unlink()
     written(path, batch(10, 11))
     with JsonLines(path) as sink:
-        sink.recover(mark)
+        sink.recover(mark, {})
         sink(batch(10, 12))
     assert seqs_in(path) == [10, 11, 12]
 
@@ -118,7 +146,7 @@ def test_a_file_that_was_cut_back(
     mark = written(path, batch(4, 6))
     os.truncate(path, int(whole) + 7)
     with caplog.at_level(logging.ERROR), JsonLines(path) as sink:
-        sink.recover(mark)
+        sink.recover(mark, {})
         sink(batch(3, 6))
     assert seqs_in(path) == [1, 2, 3, 4, 5, 6]
     assert "bytes that were acknowledged" in caplog.text
@@ -130,7 +158,7 @@ def test_a_mark_inside_of_a_line(tmp_path: Path) -> None:
     mark = written(path, batch(1, 3))
     with JsonLines(path) as sink:
         name, _, end = mark.rpartition(":")
-        sink.recover(f"{name}:{int(end) - 1}")
+        sink.recover(f"{name}:{int(end) - 1}", {})
         sink(batch(3, 4))
     assert seqs_in(path) == [1, 2, 3, 4]
 
@@ -140,7 +168,7 @@ def test_lines_of_others_say_nothing(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'note\n{"seq":7}\n[1]\n\xff\n{"event":"x","seq":"7"}\n')
     with JsonLines(path) as sink:
-        sink.recover(None)
+        sink.recover(None, {})
         sink(batch(1, 1))
         assert sink.repeated == 0
     assert path.read_bytes().count(b"\n") == 6
@@ -151,7 +179,7 @@ def test_rings_of_one_id_on_two_nodes(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     written(path, batch(50, 60, node="liar"))
     with JsonLines(path) as sink:
-        sink.recover(None)
+        sink.recover(None, {})
         sink(batch(1, 2))
     assert seqs_in(path)[-2:] == [1, 2]
 
@@ -175,7 +203,7 @@ def test_a_pipe_has_no_tail(tmp_path: Path) -> None:
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with JsonLines(path) as sink:
-        sink.recover(sink.mark())
+        sink.recover(sink.mark(), {})
         sink(batch(1, 1))
         assert os.read(reader, 1 << 16).count(b"\n") == 1
     os.close(reader)

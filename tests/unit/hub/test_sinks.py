@@ -1,6 +1,8 @@
 """Up to where sinks are known to be on the record."""
 
-from shmtel.hub.sinks import Marks
+from collections.abc import Mapping
+
+from shmtel.hub.sinks import Marks, RingName
 
 
 class Sink:
@@ -10,14 +12,16 @@ class Sink:
         self.repeated = 0
         self.end = 0
         self.recovered: list[str | None] = []
+        self.committed: Mapping[RingName, int] = {}
 
     def mark(self) -> str:
         """Return where it ends."""
         return str(self.end)
 
-    def recover(self, mark: str | None) -> None:
+    def recover(self, mark: str | None, committed: Mapping[RingName, int]) -> None:
         """Note the mark."""
         self.recovered.append(mark)
+        self.committed = committed
 
 
 def test_a_mark_is_before_all_that_is_in_work() -> None:
@@ -49,8 +53,9 @@ def test_a_sink_that_comes_while_something_is_in_work() -> None:
 
 def test_a_sink_recovers_from_the_mark_that_was_kept() -> None:
     """Or from none, and after a detach from where it was."""
-    marks, sink, other = Marks({"s": "7"}), Sink(), Sink()
+    marks, sink, other = Marks({"s": "7"}, {("n", "r"): 5}), Sink(), Sink()
     marks.recover("s", sink)
+    assert sink.committed == {("n", "r"): 5}
     marks.recover("o", other)
     assert (sink.recovered, other.recovered) == (["7"], [None])
     marks.add("s", sink)
