@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from support.chaos.points import COLLECTOR, HUB
 from support.chaos.program import STRIKES
 from support.chaos.promises import promises_of
 from support.chaos.proxy import Proxy
-from support.program import PROGRAM, clean_environment
+from support.program import clean_environment
 
 TICK_S = 0.01
 EXTRA_S = 10.0
@@ -159,10 +160,11 @@ class Run:
         """Return the ledger as the tool prints it."""
         done = subprocess.run(
             [
-                *(PROGRAM, "ledger", "--json", "--namespace", self._namespace),
-                *("--state-dir", self._state_dir),
+                *(sys.executable, "-m", "shmtel.cli", "ledger", "--json"),
+                *("--namespace", self._namespace, "--state-dir", self._state_dir),
             ],
             env=self._environment,
+            cwd="/",
             capture_output=True,
             check=True,
         )
