@@ -14,8 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 from support.chaos.disk import IN_NAMESPACE, namespace_command
-from support.chaos.run import Verdict, run
+from support.chaos.run import run
 from support.chaos.sabotage import BY_PROGRAM
+from support.chaos.verdict import Verdict
 from support.native_build import core_with_points
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from support.chaos.points import COLLECTOR, HUB
 from support.chaos.program import STRIKES
 from support.chaos.promises import promises_of
 from support.chaos.proxy import Proxy
+from support.chaos.verdict import Verdict
 from support.program import clean_environment
 
 TICK_S = 0.01
@@ -39,36 +39,6 @@ FRESH_CALLS = 50
 _MEBIBYTE = 1 << 20
 _DISK_BYTES = {"hub": 256 * _MEBIBYTE, "collector": 64 * _MEBIBYTE}
 _SHARED_BYTES = 48 * _MEBIBYTE
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of a run.
-
-    Attributes:
-        left_out: kinds of faults that this machine does not permit.
-    """
-
-    seed: int
-    flaws: list[str]
-    delivered: int
-    emitted: int
-    workers: int
-    lives: dict[str, int]
-    faults: dict[str, int]
-    strikes: dict[str, int]
-    left_out: list[str]
-    seconds: float
-
-    def __str__(self) -> str:
-        counts = {**self.faults, **self.strikes}
-        what = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        lives = ", ".join(f"{count} {name}s" for name, count in self.lives.items())
-        end = "clean" if not self.flaws else f"{len(self.flaws)} FLAWS"
-        return (
-            f"seed {self.seed}: {end}; {self.emitted} calls of {self.workers} workers, "
-            f"{self.delivered} delivered, {lives}; {what}; {self.seconds:.0f} s"
-        )
 
 
 class Run:
