@@ -32,7 +32,7 @@ from support.chaos.verdict import Verdict
 from support.program import clean_environment
 
 TICK_S = 0.01
-EXTRA_S = 10.0
+EXTRA_S = 30.0
 QUIET_S = 60.0
 END_S = 10.0
 FRESH_CALLS = 50
@@ -87,11 +87,14 @@ class Run:
     def disturb(self) -> None:
         """Let the plan happen, to its last second and its last act.
 
-        An act waits until there is what it acts upon.
+        An act waits until there is what it acts upon; at the end of the plan the
+        programs get the peace to come up for it.
         """
         waiting = list(self.plan.acts)
         started, end_s = time.monotonic(), self.plan.seconds
         while (age := time.monotonic() - started) < end_s + EXTRA_S * bool(waiting):
+            if age >= end_s:
+                self._calm_actors()
             self._look()
             due = [act for act in waiting if act.at_s <= age]
             waiting = [act for act in waiting if act not in due or not self._do(act)]
@@ -102,8 +105,7 @@ class Run:
     def calm(self) -> bool:
         """End all faults and all workers; say whether the line comes to rest."""
         self.faults.calm()
-        for actor in (self.hub, self.collector):
-            actor.calm()
+        self._calm_actors()
         self.crew.run_one(FRESH, FRESH_CALLS)
         self.crew.dismiss()
         deadline = time.monotonic() + QUIET_S
@@ -155,6 +157,11 @@ class Run:
             shutil.copytree(self.directory / name, kept / name, dirs_exist_ok=True)
 
     # -- inside --------------------------------------------------------------
+
+    def _calm_actors(self) -> None:
+        for actor in (self.hub, self.collector):
+            if not actor.is_calm:
+                actor.calm()
 
     def _do(self, act: Act) -> bool:
         with (self.directory / "acts.log").open("a") as log:
