@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shmtel_collector.batch import BatchBuilder
+from shmtel_collector.last_account import announced
 from shmtel_collector.ring import Ring, State
 
 HUNGRY_BYTES = 32 << 10  # so much unread, or a quarter of a ring, is taken at once
@@ -53,6 +54,9 @@ class Drain:
         batch = BatchBuilder()
         first = self._turn % max(len(live), 1)
         for index, ring in enumerate(live[first:] + live[:first], first):
+            if not batch.has_place(ring.least_bytes()):
+                outlet.send(batch)
+                batch = BatchBuilder()
             if batch.is_empty() and not outlet.has_room():
                 self._turn = index
                 result.is_starved = True
@@ -74,6 +78,7 @@ def _visit(ring: Ring, batch: BatchBuilder, outlet: Outlet, result: Pass) -> Non
         batch.add(segment)
         result.events += segment.seq_last - segment.seq_before
         limit = min(HUNGRY_BYTES, ring.source.capacity // 4)
-        result.is_hungry |= ring.unread_bytes() >= limit
+        result.is_hungry |= ring.is_behind(limit)
     if ring.is_drained():
-        batch.close(ring.closing())
+        ring.state = State.CLOSING
+        batch.close(announced(ring))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
+from shmtel.accounting.fleet import FleetLedger
 from shmtel.hub.control import worker_status
 from shmtel.hub.counters import HubStats
 from shmtel.hub.handlers import (
@@ -18,7 +19,6 @@ from shmtel.hub.handlers import (
     LaneOptions,
     RequiredHandlerError,
 )
-from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.parts import Parts
 from shmtel.hub.readiness import Readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
@@ -62,7 +62,7 @@ class Hub:
             listen,
             max_collectors,
             self._make_stream,
-            parts.control.methods(),
+            parts.control,
             parts.counters,
         )
         self._address = listen
@@ -281,10 +281,9 @@ class Hub:
         """List the rings that the hub knows."""
         return list(map(worker_status, self._parts.table.entries()))
 
-    def ledger(self) -> HubLedger:
-        """Return what became of all events, per ring, as the hub knows it."""
-        table = self._parts.table
-        return make_ledger(table.entries(), table.folded())
+    def ledger(self) -> FleetLedger:
+        """Return what became of every event of the fleet, as the hub knows it."""
+        return self._parts.control.facts().ledger()
 
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""
@@ -293,6 +292,10 @@ class Hub:
     def readiness(self) -> Readiness:
         """Return whether the hub keeps up, and what speaks against it."""
         return self._parts.readiness(is_serving=self._is_serving)
+
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
+        return self._parts.fleet.oldest_unanswered_ns()
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""
