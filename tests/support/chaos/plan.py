@@ -98,6 +98,7 @@ class Plan:
     seed: int
     seconds: float
     is_file_backend: bool
+    has_spool: bool
     workers: int
     kinds: tuple[WorkerKind, ...]
     lifetimes_s: tuple[float, float]
@@ -118,6 +119,7 @@ def make_plan(seed: int, seconds: float, has_disks: bool = True) -> Plan:
         seed=seed,
         seconds=seconds,
         is_file_backend=draws.random() < 0.3,
+        has_spool=draws.random() < 0.6,
         workers=draws.randint(2, 5),
         kinds=kinds,
         lifetimes_s=(0.1 * seconds, 0.6 * seconds),

@@ -74,6 +74,7 @@ _TABLE = "shmtel.hub.table:RingTable"
 _POSITIONS = "shmtel.hub.positions:PositionStore"
 _CALL = "shmtel.hub.calls:Delivery"
 _SINK = "shmtel.hub.jsonlines:JsonLines"
+_SPOOL = "shmtel_collector.spool:Spool"
 
 POINTS = (
     Point("after_drain", COLLECTOR, f"{_RING}.take", after, 60, _is_there),
@@ -89,6 +90,13 @@ POINTS = (
     Point("before_written_down", COLLECTOR, f"{_STATE}.finish", before, 3),
     Point("before_unlink", COLLECTOR, f"{_DISCOVERY}.remove", before, 3),
     Point("after_unlink", COLLECTOR, f"{_DISCOVERY}.remove", after, 3),
+    Point("before_spooled", COLLECTOR, f"{_SPOOL}.append", before, 10),
+    Point("before_released", COLLECTOR, f"{_RING}.spooled", before, 10),
+    Point("after_released", COLLECTOR, f"{_RING}.spooled", after, 10),
+    Point("before_buried", COLLECTOR, f"{_FLEET}.bury", before, 2),
+    Point("after_buried", COLLECTOR, f"{_FLEET}.bury", after, 2),
+    Point("from_spool", COLLECTOR, f"{_SPOOL}.next_segment", after, 10, _is_there),
+    Point("before_spool_forgets", COLLECTOR, f"{_SPOOL}.forget", before, 3),
     Point("before_dispatch", HUB, f"{_DISPATCHER}.deliver", before, 40),
     Point("after_dispatch", HUB, f"{_DISPATCHER}.deliver", after, 40),
     Point("before_handler", HUB, f"{_CALL}.call", before, 60),

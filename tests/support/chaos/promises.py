@@ -9,17 +9,15 @@ class Promises:
 
     Attributes:
         lost: reasons that an event may be lost for.
-        handlers_repeat: handlers may be called again without a mark.
         delivered: at least so many events must have arrived.
         workers: of at least so many workers.
     """
 
     lost: frozenset[str] = frozenset({"evicted"})
-    handlers_repeat: bool = False
     delivered: int = 200
     workers: int = 3
 
 
 def promises_of(seconds: float) -> Promises:
     """Return what the installed version promises for a run of some length."""
-    return Promises(handlers_repeat=True, delivered=int(50 * seconds))
+    return Promises(delivered=int(50 * seconds))

@@ -219,13 +219,17 @@ class Run:
             *("hub", "--listen", f"unix:{self.directory / 'hub.sock'}"),
             *("--jsonl", str(self.jsonl)),
             *("--state-dir", str(self.directory / "hub" / "state")),
+            *("--http", "off"),
         ]
 
     def _collector_arguments(self) -> list[str]:
+        spool = self.directory / "collector" / "spool"
         return [
             *("collector", "--hub", f"127.0.0.1:{self.proxy.port}"),
             *("--state-dir", str(self._state_dir)),
             *("--socket", str(self.directory / "c.sock")),
+            *(("--spool-dir", str(spool)) if self.plan.has_spool else ()),
+            *("--spool-max", "16MiB", "--http", "off"),
         ]
 
     def _actor(

@@ -25,7 +25,7 @@ def settle_early() -> None:
                 source = ring.source
                 totals = [source.cursor_seq, *[0] * (len(source.totals) - 1)]
                 seq = source.cursor_seq
-                source.settle(source.cursor, seq, totals)
+                source.settle(source.cursor, seq, seq, totals)
 
         return patched
 
