@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.chaos.plan import NEEDS_DISK, Fault, make_plan
-from support.chaos.points import COLLECTOR, HUB
+from support.chaos.points import COLLECTOR, HUB, POINTS
 from support.native_build import NATIVE, core_with_points
 from support.program import clean_environment
 
@@ -79,7 +79,10 @@ def test_seeds_cover_every_fault_and_point() -> None:
     for program in (COLLECTOR, HUB):
         first_lives = [life for plan in plans for life in plan.lives[program][:3]]
         assert any(life.jumps for life in first_lives)
-        assert any(arm.is_stop for life in first_lives for arm in life.arms)
+        arms = [arm for life in first_lives for arm in life.arms]
+        assert any(arm.is_stop for arm in arms)
+        points = {point.name for point in POINTS if point.program == program}
+        assert {arm.point for arm in arms} == points
 
 
 def test_without_disks_nothing_is_filled_up() -> None:
