@@ -275,6 +275,23 @@ def test_what_a_killed_collector_sent_is_marked_by_the_next(
     assert _seqs(line, ring) == seqs_up_to(sent)
 
 
+def test_what_was_sent_is_known_after_the_stream_and_the_collector_are_gone(
+    line: MemoryLine, ring: RingBuilder
+) -> None:
+    """That the stream was lost before does not make it unsent for the next one."""
+    line.hub.is_holding = True
+    line.connect()
+    sent = _fill(ring, 0.2)
+    line.step()
+    line.cut()
+    line.step()
+    line.kill()
+    line.hub.is_holding = False
+    line.connect()
+    assert max(line.hub.marks) == sent
+    assert _seqs(line, ring) == seqs_up_to(sent)
+
+
 def test_without_a_spool_what_was_spooled_is_counted_as_lost(
     line: MemoryLine, ring: RingBuilder, namespace: str
 ) -> None:
