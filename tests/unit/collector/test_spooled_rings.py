@@ -311,3 +311,29 @@ def test_no_worker_evicts_what_a_spool_has_the_beginning_of(
     line._start()
     _deliver(line)
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)
+
+
+def test_a_borrowed_id_does_not_break_the_stream(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """A segment under the id of a ring that is being delivered is left alone."""
+    ring, good = make_ring(), make_ring()
+    good.hold_lock()
+    last = _fill(ring, 0.2)
+    content = ring.path.read_bytes()
+    ring.die()
+    line.step()
+    line.step(SECOND_NS)
+    assert HOME.scan(namespace) == [good.name]
+    line.hub.is_holding = True
+    line.connect()
+    assert list(line.fleet.spooled.rings) == [ring.ring_id]
+    ring.path.write_bytes(content)
+    line.step(SECOND_NS)
+    line.hub.release()
+    seq = _fill(good, 0.1)
+    for _ in range(3):
+        line.step(SECOND_NS)
+    assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)
+    assert line.hub.rings[good.ring_id].seqs == seqs_up_to(seq)
+    assert line.fleet.refusals().refused == {"wrong_name": 1}
