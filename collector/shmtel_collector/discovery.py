@@ -93,6 +93,11 @@ class Discovery:
                 self._attached.add(name)
                 yield Found(name, consumer, is_own)
 
+    def awaits(self, ring_id: bytes) -> bool:
+        """Say whether the segment of a ring is there, and is not refused."""
+        name = segments.segment_name(self._namespace, ring_id)
+        return name not in self._refused and self._home.has(name)
+
     def remove(self, name: str) -> None:
         """Remove the segment of a ring that is finished, and forget it.
 

@@ -20,6 +20,7 @@ from shmtel_collector.spooled_rings import LOADED_MAX
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
 from support.ring_builder import RingBuilder
+from support.ring_layout import Identity
 
 MakeRing = Callable[..., RingBuilder]
 
@@ -187,6 +188,23 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
     assert (entry.worker_id, entry.names) == ("w7", ["a.b"])
     assert _total(namespace, line).delivered == spooled
     HOME.create(ring.name)  # for the fixture to remove
+
+
+def test_a_ring_that_is_refused_later_keeps_what_is_spooled(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """A worker that spoils its segment spoils what is in there, and no more."""
+    ring = make_ring()
+    ring.hold_lock()
+    spooled = _fill(ring, 0.6)
+    line.step()
+    line.close()
+    ring.poke(Identity, capacity=3)
+    line._start()
+    _deliver(line)
+    entry = line.hub.rings[ring.ring_id]
+    assert (entry.seqs, entry.closed) == (seqs_up_to(spooled), "vanished")
+    assert _total(namespace, line).delivered == spooled
 
 
 def test_thousands_are_on_disk_and_few_in_memory(
