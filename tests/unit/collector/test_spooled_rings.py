@@ -190,6 +190,27 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
     HOME.create(ring.name)  # for the fixture to remove
 
 
+def test_a_host_that_goes_down_in_good_order_loses_nothing(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """What is still in rings when the collector is stopped is spooled then."""
+    rings = [make_ring() for _ in range(3)]
+    for ring in rings:
+        ring.hold_lock()
+        _fill(ring, 0.3)
+    line.step()
+    line.spooling.save()
+    line.close()
+    for ring in rings:
+        HOME.unlink(ring.name)
+    line._start()
+    _deliver(line)
+    for ring in rings:
+        entry = line.hub.rings[ring.ring_id]
+        assert (entry.seqs, entry.closed) == (seqs_up_to(ring.seq), "vanished")
+        HOME.create(ring.name)  # for the fixture to remove
+
+
 def test_a_ring_that_is_refused_later_keeps_what_is_spooled(
     line: MemoryLine, make_ring: MakeRing, namespace: str
 ) -> None:
