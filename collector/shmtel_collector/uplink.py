@@ -2,19 +2,17 @@
 
 A reader and a writer task serve one stream; the loop that drains rings is never
 made to wait for either. What is read and written is the peer's business (the
-session); here it is bytes.
+session); here it is bytes. When to dial again is decided in redial.py.
 
-Reconnecting waits a time drawn from the whole range up to a cap that doubles
-with each failure ("full jitter"), so that many hosts do not come back in step.
-The cap falls back only when a hub has acknowledged something: one that dies
-right after each handshake must not be hammered.
+Each stream has a channel of its own, which makes one connection: a channel that
+is kept goes on connecting by itself while its hub is away, at a pace of its own,
+and remembers for half a minute where a name led to.
 
 Rules: this and admin.py are the only files of the collector that know grpc.
 """
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -26,6 +24,7 @@ from shmtel.wire.codec import encode_collector_frame
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import CollectorFrame
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.redial import Redial
 
 METHOD = "/shmtel.v1.Uplink/Stream"
 # Keepalive alone is no use: a frozen hub is noticed by the ping timer, whose
@@ -36,12 +35,13 @@ CHANNEL_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # So long may a connection take to come about; a second one is never made.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 60_000),
+    ("grpc.max_reconnect_backoff_ms", 60_000),
+    ("grpc.use_local_subchannel_pool", 1),
 )
-FIRST_CAP_SECONDS = 0.1
-LAST_CAP_SECONDS = 5.0
+CLOSE_SECONDS = 0.5
 CONDITION = "hub"
 
 
@@ -57,26 +57,11 @@ class Peer(Protocol):
     def receive(self, data: bytes, now_ns: int) -> bool:
         """Act on a frame; say whether the hub acknowledged something."""
 
+    def is_welcome(self) -> bool:
+        """Say whether the hub has accepted the stream that is open."""
+
     def end(self) -> None:
         """The stream is gone."""
-
-
-class Backoff:
-    """Draws the delay before the next attempt."""
-
-    def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
-        self._draw = draw
-        self._cap_seconds = FIRST_CAP_SECONDS
-
-    def next_delay(self) -> float:
-        """Return how long to wait now, in seconds; the next may be longer."""
-        delay = self._draw(0.0, self._cap_seconds)
-        self._cap_seconds = min(self._cap_seconds * 2.0, LAST_CAP_SECONDS)
-        return delay
-
-    def reset(self) -> None:
-        """Begin anew: the other side has proven that it works."""
-        self._cap_seconds = FIRST_CAP_SECONDS
 
 
 class Uplink:
@@ -87,15 +72,15 @@ class Uplink:
         address: str,
         peer: Peer,
         on_received: Callable[[], None],
+        redial: Redial,
         log: ConditionLog,
     ) -> None:
         self._address = address
         self._peer = peer
         self._on_received = on_received
         self._log = log
-        self._backoff = Backoff()
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stream: Any = self._channel.stream_stream(METHOD)
+        self._redial = redial
+        self._asked_seconds: float | None = None
         self._has_outgoing = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -106,7 +91,7 @@ class Uplink:
         while True:
             reason = await self._run_stream()
             self._log.warning(CONDITION, "hub %s: %s", self._address, reason)
-            await asyncio.sleep(self._backoff.next_delay())
+            await asyncio.sleep(self._next_delay())
 
     def flush(self) -> None:
         """Have the writer look for frames."""
@@ -125,13 +110,24 @@ class Uplink:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_idle.wait(), seconds)
 
-    async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+    def postpone(self, seconds: float) -> None:
+        """Wait so long after this stream: the hub has drawn the delay itself."""
+        self._asked_seconds = seconds
+
+    def _next_delay(self) -> float:
+        asked, self._asked_seconds = self._asked_seconds, None
+        return self._redial.next_delay() if asked is None else asked
 
     async def _run_stream(self) -> str:
+        channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+        try:
+            return await self._serve_stream(channel.stream_stream(METHOD)())
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
+
+    async def _serve_stream(self, call: Any) -> str:
         self._lost = asyncio.get_running_loop().create_future()
-        call = self._stream()
         self._peer.begin(time.monotonic_ns())
         self.flush()
         tasks = [
@@ -167,8 +163,10 @@ class Uplink:
     async def _read(self, call: Any) -> None:
         while (data := await call.read()) is not grpc.aio.EOF:
             if self._peer.receive(data, time.monotonic_ns()):
-                self._backoff.reset()
+                self._redial.proven()
                 self._log.cleared(CONDITION)
+            if self._peer.is_welcome():
+                self._redial.welcomed()
             self.flush()
             self._on_received()
 
