@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
-_STOP_S = 2.0
 _LOOK_S = 0.5
 
 
@@ -70,7 +69,7 @@ def command(
         _start(hub)
         _log.info("listening on %s", hub.address)
         _serve(hub, stop)
-        hub.stop(_STOP_S)
+        hub.stop()
     if hub.failure is not None:
         raise CommandError(
             f"the hub does not run without its sink: {hub.failure}; what it did not "

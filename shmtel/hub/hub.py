@@ -33,7 +33,9 @@ from shmtel.policy.model import KEPT_ERRORS, Filter, Policy, Rule, Sampling, Tog
 from shmtel.wire.control import ChangeReport, Explanation, PolicyReport, WorkerStatus
 
 DEFAULT_LISTEN = "127.0.0.1:4737"
-_STOP_GRACE_S = 2.0
+# For handlers; telling the collectors and ending take some tenths more, and what
+# stops a hub need not wait for longer than two seconds.
+_STOP_GRACE_S = 1.5
 
 
 class Hub:

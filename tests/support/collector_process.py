@@ -83,6 +83,17 @@ class CollectorProcess:
         code = self._process.wait(20)
         return code, time.monotonic() - started
 
+    @property
+    def pid(self) -> int:
+        """The pid of the collector that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit code."""
         assert self._process is not None
