@@ -124,7 +124,10 @@ def _main(address: str, notes: str, wedge: str, *options: str) -> None:
     from shmtel.hub import Hub
 
     state_dir = Path(options[0]) if options else None
-    with open(notes, "a", buffering=1) as file, Hub(address, state_dir=state_dir) as hub:
+    with (
+        open(notes, "a", buffering=1) as file,
+        Hub(address, state_dir=state_dir) as hub,
+    ):
 
         def note(batch: Any, _config: object) -> None:
             seqs = [record.seq for record in batch.records]
