@@ -25,7 +25,7 @@ import msgspec
 from measure import CORRELATION_ID, MEASUREMENTS, METADATA, report, row, size
 
 from shmtel.hub import Hub
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.collector_role import CollectorProtocol
 from shmtel.wire.frames import Hello, Segment, Worker

@@ -41,6 +41,9 @@ class Redial(Protocol):
     def proven(self) -> None:
         """The hub has acknowledged something."""
 
+    def slow_down(self) -> None:
+        """Expect no better for long: the hub speaks another version of the protocol."""
+
 
 class Nearby:
     """For a hub on this host: soon, then less and less often."""
@@ -61,6 +64,10 @@ class Nearby:
     def proven(self) -> None:
         """Begin anew: the other side has proven that it works."""
         self._cap_seconds = FIRST_CAP_SECONDS
+
+    def slow_down(self) -> None:
+        """Draw from the largest range at once."""
+        self._cap_seconds = LAST_CAP_SECONDS
 
 
 class Afar:
@@ -83,6 +90,9 @@ class Afar:
 
     def proven(self) -> None:
         """Change nothing: a loss is spread in any case."""
+
+    def slow_down(self) -> None:
+        """Change nothing: it is slow already."""
 
 
 def redial_of(address: str) -> Redial:

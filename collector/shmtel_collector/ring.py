@@ -34,6 +34,7 @@ from shmtel.wire.frames import (
     SegmentCount,
     WorkerCounters,
 )
+from shmtel.wire.protocol import NO_EVENTS
 from shmtel_collector import settlement
 from shmtel_collector.control import ControlZone
 from shmtel_collector.finished import Claims, FinishedRing
@@ -41,7 +42,6 @@ from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.source import Source
 from shmtel_collector.worker import worker_of
 
-NO_EVENTS = b"\xdd\x00\x00\x00\x00"  # a msgpack array32 of none
 RETIRED = "retired"
 QUARANTINED = "quarantined"
 

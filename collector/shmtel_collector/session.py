@@ -6,6 +6,8 @@ in one thread, between awaits of the caller, so nothing needs a lock.
 
 Rules:
 - a policy acts when it is received, not at the next pass, and is answered;
+- a hub that asks to be drained is sent nothing more, and left alone for as long
+  as it says: what it still answers counts;
 - nothing here knows about sockets or tasks; time comes in as an argument.
 """
 
@@ -17,6 +19,7 @@ from shmtel.policy.model import PolicyStatus
 from shmtel.wire.codec import decode_hub_frame
 from shmtel.wire.collector_events import (
     Acked,
+    DrainAsked,
     Ended,
     Event,
     HubSilent,
@@ -25,7 +28,7 @@ from shmtel.wire.collector_events import (
     Welcomed,
 )
 from shmtel.wire.collector_role import CollectorProtocol
-from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import CollectorFrame, ErrorCode, Hello
 from shmtel.wire.protocol import PROTOCOL_MAX, PROTOCOL_MIN
 from shmtel_collector import settlement
@@ -68,12 +71,14 @@ class Session:
         self._is_welcome = False
         self._is_starved = False  # the last pass ended for want of room
         self._unanswered = 0  # batches
+        self._redial_seconds: float | None = None  # after which the hub wants it
         self._drain = Drain()
         self._on_event: dict[type, Callable[..., None]] = {
             Welcomed: self._on_welcomed,
             Resumed: self._on_resumed,
             Acked: self._on_acked,
             PolicyReceived: self._on_policy,
+            DrainAsked: self._on_drain_asked,
             Ended: self._on_ended,
             HubSilent: self._on_silent,
         }
@@ -99,14 +104,21 @@ class Session:
         )
         self._protocol = CollectorProtocol(hello, now_ns)
 
-    def end(self) -> None:
-        """Forget the stream; what is not acknowledged will be drained again."""
+    def end(self) -> float | None:
+        """Forget the stream; what is not acknowledged will be drained again.
+
+        Returns:
+            After how many seconds the hub asked to be dialled again; None: it
+            did not say.
+        """
         self._protocol = None
         self._is_welcome = self._is_starved = self.wants_pass = False
         self._unanswered = 0
         self._numbers.clear()
         for ring in self._fleet.rings.values():
             ring.suspend()
+        redial_seconds, self._redial_seconds = self._redial_seconds, None
+        return redial_seconds
 
     def receive(self, data: bytes, now_ns: int) -> bool:
         """Act on a frame of the hub; say whether the hub acknowledged something.
@@ -224,6 +236,13 @@ class Session:
     def _on_acked(self, event: Acked) -> None:
         self._unanswered -= 1
         self.wants_pass |= self._is_starved
+        for part in event.rejected:
+            self._log.warning(
+                "rejected",
+                "the hub rejected what worker %s sent: %s",
+                self._numbers[part.ring].worker.worker_id,
+                part.reason,
+            )
         for segment in event.batch.segments:
             self._numbers[segment.ring].acknowledge(segment)
         for closed in event.batch.closed:
@@ -233,12 +252,20 @@ class Session:
     def _on_policy(self, event: PolicyReceived) -> None:
         self.answer(self._steering.receive(event.policy))
 
+    def _on_drain_asked(self, event: DrainAsked) -> None:
+        self._is_welcome = False
+        self._redial_seconds = event.delay_ms / 1e3
+        self._log.info("the hub asks to be dialled again later: %s", event.reason)
+
     def _on_ended(self, event: Ended) -> None:
         self._is_welcome = False
         error = event.error
         if error.code in _FENCED:
             self.fenced = error.message
-        raise RemoteProtocolError(f"the hub ended the stream: {error.message}")
+        text = f"the hub ended the stream: {error.message}"
+        if error.code == ErrorCode.PROTOCOL_VERSION:
+            raise VersionMismatch(text)
+        raise RemoteProtocolError(text)
 
     def _on_silent(self, event: HubSilent) -> None:
         self._is_welcome = False

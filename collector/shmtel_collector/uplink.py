@@ -2,7 +2,8 @@
 
 A reader and a writer task serve one stream; the loop that drains rings is never
 made to wait for either. What is read and written is the peer's business (the
-session); here it is bytes. When to dial again is decided in redial.py.
+session); here it is bytes. When to dial again is decided in redial.py, unless the
+hub has drawn the delay itself.
 
 Each stream has a channel of its own, which makes one connection: a channel that
 is kept goes on connecting by itself while its hub is away, at a pace of its own,
@@ -21,7 +22,7 @@ import grpc
 import grpc.aio
 
 from shmtel.wire.codec import encode_collector_frame
-from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import CollectorFrame
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.redial import Redial
@@ -60,8 +61,8 @@ class Peer(Protocol):
     def is_welcome(self) -> bool:
         """Say whether the hub has accepted the stream that is open."""
 
-    def end(self) -> None:
-        """The stream is gone."""
+    def end(self) -> float | None:
+        """The stream is gone; return the delay that the hub asked for, if it did."""
 
 
 class Uplink:
@@ -80,7 +81,6 @@ class Uplink:
         self._on_received = on_received
         self._log = log
         self._redial = redial
-        self._asked_seconds: float | None = None
         self._has_outgoing = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -89,9 +89,11 @@ class Uplink:
     async def run(self) -> None:
         """Open one stream after the other, until cancelled."""
         while True:
-            reason = await self._run_stream()
+            reason, asked_seconds = await self._run_stream()
             self._log.warning(CONDITION, "hub %s: %s", self._address, reason)
-            await asyncio.sleep(self._next_delay())
+            if asked_seconds is None:
+                asked_seconds = self._redial.next_delay()
+            await asyncio.sleep(asked_seconds)
 
     def flush(self) -> None:
         """Have the writer look for frames."""
@@ -110,15 +112,7 @@ class Uplink:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_idle.wait(), seconds)
 
-    def postpone(self, seconds: float) -> None:
-        """Wait so long after this stream: the hub has drawn the delay itself."""
-        self._asked_seconds = seconds
-
-    def _next_delay(self) -> float:
-        asked, self._asked_seconds = self._asked_seconds, None
-        return self._redial.next_delay() if asked is None else asked
-
-    async def _run_stream(self) -> str:
+    async def _run_stream(self) -> tuple[str, float | None]:
         channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
         try:
             return await self._serve_stream(channel.stream_stream(METHOD)())
@@ -126,7 +120,7 @@ class Uplink:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
 
-    async def _serve_stream(self, call: Any) -> str:
+    async def _serve_stream(self, call: Any) -> tuple[str, float | None]:
         self._lost = asyncio.get_running_loop().create_future()
         self._peer.begin(time.monotonic_ns())
         self.flush()
@@ -135,7 +129,7 @@ class Uplink:
             for serve in (self._read, self._write)
         ]
         try:
-            return await self._lost
+            reason = await self._lost
         finally:
             self._lost = None
             self._is_idle.set()
@@ -143,7 +137,8 @@ class Uplink:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._peer.end()
+            asked_seconds = self._peer.end()
+        return reason, asked_seconds
 
     async def _serve(self, serve: Callable[[Any], Any], call: Any) -> None:
         """Run one direction of the stream, and say why it ended."""
@@ -153,6 +148,8 @@ class Uplink:
         except grpc.aio.AioRpcError as error:
             self.abort(f"{error.code().name}: {error.details()}")
         except RemoteProtocolError as error:
+            if isinstance(error, VersionMismatch):
+                self._redial.slow_down()
             self.abort(str(error))
         except asyncio.InvalidStateError:  # a write after the call was over
             self.abort("the stream is closed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from shmtel.cli.common import plain
 
 if TYPE_CHECKING:
-    from shmtel.hub.dispatch import EventBatch
+    from shmtel.hub.handlers import EventBatch
 
 _AMBIGUOUS = re.compile(r"[\s=\"]|^$")  # where a value would not be seen to end
 

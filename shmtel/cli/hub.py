@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
+_STOP_S = 1.5
 _LOOK_S = 0.5
 
 
@@ -42,8 +43,9 @@ _LOOK_S = 0.5
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the hub keeps its policy, for itself alone.  [default:"
-    " $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
+    help="Where the hub keeps its policy and its table of rings, for itself alone."
+    "  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else"
+    " ~/.local/state/shmtel]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.log_level_option
@@ -69,7 +71,7 @@ def command(
         _start(hub)
         _log.info("listening on %s", hub.address)
         _serve(hub, stop)
-        hub.stop()
+        hub.stop(_STOP_S)
     if hub.failure is not None:
         raise CommandError(
             f"the hub does not run without its sink: {hub.failure}; what it did not "
@@ -112,7 +114,7 @@ def _attach_sinks(
             sink = sinks.enter_context(JsonLines(jsonl))
         except OSError as error:
             raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
-        hub.attach_batch("jsonl", "*", sink, required=True)
+        hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():

@@ -48,7 +48,11 @@ class RingStat:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A segment that is not a ring, or that this user may not read."""
+    """A segment that is not a ring, or that this user may not read.
+
+    Attributes:
+        reason: the word for it, as in the ledger.
+    """
 
     segment: str
     reason: str
@@ -76,17 +80,17 @@ def _observe_all(home: Home, namespace: str) -> Iterator[RingStat | Refused]:
             continue
         try:
             fd = home.open(name, writable=False)
-        except SegmentError as error:
+        except SegmentError:
             if home.has(name):
-                yield Refused(name, str(error))
+                yield Refused(name, "not_readable")
             continue  # else it was removed since the scan
         try:
             stat = _observe(fd)
             is_named = name.endswith(f".{stat.ring_id}")
-            yield stat if is_named else Refused(name, "another ring's id is inside")
+            yield stat if is_named else Refused(name, "wrong_name")
         except _ring.RingError as error:
             if not _is_being_made(fd):
-                yield Refused(name, str(error))
+                yield Refused(name, error.reason)
         finally:
             os.close(fd)
 

@@ -16,12 +16,18 @@ class HubStats:
     batches: int = 0
     segments: int = 0
     delivered: int = 0
+    rejected: int = 0  # events of segments that cannot be read
     discarded: int = 0  # segments and ring ends that did not continue their ring
+    redelivered: int = 0  # events that an earlier hub may have handed out, marked
+    repeated: int = 0  # events that exactly-once sinks had stored already
+    commits: int = 0  # transactions, each for many batches
+    commit_failures: int = 0  # that were tried again
     violations: int = 0  # streams ended because of what the collector sent
     internal_errors: int = 0  # streams ended because of a defect in the hub
     refused_streams: int = 0  # more collectors than the hub has room for
     dropped_events: int = 0  # of the hub's own: no room, or it has stopped
     handler_failures: int = 0
+    missed: int = 0  # events, by handlers that had no room or were detached
     handlers: int = 0
 
 

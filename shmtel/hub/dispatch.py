@@ -2,127 +2,76 @@
 
 A handler is attached under an id to names or globs of events (`fnmatchcase`,
 `*` crosses dots) and gets either one event per call or all matching events of a
-segment at once. Which handlers an event goes to is resolved once per ring and
-event name and kept until a handler comes or goes or the ring gets names.
+segment at once.
+
+It is called by the thread of the stream, or by a thread of its own behind a queue,
+so that it holds up no other. What is in work there is part of the deed that a
+batch is: the batch is acknowledged when all have let go. A handler can do without
+that; then its queue is bounded, and it misses what finds no room.
 
 A handler that raises is detached, logged and counted; the event goes on to the
 others. Whatever it raises: a sys.exit() in a handler shall not end the thread
 that serves a host.
 
 A handler that must not lose can be attached as required: when it raises, what
-it was called with must not count as delivered. It stays attached, `deliver`
-raises and does so from then on, and the caller acknowledges nothing more.
+it was called with must not count as delivered. It stays attached and is not called
+again, `deliver` raises and does so from then on, and nothing more is acknowledged.
 
 Rules:
-- each stream delivers from a thread of its own, so a handler is called from
-  several threads when several collectors are connected;
-- what handlers get is shared between them: to be read, not changed;
+- each stream delivers from a thread of its own, so a handler without one is
+  called from several threads when several collectors are connected;
 - attach and detach act from the next segment on; a segment in work is finished
   with the handlers it began with, except those that raised.
 """
 
 import logging
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
-from shmtel.errors import ShmtelError
+from shmtel.hub.calls import Delivery, wanted
+from shmtel.hub.handlers import (
+    QUEUE_BATCHES,
+    Handler,
+    LaneOptions,
+    RequiredHandlerError,
+)
+from shmtel.hub.lanes import DETACHED, Lane
+from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record
-from shmtel.hub.stamp import ring_stamp, stamped
-from shmtel.wire.frames import Worker
+from shmtel.hub.routes import Attached, Routes, Source, resolve
+from shmtel.hub.sinks import ExactlyOnceSink, Marks
+from shmtel.hub.stamp import stamped
+from shmtel.hub.watch import Activity, Watch
 
 _log = logging.getLogger(__name__)
 
-EventFunction = Callable[[str, Mapping[str, float], Mapping[str, Any], Any], object]
-
-
-@dataclass(frozen=True, slots=True)
-class EventBatch:
-    """The events of one segment that a batch handler asked for.
-
-    `names[record.event_id]` is the name of a record's event.
-    """
-
-    node: str
-    worker: Worker
-    ring_id: str
-    names: Sequence[str]
-    records: Sequence[Record]
-
-
-class RequiredHandlerError(ShmtelError):
-    """A handler that the hub does not run without has raised (the cause)."""
-
-
-BatchFunction = Callable[[EventBatch, Any], object]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Handler:
-    """An attached function."""
-
-    handler_id: str
-    patterns: tuple[str, ...]
-    function: Callable[..., object]
-    config: Any
-    is_batch: bool
-    is_required: bool = False
-
-    def wants(self, event: str) -> bool:
-        """Tell whether an event of this name goes to this handler."""
-        return any(fnmatchcase(event, pattern) for pattern in self.patterns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Attached:
-    version: int
-    handlers: Mapping[str, Handler]
-
-
-# A handler taken apart, because it is called once per event.
-_Call = tuple[Handler, EventFunction, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Where the events of one ring go, by event id."""
-
-    version: int
-    by_event: tuple[tuple[_Call, ...], ...]
-    batch: tuple[tuple[Handler, frozenset[int] | None], ...]  # None: all of them
-    has_event_handlers: bool
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether any handler wants any event of the ring."""
-        return self.has_event_handlers or bool(self.batch)
-
-
-@dataclass(slots=True)
-class Source:
-    """A ring on one stream: what its events are stamped with, and their routes."""
-
-    node: str
-    worker: Worker
-    ring_id: str
-    names: list[str]
-    stamp: dict[str, object] = field(init=False)
-    routes: Routes | None = None
-
-    def __post_init__(self) -> None:
-        self.stamp = ring_stamp(self.node, self.worker, self.ring_id)
-
 
 class Dispatcher:
-    """The handlers of a hub."""
+    """The handlers of a hub.
 
-    def __init__(self) -> None:
+    Args:
+        marks: where the marks of exactly-once sinks are kept.
+        on_failure: is called, once, when a required handler has raised.
+    """
+
+    def __init__(
+        self,
+        marks: Marks | None = None,
+        on_failure: Callable[[RequiredHandlerError], None] | None = None,
+    ) -> None:
+        self._marks = marks or Marks()
+        self._on_failure = on_failure
         self._lock = threading.Lock()
-        self._attached = _Attached(0, {})
+        self._attached = Attached(0, {})
+        self._missed: Counter[tuple[str, str]] = Counter()
+        self.watch = Watch()
         self.handler_failures = 0
         self.failure: RequiredHandlerError | None = None  # the first one
+
+    # -- handlers ------------------------------------------------------------
 
     def attach(
         self,
@@ -133,33 +82,88 @@ class Dispatcher:
         *,
         is_batch: bool = False,
         is_required: bool = False,
+        **lane: Unpack[LaneOptions],
     ) -> None:
         """Attach a function to events.
 
         Raises:
-            ValueError: the id is taken, or there are no events.
+            ValueError: the id is taken, there are no events, or the options are
+                wrong.
         """
         patterns = tuple(events)
         if not patterns:
             raise ValueError(f"handler {handler_id!r} is attached to no event")
-        handler = Handler(handler_id, patterns, function, config, is_batch, is_required)
+        self._require_free(handler_id)
+        handler = Handler(
+            *(handler_id, patterns, function, config, is_batch, is_required),
+            holds_ack=lane.get("ack", "handled") == "handled",
+            lane=self._make_lane(handler_id, **lane),
+        )
+        is_exact = is_batch and isinstance(function, ExactlyOnceSink)
+        if is_exact:
+            self._marks.recover(handler_id, function)  # type: ignore[arg-type]
         with self._lock:
-            if handler_id in self._attached.handlers:
-                raise ValueError(f"a handler {handler_id!r} is attached already")
+            self._require_free(handler_id)
+            if is_exact:
+                self._marks.add(handler_id, function)  # type: ignore[arg-type]
             self._replace({**self._attached.handlers, handler_id: handler})
 
     def detach(self, handler_id: str) -> bool:
         """Detach a handler; tell whether there was one."""
         with self._lock:
-            handlers = dict(self._attached.handlers)
-            was_there = handlers.pop(handler_id, None) is not None
-            if was_there:
-                self._replace(handlers)
-            return was_there
+            handler = self._attached.handlers.get(handler_id)
+            return handler is not None and self._remove(handler)
 
     def handlers(self) -> list[Handler]:
         """Return what is attached, oldest first."""
         return list(self._attached.handlers.values())
+
+    def missed(self) -> Mapping[tuple[str, str], int]:
+        """Return how many events handlers have missed, by handler and reason."""
+        with self._lock:
+            return dict(self._missed)
+
+    def close(self, seconds: float) -> None:
+        """Let handlers with a thread finish what waits for them, for so long."""
+        deadline = time.monotonic() + seconds
+        lanes = [handler.lane for handler in self.handlers() if handler.lane]
+        for lane in lanes:
+            lane.end()
+        for lane in lanes:
+            lane.join(deadline - time.monotonic())
+
+    def _make_lane(
+        self, handler_id: str, **options: Unpack[LaneOptions]
+    ) -> Lane[Delivery] | None:
+        if not options.get("own_thread"):
+            if options.get("ack", "handled") != "handled":
+                raise ValueError("a queue needs a thread of its own: own_thread=True")
+            return None
+        # What holds acks is bounded by the credit of the streams.
+        room = None
+        if options.get("ack", "handled") == "queued":
+            room = options.get("queue_batches", QUEUE_BATCHES)
+        return Lane(f"shmtel-{handler_id}", self._run, self._skip, room)
+
+    def _require_free(self, handler_id: str) -> None:
+        if handler_id in self._attached.handlers:
+            raise ValueError(f"a handler {handler_id!r} is attached already")
+
+    def _remove(self, handler: Handler, *, is_broken: bool = False) -> bool:
+        handlers = dict(self._attached.handlers)
+        if handler.lane is not None:
+            handler.lane.end(is_given_up=is_broken)
+        if handlers.get(handler.handler_id) is not handler:
+            return False
+        del handlers[handler.handler_id]
+        self._marks.remove(handler.handler_id)
+        self._replace(handlers)
+        return True
+
+    def _replace(self, handlers: Mapping[str, Handler]) -> None:
+        self._attached = Attached(self._attached.version + 1, handlers)
+
+    # -- events --------------------------------------------------------------
 
     def routes(self, source: Source) -> Routes:
         """Return where the events of a ring go now."""
@@ -169,42 +173,96 @@ class Dispatcher:
             or routes.version != attached.version
             or len(routes.by_event) != len(source.names)
         ):
-            routes = source.routes = _resolve(attached, source.names)
+            routes = source.routes = resolve(attached, source.names)
         return routes
 
-    def deliver(self, source: Source, records: Sequence[Record]) -> None:
-        """Call the handlers; return when all of them have.
+    def deliver(
+        self,
+        source: Source,
+        records: Sequence[Record],
+        redelivered_through: int = 0,
+        deed: Deed | None = None,
+    ) -> None:
+        """Call the handlers; return when all without a thread of their own have.
+
+        Args:
+            redelivered_through: up to here an earlier hub may have done so.
+            deed: is held until the others have, too.
 
         Raises:
             RequiredHandlerError: the events must not count as delivered.
         """
         if self.failure is not None:
             raise self.failure
+        through = redelivered_through
+        for handler, event_ids in self.routes(source).lanes:
+            mine = wanted(records, event_ids)
+            held = deed if handler.holds_ack else None
+            self._hand_over(Delivery(handler, source, mine, through, held))
         for handler, event_ids in self.routes(source).batch:
-            self._deliver_batch(source, records, handler, event_ids)
+            mine = wanted(records, event_ids)
+            self._attempt(Delivery(handler, source, mine, through))
         if self.routes(source).has_event_handlers:
-            self._deliver_each(source, records)
+            self._deliver_each(source, records, through)
 
-    def _deliver_batch(
+    def _hand_over(self, delivery: Delivery) -> None:
+        if not delivery.records:
+            return
+        assert delivery.handler.lane is not None
+        if delivery.deed is not None:
+            delivery.deed.hold()
+        reason = delivery.handler.lane.put(delivery)
+        if reason is not None:
+            self._miss(delivery, reason)
+
+    def _run(self, delivery: Delivery) -> bool:
+        """Do what waited in a lane; tell whether the lane goes on."""
+        try:
+            self._attempt(delivery)
+        except RequiredHandlerError:
+            return False  # what follows must not be handled: it was not before it
+        if delivery.deed is not None:
+            delivery.deed.release()
+        return True
+
+    def _skip(self, delivery: Delivery) -> None:
+        self._miss(delivery, DETACHED)
+
+    def _miss(self, delivery: Delivery, reason: str) -> None:
+        with self._lock:
+            key = (delivery.handler.handler_id, reason)
+            self._missed[key] += len(delivery.records)
+        if delivery.deed is not None:
+            delivery.deed.release()
+
+    def _attempt(self, delivery: Delivery) -> None:
+        """Call a handler, if there is anything for it."""
+        if not delivery.records:
+            return
+        activity = self.watch.begin(delivery.handler.handler_id)
+        try:
+            delivery.call()
+        except BaseException as error:
+            self._fail(delivery.handler, error)
+        finally:
+            self.watch.end(activity)
+
+    def _deliver_each(
+        self, source: Source, records: Sequence[Record], through: int
+    ) -> None:
+        activity = self.watch.begin()
+        try:
+            self._call_each(source, records, through, activity)
+        finally:
+            self.watch.end(activity)
+
+    def _call_each(
         self,
         source: Source,
         records: Sequence[Record],
-        handler: Handler,
-        event_ids: frozenset[int] | None,
+        through: int,
+        activity: Activity,
     ) -> None:
-        if event_ids is not None:
-            records = [record for record in records if record.event_id in event_ids]
-        if not records:
-            return
-        batch = EventBatch(
-            source.node, source.worker, source.ring_id, source.names, records
-        )
-        try:
-            handler.function(batch, handler.config)
-        except BaseException as error:
-            self._fail(handler, error)
-
-    def _deliver_each(self, source: Source, records: Sequence[Record]) -> None:
         by_event = self.routes(source).by_event
         names, stamp = source.names, source.stamp
         for record in records:
@@ -212,13 +270,16 @@ class Dispatcher:
             calls = by_event[event_id]
             if not calls:
                 continue
-            metadata = stamped(record, stamp)
+            metadata = stamped(record, stamp, through)
             for handler, function, config in calls:
+                activity.handler_id = handler.handler_id
                 try:
                     function(names[event_id], record.measurements, metadata, config)
                 except BaseException as error:
                     self._fail(handler, error)
                     by_event = self.routes(source).by_event
+
+    # -- failures ------------------------------------------------------------
 
     def _fail(self, handler: Handler, error: BaseException) -> None:
         with self._lock:
@@ -226,10 +287,7 @@ class Dispatcher:
         if handler.is_required:
             self._give_up(handler, error)
         with self._lock:
-            handlers = dict(self._attached.handlers)
-            if handlers.get(handler.handler_id) is handler:
-                del handlers[handler.handler_id]
-                self._replace(handlers)
+            self._remove(handler, is_broken=True)
         _log.error("handler %r raised; detached", handler.handler_id, exc_info=error)
 
     def _give_up(self, handler: Handler, error: BaseException) -> NoReturn:
@@ -237,32 +295,8 @@ class Dispatcher:
         failure = RequiredHandlerError(f"handler {handler.handler_id!r}: {reason}")
         failure.__cause__ = error
         with self._lock:
+            is_first = self.failure is None
             self.failure = self.failure or failure
+        if is_first and self._on_failure is not None:
+            self._on_failure(failure)
         raise failure
-
-    def _replace(self, handlers: Mapping[str, Handler]) -> None:
-        self._attached = _Attached(self._attached.version + 1, handlers)
-
-
-def _resolve(attached: _Attached, names: Sequence[str]) -> Routes:
-    handlers = attached.handlers.values()
-    per_event = [handler for handler in handlers if not handler.is_batch]
-    by_event = tuple(
-        tuple((h, h.function, h.config) for h in per_event if h.wants(name))
-        for name in names
-    )
-    wanted = {h: _wanted_ids(h, names) for h in handlers if h.is_batch}
-    return Routes(
-        version=attached.version,
-        by_event=by_event,
-        batch=tuple(
-            (handler, None if len(ids) == len(names) else ids)
-            for handler, ids in wanted.items()
-            if ids
-        ),
-        has_event_handlers=any(by_event),
-    )
-
-
-def _wanted_ids(handler: Handler, names: Sequence[str]) -> frozenset[int]:
-    return frozenset(i for i, name in enumerate(names) if handler.wants(name))

@@ -23,8 +23,11 @@ import threading
 import time
 from collections.abc import Mapping
 
-from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
+from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.handlers import RequiredHandlerError
+from shmtel.hub.progress import Errand
 from shmtel.hub.records import Record
+from shmtel.hub.routes import Source
 from shmtel.wire.frames import Worker
 
 _log = logging.getLogger(__name__)
@@ -105,8 +108,10 @@ class HubEvents:
 
     def _run(self) -> None:
         while (record := self._waiting.get()) is not None:
+            errand = Errand()
             try:
-                self._dispatcher.deliver(self._source, [record])
+                self._dispatcher.deliver(self._source, [record], deed=errand)
+                errand.wait()
             except RequiredHandlerError as error:
                 # The hub has failed: nothing is delivered any more, and its owner
                 # sees it by `Hub.failure`.

@@ -24,9 +24,10 @@ Rules:
 """
 
 import logging
+import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,6 +39,8 @@ from shmtel.wire.frames import ErrorCode, Hello
 _log = logging.getLogger(__name__)
 
 REJECTED_MAX = 10_000  # hosts that are remembered
+_SHUTTING_DOWN = "the hub is shutting down"
+_REDIAL_MS = 1_000  # over which collectors come back to the next hub
 
 
 class LiveStream(Protocol):
@@ -51,8 +54,14 @@ class LiveStream(Protocol):
     def push_policy(self, policy: Policy) -> None:
         """Send the collector a new policy."""
 
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to end the stream, and to dial again after the delay."""
+
     def end(self, code: int, message: str) -> None:
-        """End the stream after the batch in work."""
+        """End the stream after the batches in work."""
+
+    def unanswered_ns(self) -> int:
+        """Return for how long the oldest batch has waited for its ack; 0: none."""
 
 
 @dataclass(slots=True)
@@ -173,7 +182,28 @@ class Fleet:
             live = [members[-1] for members in self._members.values()]
             return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
 
-    def close(self, reason: str = "the hub is shutting down") -> list[LiveStream]:
+    def drain(self, deadline_s: float) -> list[LiveStream]:
+        """Ask all to leave in order and accept no more; return those that are to stop.
+
+        Each is told to dial again after a delay of its own, so that a fleet does
+        not come in step to the next hub.
+        """
+        with self._lock:
+            self._closing = self._closing or _SHUTTING_DOWN
+            streams = self._all()
+            for stream in streams:
+                delay_ms = random.randrange(_REDIAL_MS)
+                stream.drain(self._closing, delay_ms, int(deadline_s * 1e3))
+            return streams
+
+    def longest_unanswered(self) -> tuple[int, str]:
+        """Return for how long the oldest batch of all has waited, and whose it is."""
+        with self._lock:
+            members = [m for group in self._members.values() for m in group]
+        ages = ((m.stream.unanswered_ns(), m.hello.node) for m in members)
+        return max(ages, default=(0, ""))
+
+    def close(self, reason: str = _SHUTTING_DOWN) -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""
         with self._lock:
             self._closing = self._closing or reason
@@ -224,6 +254,12 @@ class Fleet:
 
     def _all(self) -> list[LiveStream]:
         return [m.stream for members in self._members.values() for m in members]
+
+
+def wait_stopped(streams: Iterable[LiveStream], deadline: float) -> None:
+    """Wait for streams to stop, until a moment of the monotonic clock."""
+    for stream in streams:
+        stream.stopped.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _takes_over(new: Hello, live: Hello) -> bool:

@@ -5,37 +5,32 @@ Rules:
 """
 
 import time
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from shmtel.hub.control import Control, worker_status
-from shmtel.hub.counters import Counters, HubStats
-from shmtel.hub.desired import DesiredState
-from shmtel.hub.dispatch import (
+from shmtel.hub.control import worker_status
+from shmtel.hub.counters import HubStats
+from shmtel.hub.handlers import (
     BatchFunction,
-    Dispatcher,
     EventFunction,
     Handler,
+    LaneOptions,
     RequiredHandlerError,
 )
-from shmtel.hub.events import HubEvents
-from shmtel.hub.fleet import Fleet
 from shmtel.hub.ledger import HubLedger, make_ledger
+from shmtel.hub.parts import Parts
+from shmtel.hub.readiness import Readiness, take_readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
 from shmtel.hub.server import Server
-from shmtel.hub.store import Store
-from shmtel.hub.stream import Services, Stream
-from shmtel.hub.table import RingTable
+from shmtel.hub.stream import Stream
 from shmtel.hub.terms import make_terms
 from shmtel.policy.model import KEPT_ERRORS, Filter, Policy, Rule, Sampling, Toggle
 from shmtel.wire.control import ChangeReport, Explanation, PolicyReport, WorkerStatus
 
 DEFAULT_LISTEN = "127.0.0.1:4737"
-# For handlers; telling the collectors and ending take some tenths more, and what
-# stops a hub need not wait for longer than two seconds.
-_STOP_GRACE_S = 1.5
+_STOP_GRACE_S = 1.5  # the whole of it takes less than 2 s
+_HANG_UP_S = 0.4  # of the grace: to cut the connections
 
 
 class Hub:
@@ -45,7 +40,8 @@ class Hub:
         listen: host and port, or `unix:` and a path. Port 0 takes a free one;
             `address` tells which.
         max_collectors: streams at the same time; one more is refused.
-        state_dir: where the policy is kept over restarts; None: nowhere.
+        state_dir: where policy and table of rings are kept over restarts; None:
+            nowhere.
 
     Raises:
         ConfigurationError: the state cannot be kept there, or another hub does.
@@ -58,29 +54,22 @@ class Hub:
         max_collectors: int = 64,
         state_dir: Path | None = None,
     ) -> None:
-        self._store = Store(state_dir)
-        self._dispatcher = Dispatcher()
-        self._events = HubEvents(self._dispatcher)
-        self._table = RingTable()
-        self._fleet = Fleet(self._store.policy, self._store.rejected())
-        self._desired = DesiredState(self._store, self._fleet, self._events)
-        self._control = Control(self._desired, self._fleet, self._table)
-        self._counters = Counters()
-        self._services = Services(
-            self._table, self._dispatcher, self._fleet, self._desired, self._counters
-        )
+        self._parts = parts = Parts(state_dir)
+        self._dispatcher = parts.dispatcher
+        self._desired = parts.desired
         self._terms = make_terms()
         self._server = Server(
             listen,
             max_collectors,
             self._make_stream,
-            self._control.methods(),
-            self._counters,
+            parts.control.methods(),
+            parts.counters,
         )
         self._address = listen
+        self._is_serving = False
 
     def _make_stream(self) -> Stream:
-        return Stream(self._services, self._terms)
+        return Stream(self._parts.services, self._terms)
 
     # -- life ----------------------------------------------------------------
 
@@ -96,19 +85,20 @@ class Hub:
             ConfigurationError: the address cannot be listened on.
         """
         self._address = self._server.start()
+        self._is_serving = True
 
     def stop(self, grace: float = _STOP_GRACE_S) -> None:
-        """Tell the collectors, finish the batches in work, and stop.
+        """Ask the collectors to leave, finish the batches in work, and stop.
 
-        A handler that runs longer than `grace` seconds is not waited for; its
-        batch is not acknowledged and will be sent again to the next hub.
+        It takes at most `grace` seconds. A handler that runs longer is not waited
+        for; its batch is not acknowledged and will be sent again to the next hub. A
+        collector that has not left by then is cut off.
         """
         deadline = time.monotonic() + grace
-        for stream in self._fleet.close():
-            stream.stopped.wait(max(0.0, deadline - time.monotonic()))
-        self._server.stop(max(0.1, deadline - time.monotonic()))
-        self._events.close(max(0.1, deadline - time.monotonic()))
-        self._store.close()
+        self._is_serving = False
+        self._parts.finish(deadline - min(_HANG_UP_S, grace / 2))
+        self._server.stop(max(0.1, deadline - time.monotonic() - 0.1))
+        self._parts.close()
 
     def __enter__(self) -> "Hub":
         self.start()
@@ -120,17 +110,24 @@ class Hub:
     # -- handlers ------------------------------------------------------------
 
     def attach(
-        self, handler_id: str, event: str, function: EventFunction, config: Any = None
+        self,
+        handler_id: str,
+        event: str,
+        function: EventFunction,
+        config: Any = None,
+        **lane: Unpack[LaneOptions],
     ) -> None:
         """Call `function(event, measurements, metadata, config)` for each event.
 
         Args:
             event: a name, or a glob over names; `*` crosses dots.
+            lane: whether in a thread of its own (`own_thread`), and then what an
+                ack waits for (`ack`: "handled" or "queued", with `queue_batches`).
 
         Raises:
-            ValueError: the id is taken.
+            ValueError: the id is taken, or the options are wrong.
         """
-        self._dispatcher.attach(handler_id, (event,), function, config)
+        self._dispatcher.attach(handler_id, (event,), function, config, **lane)
 
     def attach_many(
         self,
@@ -138,13 +135,14 @@ class Hub:
         events: Iterable[str],
         function: EventFunction,
         config: Any = None,
+        **lane: Unpack[LaneOptions],
     ) -> None:
         """Attach one function to several names or globs.
 
         Raises:
-            ValueError: the id is taken, or there are no events.
+            ValueError: the id is taken, there are no events, or the options are wrong.
         """
-        self._dispatcher.attach(handler_id, events, function, config)
+        self._dispatcher.attach(handler_id, events, function, config, **lane)
 
     def attach_batch(
         self,
@@ -154,8 +152,11 @@ class Hub:
         config: Any = None,
         *,
         required: bool = False,
+        **lane: Unpack[LaneOptions],
     ) -> None:
         """Call `function(batch, config)` once per segment with what matches.
+
+        A function that is an `ExactlyOnceSink` is asked what it has stored already.
 
         Args:
             required: for a sink that must not lose. When it raises it is not
@@ -164,10 +165,13 @@ class Hub:
                 for the next hub.
 
         Raises:
-            ValueError: the id is taken.
+            ValueError: the id is taken, or the options are wrong.
         """
         self._dispatcher.attach(
-            handler_id, (event,), function, config, is_batch=True, is_required=required
+            *(handler_id, (event,), function, config),
+            is_batch=True,
+            is_required=required,
+            **lane,
         )
 
     def detach(self, handler_id: str) -> bool:
@@ -179,7 +183,7 @@ class Hub:
         handlers = self._dispatcher.handlers()
         if pattern is None:
             return handlers
-        return [handler for handler in handlers if _concerns(handler, pattern)]
+        return [handler for handler in handlers if handler.concerns(pattern)]
 
     # -- control -------------------------------------------------------------
 
@@ -267,7 +271,7 @@ class Hub:
         Raises:
             ConfigurationError: too many workers match.
         """
-        return self._control.explain(worker)
+        return self._parts.control.explain(worker)
 
     # -- insight -------------------------------------------------------------
 
@@ -278,23 +282,35 @@ class Hub:
 
     def list_workers(self) -> list[WorkerStatus]:
         """List the rings that the hub knows."""
-        return list(map(worker_status, self._table.entries()))
+        return list(map(worker_status, self._parts.table.entries()))
 
     def ledger(self) -> HubLedger:
         """Return what became of all events, per ring, as the hub knows it."""
-        return make_ledger(self._table.entries(), self._table.folded())
+        table = self._parts.table
+        return make_ledger(table.entries(), table.folded())
+
+    def missed(self) -> Mapping[tuple[str, str], int]:
+        """Return how many events handlers have missed, by handler and reason."""
+        return self._dispatcher.missed()
+
+    def readiness(self) -> Readiness:
+        """Return whether the hub keeps up, and what speaks against it."""
+        parts = self._parts
+        return take_readiness(
+            is_serving=self._is_serving,
+            dispatcher=parts.dispatcher,
+            fleet=parts.fleet,
+            committer=parts.committer,
+        )
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""
-        return self._counters.snapshot(
-            streams=self._fleet.live_count(),
-            dropped_events=self._events.dropped,
+        parts = self._parts
+        return parts.counters.snapshot(
+            streams=parts.fleet.live_count(),
+            dropped_events=parts.events.dropped,
+            repeated=parts.marks.repeated(),
             handler_failures=self._dispatcher.handler_failures,
             handlers=len(self._dispatcher.handlers()),
+            missed=sum(self._dispatcher.missed().values()),
         )
-
-
-def _concerns(handler: Handler, pattern: str) -> bool:
-    return handler.wants(pattern) or any(
-        fnmatchcase(own, pattern) for own in handler.patterns
-    )

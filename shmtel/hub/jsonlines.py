@@ -1,40 +1,44 @@
-"""A batch handler that writes events as JSON lines.
+"""A batch handler that writes events as JSON lines, each once.
 
     sink = JsonLines(path)
-    hub.attach_batch("jsonl", "*", sink, required=True)
+    hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
 
 An event is in the file, as far as the operating system is concerned, before the
 handler returns, and so before the collector gets its ack. What JSON cannot say
 is written as JSON: NaN and infinities as null, bytes as base64.
 
 Where a write fails (the disk is full) the file is cut back to where the batch
-began, and the handler raises. A hub that was killed while it wrote may leave
-part of a line, which nobody has acknowledged: the next one removes it.
+began, and the handler raises. A hub that was killed between its write and its
+transaction has left lines whose events come again: the next one finds them at
+the end of the file, and does not write them once more.
 
 Rules:
-- whole lines only: many streams call one sink, each in its own thread;
+- whole lines only: many streams may call one sink, each in its own thread;
 - one process writes a file at a time;
 - no data of a collector makes it fail, or it would be detached.
 """
 
 import contextlib
-import logging
 import os
-import stat
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
+from shmtel.hub.jsontail import (
+    RingName,
+    end_last_line,
+    identity,
+    last_seqs,
+    start_of,
+)
 from shmtel.hub.records import Record
 
-_log = logging.getLogger(__name__)
-
-_LINE_START = b'{"event":'
-_LOOK_BACK_BYTES = 64 << 10
+_CLOSE_S = 0.1  # a write that hangs is not waited for
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -63,24 +67,39 @@ class JsonLines:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o644)
         try:
-            _end_last_line(self.path, self._file)
+            end_last_line(self.path, self._file)
         except OSError:
             os.close(self._file)
             raise
+        self.repeated = 0  # events that came again and were there already
         self._lock = threading.Lock()
+        self._identity = identity(self._file)
+        self._end = os.fstat(self._file).st_size
+        self._stored: dict[RingName, int] = {}  # by a hub before: up to which seq
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def __call__(self, batch: EventBatch, config: object = None) -> None:
         """Write the events of a batch."""
-        lines = [_line(batch, record) for record in batch.records]
-        data = self._encode(lines)
+        records = self._unstored(batch) if self._stored else batch.records
+        data = self._encode([_line(batch, record) for record in records])
         with self._lock:
             self._write(data)
 
+    def mark(self) -> str:
+        """Return which file it is, and how far it is written."""
+        return f"{self._identity}:{self._end}"
+
+    def recover(self, mark: str | None) -> None:
+        """Remember which events stand behind the mark, or in a file without one."""
+        start = start_of(self.path, self._file, mark)
+        self._stored = last_seqs(self.path, self._file, start)
+
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        if self._lock.acquire(timeout=_CLOSE_S):
             os.close(self._file)
+            self._file = -1  # a late call fails, and writes into nothing of others
+            self._lock.release()
 
     def __enter__(self) -> "JsonLines":
         return self
@@ -92,6 +111,17 @@ class JsonLines:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _unstored(self, batch: EventBatch) -> Sequence[Record]:
+        """Return the events that are not in the file."""
+        name = (batch.node, batch.ring_id)
+        last_seq = self._stored.get(name, 0)
+        records = [record for record in batch.records if record.seq > last_seq]
+        with self._lock:
+            self.repeated += len(batch.records) - len(records)
+        if records:
+            self._stored.pop(name, None)  # from here on there are none
+        return records
 
     def _encode(self, lines: list[_Line]) -> bytes:
         try:
@@ -113,6 +143,7 @@ class JsonLines:
         try:
             while view:
                 view = view[os.write(self._file, view) :]
+            self._end = os.fstat(self._file).st_size
         except OSError as error:
             self._take_back(len(data) - len(view))
             raise OSError(error.errno, error.strerror, str(self.path)) from error
@@ -121,32 +152,6 @@ class JsonLines:
         """Remove part of a batch; of what is no file nothing can be."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-
-
-def _end_last_line(path: Path, file: int) -> None:
-    """See to it that the next line begins as one."""
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        return
-    rest = _unfinished_line(path, status.st_size)
-    if _LINE_START.startswith(rest[: len(_LINE_START)]):
-        if rest:
-            _log.warning("%s ended in part of a line, which is removed", path)
-            os.ftruncate(file, status.st_size - len(rest))
-    else:
-        os.write(file, b"\n")
-
-
-def _unfinished_line(path: Path, size: int) -> bytes:
-    """Return what stands behind the last line of a file that is complete."""
-    rest = b""
-    with path.open("rb") as reader:
-        while size and b"\n" not in rest:
-            start = max(0, size - _LOOK_BACK_BYTES)
-            reader.seek(start)
-            rest = reader.read(size - start) + rest
-            size = start
-    return rest.rpartition(b"\n")[2]
 
 
 def _line(batch: EventBatch, record: Record) -> _Line:

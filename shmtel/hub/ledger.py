@@ -10,7 +10,8 @@ Rules:
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shmtel.hub.table import Folded, RingEntry
+from shmtel.hub.positions import Folded
+from shmtel.hub.table import RingEntry
 from shmtel.wire.frames import Outcome, WorkerCounters
 
 

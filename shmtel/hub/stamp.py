@@ -28,10 +28,13 @@ def ring_stamp(node: str, worker: Worker, ring_id: str) -> dict[str, object]:
     }
 
 
-STAMPED = frozenset(ring_stamp("", Worker(), ""))
+REDELIVERED = "redelivered"  # there only where it is true
+STAMPED = frozenset(ring_stamp("", Worker(), "")) | {REDELIVERED}
 
 
-def stamped(record: Record, stamp: dict[str, object]) -> dict[str, object]:
+def stamped(
+    record: Record, stamp: dict[str, object], redelivered_through: int = 0
+) -> dict[str, object]:
     """Return the metadata of an event with everything the hub knows of it.
 
     This runs once per event. Copying a dictionary that has all the keys already
@@ -40,7 +43,7 @@ def stamped(record: Record, stamp: dict[str, object]) -> dict[str, object]:
     own = record.metadata
     if own:
         metadata = stamp | own
-        if len(metadata) != len(stamp) + len(own):
+        if len(metadata) != len(stamp) + len(own) or REDELIVERED in own:
             metadata = stamp | {_own_key(key): own[key] for key in own}
     else:
         metadata = stamp.copy()
@@ -52,6 +55,8 @@ def stamped(record: Record, stamp: dict[str, object]) -> dict[str, object]:
         metadata["parent_id"] = record.parent_id
     if record.threshold:
         metadata["sampling_probability"] = record.sampling_probability
+    if record.seq <= redelivered_through:
+        metadata[REDELIVERED] = True
     return metadata
 
 

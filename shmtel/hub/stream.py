@@ -3,9 +3,14 @@
 Two threads work on it. The server's own thread runs `serve` and sends whatever
 the protocol has to say: acks, resume points, policies, heartbeats. A thread of
 the stream iterates the requests and is itself the dispatcher: it decodes a
-batch, calls the handlers, commits, and only then reads on. So a slow handler
-delays acks, and with them the collector, but never a heartbeat or a policy;
-and no queue stands between the network and the handlers that could grow.
+batch, calls the handlers, moves the positions, and reads on. So a slow handler
+delays acks, and with them the collector, but never a heartbeat or a policy; and
+what waits in between is bounded by the credit.
+
+An ack leaves when the batch is committed: when also the handlers with threads of
+their own have finished it, and it is on the record with all before it. Where a
+ring may go on from is as good as an ack. So no other stream is told before this
+one is at rest, and none is this one's until all that it did to that ring is.
 
 The protocol object is shared by both and guarded by one condition. Handlers run
 outside of it.
@@ -13,22 +18,21 @@ outside of it.
 Rules:
 - nothing here knows grpc: requests are an iterator of bytes that just ends when
   the transport does, responses are one too;
-- a stream that is to end finishes the batch in work first; `stopped` is set
-  when no handler of it runs any more.
+- a stream that is to end finishes the batches in work first; `stopped` is set
+  when nothing of it is in work any more, or nothing more will come of it because
+  the hub has failed.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from shmtel.hub.counters import Counters
-from shmtel.hub.desired import DesiredState
-from shmtel.hub.dispatch import Dispatcher, RequiredHandlerError, Source
-from shmtel.hub.fleet import Fleet, LiveStream
-from shmtel.hub.records import Record, check_head, decode_segment
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.fleet import LiveStream
+from shmtel.hub.handlers import RequiredHandlerError
+from shmtel.hub.open_rings import OpenRings, Part
+from shmtel.hub.progress import Progress, Work
+from shmtel.hub.services import Services
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
@@ -41,31 +45,14 @@ from shmtel.wire.frames import (
     HubFrame,
     NamesAdded,
     RingOpened,
-    Segment,
     Welcome,
 )
 from shmtel.wire.hub_role import HubProtocol
+from shmtel.wire.protocol import payload_bytes
 
 _log = logging.getLogger(__name__)
 
 _PREDECESSOR_LOOK_S = 0.05  # how often a stream that waits looks whether it shall end
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all streams of a hub share."""
-
-    table: RingTable
-    dispatcher: Dispatcher
-    fleet: Fleet
-    desired: DesiredState
-    counters: Counters
-
-
-@dataclass(frozen=True, slots=True)
-class _Ring:
-    entry: RingEntry
-    source: Source
 
 
 class Stream:
@@ -76,10 +63,15 @@ class Stream:
         self._protocol = HubProtocol(terms, time.monotonic_ns())
         self._condition = threading.Condition()
         self._hello: Hello | None = None
-        self._rings: dict[int, _Ring] = {}
+        self._rings = OpenRings(services.table, services.dispatcher)
         self._predecessors: list[LiveStream] = []
+        self._progress = Progress(
+            services.marks, services.committer.submit, self._on_committed
+        )
         self._is_working = False
-        self._is_gone = False  # nothing more will come in
+        self._is_read_out = False  # nothing more will come in
+        self._is_gone = False  # nothing can be sent any more
+        self._is_retired = False
         self._ending: tuple[int, str] | None = None
         self.stopped = threading.Event()
 
@@ -104,6 +96,8 @@ class Stream:
                 frames = self._protocol.outgoing()
                 if frames or self._protocol.is_over or self._is_gone:
                     return frames
+                if self._is_read_out and self._is_at_rest():
+                    return []
                 self._condition.wait(self._patience_s(now_ns))
 
     def _patience_s(self, now_ns: int) -> float | None:
@@ -132,16 +126,52 @@ class Stream:
             self._protocol.push_policy(policy)
             self._condition.notify_all()
 
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to end the stream, and to dial again after the delay."""
+        with self._condition:
+            self._protocol.drain(reason, delay_ms, deadline_ms)
+            self._condition.notify_all()
+
     def end(self, code: int, message: str) -> None:
-        """End the stream after the batch in work."""
+        """End the stream after the batches in work."""
         with self._condition:
             self._ending = self._ending or (code, message)
-            if not self._is_working:
-                self._finish()
+            self._finish()
+
+    def unanswered_ns(self) -> int:
+        """Return for how long the oldest batch has waited for its ack; 0: none."""
+        with self._condition:
+            return self._protocol.oldest_unanswered_age_ns(time.monotonic_ns())
 
     def _finish(self) -> None:
-        if self._ending is not None and not self._protocol.is_over:
+        if self._ending is None or self._is_working or not self._is_at_rest():
+            return
+        if not self._protocol.is_over:
             self._protocol.end(*self._ending)
+            self._condition.notify_all()
+
+    def _is_at_rest(self) -> bool:
+        return self._progress.is_idle or self._services.dispatcher.failure is not None
+
+    def _on_committed(self, batch_seq: int) -> None:
+        with self._condition:
+            if not self._protocol.is_over:
+                self._protocol.acknowledge(batch_seq, time.monotonic_ns())
+            self._finish()
+            self._condition.notify_all()
+        self._retire()
+
+    def _retire(self) -> None:
+        """Let the next stream of this host go on, when nothing is left to do."""
+        with self._condition:
+            is_over = self._is_read_out and self._is_at_rest()
+            if not is_over or self._is_retired:
+                return
+            self._is_retired = True
+        self._services.table.leave(self._rings.entries(), int(time.time()))
+        self._services.fleet.leave(self)
+        self.stopped.set()
+        with self._condition:
             self._condition.notify_all()
 
     # -- the receiving side: the stream's thread -----------------------------
@@ -155,9 +185,10 @@ class Stream:
             self._services.counters.add(internal_errors=1)
             _log.exception("a stream ends because of a defect in the hub")
         finally:
-            self._services.fleet.leave(self)
-            self.stopped.set()
-            self.disconnect()
+            with self._condition:
+                self._is_read_out = True
+                self._condition.notify_all()
+            self._retire()
 
     def _handle(self, data: bytes) -> bool:
         """Do the work of one frame; tell whether to read on."""
@@ -170,9 +201,8 @@ class Stream:
         except RemoteProtocolError as error:
             self._on_violation(error)
             goes_on = False
-        except RequiredHandlerError as error:
-            self._on_failed_hub(error)
-            goes_on = False
+        except RequiredHandlerError:
+            goes_on = False  # whoever was the first has ended all streams
         with self._condition:
             self._is_working = False
             self._finish()
@@ -188,7 +218,7 @@ class Stream:
             case RingOpened():
                 return self._on_ring_opened(judged)
             case NamesAdded():
-                self._rings[judged.ring].source.names.extend(judged.names)
+                self._rings.add_names(judged)
             case Batch():
                 self._on_batch(judged)
             case PolicyStatus():
@@ -204,50 +234,55 @@ class Stream:
                 return False
             if self._predecessors[0].stopped.wait(_PREDECESSOR_LOOK_S):
                 del self._predecessors[0]
-        entry = self._services.table.open(self._hello, frame)
-        source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
-        self._rings[frame.ring] = _Ring(entry, source)
+        is_known = self._services.table.knows(self._hello.host_id, frame.ring_id)
+        if is_known and not self._wait_at_rest():
+            return False
+        entry = self._services.table.open(self._hello, frame, int(time.time()))
+        self._rings.add(frame.ring, entry)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
             self._condition.notify_all()
         return True
 
+    def _wait_at_rest(self) -> bool:
+        """Wait until all batches are committed; tell whether to go on."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._progress.is_idle or self._ending or self._is_gone
+            )
+            return self._ending is None and not self._is_gone
+
     def _on_batch(self, batch: Batch) -> None:
         services = self._services
-        # All of it is decoded before any handler sees a part: a batch that is
-        # broken anywhere has no effect at all.
-        work = [(self._source(part), self._records(part)) for part in batch.segments]
-        for source, records in work:
-            if records:
-                services.dispatcher.deliver(source, records)
-        for closed in batch.closed:
-            services.table.close(self._rings.pop(closed.ring).entry, closed)
+        # All of it is decoded before any handler sees a part of it.
+        parts, rejected = self._rings.parts(batch)
+        refused = sum(s.delivered for s in batch.segments if s.ring in rejected)
+        work = self._progress.begin(batch.batch_seq, payload_bytes(batch))
+        try:
+            self._deliver(parts, work)
+        except BaseException:
+            self._progress.drop(work)
+            raise
         with self._condition:
             discarded = self._protocol.take_discarded()
-            self._protocol.commit(batch)
-            self._protocol.acknowledge(batch.batch_seq)
-            self._condition.notify_all()
+            batch = self._protocol.commit(batch, rejected)
+        work.changes = self._rings.take_changes(batch)
         services.counters.add(
             batches=1,
             segments=len(batch.segments),
-            delivered=sum(part.delivered for part in batch.segments),
+            delivered=sum(segment.delivered for segment in batch.segments),
             discarded=discarded,
+            redelivered=sum(part.redelivered for part in parts),
+            rejected=refused,
         )
+        work.release()
 
-    def _source(self, segment: Segment) -> Source:
-        return self._rings[segment.ring].source
-
-    def _records(self, segment: Segment) -> list[Record]:
-        source = self._source(segment)
-        if self._services.dispatcher.routes(source).is_wanted:
-            return decode_segment(segment, len(source.names))
-        check_head(segment)
-        return []
-
-    def _on_failed_hub(self, error: RequiredHandlerError) -> None:
-        """End every stream: nothing may be acknowledged that is kept nowhere."""
-        _log.error("nothing is acknowledged any more: %s", error)
-        self._services.fleet.close(f"the hub has failed: {error}")
+    def _deliver(self, parts: list[Part], work: Work) -> None:
+        deliver = self._services.dispatcher.deliver
+        for part in parts:
+            if part.records:
+                source, through = part.ring.source, part.redelivered_through
+                deliver(source, part.records, through, work)
 
     def _on_violation(self, error: RemoteProtocolError) -> None:
         self._services.counters.add(violations=1)

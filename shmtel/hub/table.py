@@ -1,33 +1,48 @@
 """What the hub knows of every ring: who writes it, and where it stands.
 
 The position of a ring is what makes a duplicate impossible: a segment that does
-not start there is not accepted. It outlives streams, so a collector that comes
-back, or a new one, continues where the hub is. In this version it lives in
-memory, and a hub that was restarted starts each ring where its collector says
-it has settled.
+not start there is not accepted. It outlives streams and, in the database of
+`positions`, the hub: a collector that comes back, or a new one, continues where
+the hub is. Here is all of it in memory, as it is now; what goes into the database
+is what `settle` says, one group of batches after the other.
 
 Rings that were closed are kept, the newest CLOSED_MAX of them, because a
 collector killed before it could remove a segment opens that ring once more.
 Older ones are folded into one sum, so that a fleet whose workers come and go
-does not grow the table for ever.
+does not grow the table for ever. So are rings that no stream has had open for
+EXPIRY_S, closed or not: their host does not come back.
+
+What a collector has sent before may have been handed to handlers by a hub that
+was killed; of a ring that this process has already advanced it knows better.
 
 Rules:
 - entries are keyed by host and ring: no host can touch another host's rings;
-- one stream at a time advances an entry (see `hosts`); everybody may read it.
+- one stream at a time advances an entry (see `fleet`); everybody may read it;
+- one thread settles, and it alone folds: what is folded in the database and what
+  is still a row of its own never disagree.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from shmtel.wire.frames import Hello, RingClosed, RingOpened, Worker, WorkerCounters
+from shmtel.hub.positions import Folded, RingState, Row, folded_row, ring_key
+from shmtel.wire.frames import (
+    Hello,
+    RingClosed,
+    RingOpened,
+    Segment,
+    Worker,
+    WorkerCounters,
+)
 from shmtel.wire.protocol import Position
 
 CLOSED_MAX = 10_000
+EXPIRY_S = 7 * 24 * 3_600
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RingEntry:
     """One ring. `position` is replaced as a whole, so it can be read at any time."""
 
@@ -39,29 +54,77 @@ class RingEntry:
     names: list[str] = field(default_factory=list)
     closed_reason: str | None = None
     counters: WorkerCounters | None = None  # final ones, once it is closed
+    redelivered_through: int = 0  # handlers of an earlier hub may know what is below
+    seen_s: int = 0  # when it was last open, or advanced
+    streams: int = 0  # that have it open
+    is_advanced: bool = False  # by this process
+    was_advanced: bool = False  # when it was opened last
+    kept: RingState | None = None  # what the database holds
+
+    @property
+    def key(self) -> str:
+        """The name of this ring among all of all hosts."""
+        return ring_key(self.host_id, self.ring_id)
+
+    def redelivered_in(self, segment: Segment) -> int:
+        """Return up to which seq handlers may know the events of a segment; 0: none.
+
+        An entry's first stream in this process may carry what an earlier hub had in
+        work. Later ones carry what this one did not take, and it knows what it took.
+        """
+        if not self.was_advanced:
+            known = self.redelivered_through
+            self.redelivered_through = max(known, segment.resent_through)
+        through = min(self.redelivered_through, segment.seq_last)
+        return through if through > segment.seq_before else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """The sum of closed rings that are no longer kept one by one."""
+class Change:
+    """What a batch did to a ring."""
 
-    rings: int = 0
-    totals: Mapping[int, int] = field(default_factory=dict)
+    entry: RingEntry
+    position: Position
+    closed: RingClosed | None = None
 
 
 class RingTable:
-    """All rings of all hosts."""
+    """All rings of all hosts.
 
-    def __init__(self, closed_max: int = CLOSED_MAX) -> None:
+    Args:
+        rings: what the hub before this one has kept.
+    """
+
+    def __init__(
+        self,
+        rings: Iterable[RingState] = (),
+        folded: Folded | None = None,
+        *,
+        closed_max: int = CLOSED_MAX,
+    ) -> None:
         self._closed_max = closed_max
         self._lock = threading.Lock()
-        self._entries: dict[tuple[str, bytes], RingEntry] = {}
-        self._closed: OrderedDict[tuple[str, bytes], None] = OrderedDict()
-        self._folded = Folded()
+        self._entries: dict[str, RingEntry] = {}
+        self._closed: OrderedDict[str, None] = OrderedDict()
+        self._folded = folded or Folded()
+        for state in sorted(rings, key=lambda state: state.seen_s):
+            entry = _restored(state)
+            self._entries[entry.key] = entry
+            if state.closed_reason is not None:
+                self._closed[entry.key] = None
 
-    def open(self, hello: Hello, frame: RingOpened) -> RingEntry:
-        """Return the entry of a ring; a new one starts where it was settled."""
-        key = (hello.host_id, frame.ring_id)
+    # -- from streams ----------------------------------------------------------
+
+    def knows(self, host_id: str, ring_id: bytes) -> bool:
+        """Tell whether there is an entry of a ring."""
+        return ring_key(host_id, ring_id) in self._entries
+
+    def open(self, hello: Hello, frame: RingOpened, now_s: int = 0) -> RingEntry:
+        """Return the entry of a ring; a new one starts where it was settled.
+
+        Every entry that was opened is closed or left.
+        """
+        key = ring_key(hello.host_id, frame.ring_id)
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -76,26 +139,82 @@ class RingTable:
             entry.closed_reason = entry.counters = None
             entry.node, entry.worker = hello.node, frame.worker
             entry.names = []  # announced again on every stream
+            entry.streams += 1
+            entry.seen_s = now_s
+            entry.was_advanced = entry.is_advanced
             return entry
 
     def close(self, entry: RingEntry, frame: RingClosed) -> None:
         """Note the end of a ring."""
-        key = (entry.host_id, entry.ring_id)
         with self._lock:
             entry.closed_reason = frame.reason
             entry.counters = frame.counters
-            if self._entries.get(key) is not entry:
-                return  # folded already
-            self._closed[key] = None
-            self._closed.move_to_end(key)
-            while len(self._closed) > self._closed_max:
-                self._fold(self._closed.popitem(last=False)[0])
+            entry.streams -= 1
 
-    def _fold(self, key: tuple[str, bytes]) -> None:
+    def leave(self, entries: Iterable[RingEntry], now_s: int) -> None:
+        """Note that a stream has ended on which these were open."""
+        with self._lock:
+            for entry in entries:
+                entry.streams -= 1
+                entry.seen_s = now_s
+
+    # -- from the committer ----------------------------------------------------
+
+    def settle(self, changes: Iterable[Change], now_s: int) -> dict[str, Row | None]:
+        """Return the rows that a group of batches changes; None: it goes away.
+
+        Of several changes of a ring the last one counts.
+        """
+        rows: dict[str, Row | None] = {}
+        with self._lock:
+            for change in changes:
+                entry = change.entry
+                if self._entries.get(entry.key) is not entry:
+                    continue  # folded already
+                entry.seen_s = now_s
+                rows[entry.key] = entry.kept = _state(change, now_s)
+                if change.closed is not None and entry.closed_reason is not None:
+                    self._closed[entry.key] = None
+                    self._closed.move_to_end(entry.key)
+            excess = len(self._closed) - self._closed_max
+            self._fold(list(self._closed)[: max(0, excess)], rows)
+        return rows
+
+    def sweep(self, now_s: int) -> dict[str, Row | None]:
+        """Return the rows to change because time has passed.
+
+        What is open is seen now, also where nothing happens; what was not seen for
+        too long is folded.
+        """
+        rows: dict[str, Row | None] = {}
+        with self._lock:
+            expired: list[str] = []
+            for key, entry in self._entries.items():
+                if entry.streams:
+                    entry.seen_s = now_s
+                    if entry.kept is not None:
+                        rows[key] = entry.kept = replace(entry.kept, seen_s=now_s)
+                elif now_s - entry.seen_s > EXPIRY_S:
+                    expired.append(key)
+            self._fold(expired, rows)
+        return rows
+
+    def _fold(self, keys: list[str], rows: dict[str, Row | None]) -> None:
+        if not keys:
+            return
         totals = dict(self._folded.totals)
-        for outcome, events in self._entries.pop(key).position.totals.items():
-            totals[outcome] = totals.get(outcome, 0) + events
-        self._folded = Folded(self._folded.rings + 1, totals)
+        unclosed = self._folded.unclosed
+        for key in keys:
+            entry = self._entries.pop(key)
+            self._closed.pop(key, None)
+            unclosed += entry.closed_reason is None
+            for outcome, events in entry.position.totals.items():
+                totals[outcome] = totals.get(outcome, 0) + events
+            rows[key] = None
+        self._folded = Folded(self._folded.rings + len(keys), totals, unclosed)
+        rows.update(folded_row(self._folded))
+
+    # -- from anybody ----------------------------------------------------------
 
     def entries(self) -> list[RingEntry]:
         """Return the entries that there are now."""
@@ -103,5 +222,35 @@ class RingTable:
             return list(self._entries.values())
 
     def folded(self) -> Folded:
-        """Return the sum of the closed rings that are no longer kept."""
+        """Return the sum of the rings that are no longer kept one by one."""
         return self._folded
+
+
+def _state(change: Change, now_s: int) -> RingState:
+    entry, closed = change.entry, change.closed
+    return RingState(
+        host_id=entry.host_id,
+        node=entry.node,
+        ring_id=entry.ring_id,
+        worker=entry.worker,
+        last_seq=change.position.last_seq,
+        totals=change.position.totals,
+        closed_reason=None if closed is None else closed.reason,
+        counters=None if closed is None else closed.counters,
+        seen_s=now_s,
+    )
+
+
+def _restored(state: RingState) -> RingEntry:
+    totals: Mapping[int, int] = state.totals
+    return RingEntry(
+        host_id=state.host_id,
+        node=state.node,
+        ring_id=state.ring_id,
+        worker=state.worker,
+        position=Position(state.last_seq, totals),
+        closed_reason=state.closed_reason,
+        counters=state.counters,
+        seen_s=state.seen_s,
+        kept=state,
+    )

@@ -1,7 +1,8 @@
 """What a hub grants to every stream.
 
-Credit bounds what a stream holds in memory on both sides; a batch is small enough
-that a control frame never waits long behind one.
+Credit bounds what a stream holds in memory on both sides, and grows with what the
+stream carries (see shmtel.wire.credit); a batch is small enough that a control frame
+never waits long behind one.
 """
 
 import secrets
@@ -9,7 +10,7 @@ import secrets
 from shmtel.wire.frames import AckLevel, Welcome
 from shmtel.wire.protocol import PROTOCOL_MAX
 
-_CREDIT_BYTES = 1 << 20
+_CREDIT_BYTES = 256 << 10  # the least
 _MAX_BATCH_BYTES = 256 << 10
 _HEARTBEAT_INTERVAL_MS = 1_000
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shmtel.policy.model import Policy
-from shmtel.wire.frames import Batch, Error, Welcome
+from shmtel.wire.frames import Batch, Error, Rejected, Welcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,14 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """A batch is done. What the hub discarded is not in it any more."""
+    """A batch is done. What the hub discarded is not in it any more.
+
+    Segments that it could not read are counted in it as rejected; `rejected` says
+    why.
+    """
 
     batch: Batch
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +60,15 @@ class HubSilent:
     silent_ns: int
 
 
-Event = Welcomed | Resumed | Acked | PolicyReceived | Ended | HubSilent
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """The hub wants the stream to end, and to be dialled again after a delay.
+
+    The protocol sends no batch any more, and says Bye when nothing is unanswered.
+    """
+
+    reason: str
+    delay_ms: int
+
+
+Event = Welcomed | Resumed | Acked | PolicyReceived | DrainAsked | Ended | HubSilent

@@ -11,6 +11,10 @@ point for that ring. Everything outstanding of the ring is then void: its
 batches will be acknowledged all the same, but without those segments, and the
 collector drains the ring again from the resume point.
 
+A hub that asks to be drained gets no more batches. When all are answered Bye
+leaves by itself; at the hub's deadline the stream counts as ended by it, answered
+or not.
+
 Rules:
 - control, heartbeats and announcements leave before batches, and Bye last;
 - a hub that breaks the protocol is a RemoteProtocolError, and a collector that
@@ -20,11 +24,11 @@ Rules:
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
-    Acked,
+    DrainAsked,
     Ended,
     Event,
     HubSilent,
@@ -32,13 +36,21 @@ from shmtel.wire.collector_events import (
     Resumed,
     Welcomed,
 )
-from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel.wire.collector_rings import CollectorRings
+from shmtel.wire.errors import (
+    LocalProtocolError,
+    RemoteProtocolError,
+    VersionMismatch,
+)
 from shmtel.wire.frames import (
     Ack,
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
+    Drain,
     Error,
+    ErrorCode,
     Heartbeat,
     Hello,
     HubFrame,
@@ -50,39 +62,28 @@ from shmtel.wire.frames import (
     Welcome,
     Worker,
 )
-from shmtel.wire.limits import fitted
-from shmtel.wire.protocol import (
-    SILENT_INTERVALS,
-    batch_flaw,
-    payload_bytes,
-    rings_of,
-    totals_flaw,
-)
+from shmtel.wire.heartbeats import Heartbeats
+from shmtel.wire.limits import counters_flaw, fitted, welcome_flaw
+from shmtel.wire.protocol import batch_flaw, payload_bytes, totals_flaw
 from shmtel.wire.unacked import Unacked
 
-_WELCOME_WAIT_NS = 5_000_000_000  # for a first frame; a busy hub may be slow to start
-_INTERVAL_MIN_MS, _INTERVAL_MAX_MS = 10, 60_000
-
-
-@dataclass(slots=True)
-class _Ring:
-    next_before: int | None = None  # seq_before of the next segment; None: not ready
-    name_count: int = 0
+_DRAIN_MAX_MS = 60_000  # a hub may not ask for a longer silence
 
 
 class CollectorProtocol:
     """One stream, seen from the collector. See the module for the theory."""
 
     def __init__(self, hello: Hello, now_ns: int) -> None:
+        self._hello = hello
         self._control: deque[CollectorFrame] = deque([hello])
         self._unacked = Unacked()
-        self._rings: dict[int, _Ring] = {}
-        self._last_ring = 0
+        self._rings = CollectorRings()
         self._welcome: Welcome | None = None
         self._credit_bytes = 0
-        self._heard_ns = now_ns
-        self._heartbeat_due_ns = now_ns
+        self._heartbeats = Heartbeats(now_ns)
         self._bye: Bye | None = None
+        self._drain: Drain | None = None
+        self._drain_until_ns = 0
         self._ended = False
 
     # -- what the collector asks ---------------------------------------------
@@ -98,21 +99,13 @@ class CollectorProtocol:
 
     def is_ready(self, ring: int) -> bool:
         """Tell whether the resume point of a ring has arrived."""
-        return self._ring(ring).next_before is not None
+        return self._rings.is_ready(ring)
 
     def room(self) -> int:
-        """Return how many bytes of events a batch may hold now; 0: none.
-
-        With nothing outstanding one largest batch may always go. Less than
-        half a batch counts as no room, or a full link would be fed in crumbs.
-        """
-        if self._welcome is None or self._ended or self._bye is not None:
+        """Return how many bytes of events a batch may hold now; 0: none."""
+        if self._welcome is None or self._is_closing():
             return 0
-        largest = self._welcome.max_batch_bytes
-        if not self._unacked:
-            return largest
-        free = min(self._credit_bytes - self._unacked.payload_bytes, largest)
-        return free if 2 * free >= largest else 0
+        return self._unacked.room(self._credit_bytes, self._welcome.max_batch_bytes)
 
     def oldest_unacked_age_ns(self, now_ns: int) -> int:
         """Return how long the oldest batch has waited for its ack; 0: none."""
@@ -121,10 +114,13 @@ class CollectorProtocol:
 
     def next_tick_ns(self) -> int:
         """Return when `tick` has something to do again."""
-        silent_at = self._heard_ns + self._patience_ns()
-        if self._welcome is None:
-            return silent_at
-        return min(silent_at, self._heartbeat_due_ns)
+        due_ns = [self._heartbeats.patience_end_ns()]
+        heartbeat_ns = self._heartbeats.due_ns()
+        if heartbeat_ns is not None and not self._ended:
+            due_ns.append(heartbeat_ns)
+        if self._drain is not None:
+            due_ns.append(self._drain_until_ns)
+        return min(due_ns)
 
     # -- what the collector says ---------------------------------------------
 
@@ -138,8 +134,7 @@ class CollectorProtocol:
         """Announce a ring and return its number on this stream."""
         self._require_open()
         _require(totals_flaw(settled_seq, totals))
-        number = self._last_ring = self._last_ring + 1
-        self._rings[number] = _Ring()
+        number = self._rings.open()
         opened = RingOpened(number, ring_id, worker, settled_seq, dict(totals))
         self._control.append(opened)
         return number
@@ -147,12 +142,8 @@ class CollectorProtocol:
     def add_names(self, ring: int, first_event_id: int, names: Sequence[str]) -> None:
         """Announce the next event names of a ring."""
         self._require_open()
-        state = self._ring(ring)
-        if first_event_id != state.name_count:
-            expected = state.name_count
-            _require(f"names from {first_event_id}, {expected} are known")
+        self._rings.add_names(ring, first_event_id, names)
         if names:
-            state.name_count += len(names)
             self._control.append(NamesAdded(ring, first_event_id, tuple(names)))
 
     def send_batch(
@@ -165,8 +156,7 @@ class CollectorProtocol:
         """
         batch = Batch(self._unacked.last_batch_seq + 1, tuple(segments), tuple(closed))
         self._require_sendable(batch)
-        for segment in segments:
-            self._ring(segment.ring).next_before = segment.seq_last
+        self._rings.advance(batch)
         self._unacked.append(batch)
         return batch.batch_seq
 
@@ -174,6 +164,17 @@ class CollectorProtocol:
         """Tell the hub what became of a policy."""
         self._require_open()
         self._control.append(fitted(status))
+
+    def send_counters(self, counters: Counters) -> None:
+        """Tell the hub what is counted ahead of the events; it needs no credit.
+
+        Rings whose end was sent are left out: the hub may have forgotten them.
+        """
+        self._require_open()
+        known = tuple(r for r in counters.rings if self._rings.is_known(r.ring))
+        counters = replace(counters, rings=known)
+        _require(counters_flaw(counters))
+        self._control.append(counters)
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""
@@ -187,7 +188,7 @@ class CollectorProtocol:
         Raises:
             RemoteProtocolError: the protocol does not allow the frame here.
         """
-        self._heard_ns = now_ns
+        self._heartbeats.heard(now_ns)
         self._unacked.see(now_ns)
         if self._welcome is None and not isinstance(frame, Welcome | Error | None):
             raise RemoteProtocolError(f"{type(frame).__name__} before Welcome")
@@ -200,9 +201,10 @@ class CollectorProtocol:
                 return self._on_ack(frame)
             case Policy():
                 return [PolicyReceived(frame)]
+            case Drain():
+                return self._on_drain(frame, now_ns)
             case Error():
-                self._ended = True
-                return [Ended(frame)]
+                return self._end(Ended(frame))
         return []
 
     def tick(self, now_ns: int) -> list[Event]:
@@ -212,87 +214,84 @@ class CollectorProtocol:
         looks like the hub's.
         """
         self._unacked.see(now_ns)
-        silent_ns = now_ns - self._heard_ns
+        if self._drain is not None and now_ns >= self._drain_until_ns:
+            error = Error(ErrorCode.SHUTTING_DOWN, self._drain.reason)
+            return self._end(Ended(error))
         if self._ended:
             return []
-        if silent_ns >= self._patience_ns():
-            self._ended = True
-            return [HubSilent(silent_ns)]
-        if self._welcome is not None and now_ns >= self._heartbeat_due_ns:
+        silent_ns = self._heartbeats.silent_ns(now_ns)
+        if silent_ns:
+            return self._end(HubSilent(silent_ns))
+        if self._heartbeats.is_due(now_ns):
             age_ms = self.oldest_unacked_age_ns(now_ns) // 1_000_000
             self._control.append(Heartbeat(now_ns, age_ms))
-            self._heartbeat_due_ns = now_ns + self._interval_ns()
         return []
 
     def _on_welcome(self, frame: Welcome, now_ns: int) -> list[Event]:
         if self._welcome is not None:
             raise RemoteProtocolError("a second Welcome")
-        if not _INTERVAL_MIN_MS <= frame.heartbeat_interval_ms <= _INTERVAL_MAX_MS:
-            raise RemoteProtocolError("a heartbeat interval out of range")
-        if frame.max_batch_bytes == 0:
-            raise RemoteProtocolError("no batch would be small enough")
+        lowest, highest = self._hello.protocol_min, self._hello.protocol_max
+        if not lowest <= frame.protocol <= highest:
+            offered = f"{lowest} to {highest} was offered"
+            raise VersionMismatch(f"a Welcome of protocol {frame.protocol}, {offered}")
+        flaw = welcome_flaw(frame)
+        if flaw is not None:
+            raise RemoteProtocolError(flaw)
         self._welcome = frame
         self._credit_bytes = frame.credit_bytes
-        self._heartbeat_due_ns = now_ns + self._interval_ns()
+        self._heartbeats.start(frame.heartbeat_interval_ms, now_ns)
         return [Welcomed(frame)]
 
     def _on_resume_point(self, frame: ResumePoint) -> list[Event]:
-        ring = self._rings.get(frame.ring)
-        if ring is None:
+        if frame.ring not in self._rings:
             raise RemoteProtocolError(f"a resume point of no ring: {frame.ring}")
         flaw = totals_flaw(frame.last_seq, frame.totals)
         if flaw is not None:
             raise RemoteProtocolError(f"resume point of ring {frame.ring}: {flaw}")
-        ring.next_before = frame.last_seq
+        self._rings.resume(frame.ring, frame.last_seq)
         self._unacked.void(frame.ring)
         return [Resumed(frame.ring, frame.last_seq, frame.totals)]
 
     def _on_ack(self, frame: Ack) -> list[Event]:
-        if frame.batch_seq > self._unacked.last_taken_seq():
-            raise RemoteProtocolError(f"an ack of batch {frame.batch_seq}, never sent")
+        done = self._unacked.settle(frame)
         self._credit_bytes = frame.credit_bytes
-        done = self._unacked.pop_through(frame.batch_seq)
-        for closed in (closed for batch in done for closed in batch.closed):
-            self._rings.pop(closed.ring, None)  # streams live for weeks, workers do not
-        return [Acked(batch) for batch in done]
+        for acked in done:
+            self._rings.close(acked.batch.closed)
+        self._end_drain()
+        return list[Event](done)
 
-    def _interval_ns(self) -> int:
-        interval_ms = self._welcome.heartbeat_interval_ms if self._welcome else 0
-        return interval_ms * 1_000_000
+    def _on_drain(self, frame: Drain, now_ns: int) -> list[Event]:
+        if self._is_closing():
+            return []
+        self._drain = frame
+        deadline_ms = min(frame.deadline_ms, _DRAIN_MAX_MS)
+        self._drain_until_ns = now_ns + deadline_ms * 1_000_000
+        self._end_drain()
+        return [DrainAsked(frame.reason, min(frame.delay_ms, _DRAIN_MAX_MS))]
 
-    def _patience_ns(self) -> int:
-        return SILENT_INTERVALS * self._interval_ns() or _WELCOME_WAIT_NS
+    def _end_drain(self) -> None:
+        if self._drain is not None and self._bye is None and not self._unacked:
+            self.bye("drained")
 
-    def _ring(self, number: int) -> _Ring:
-        ring = self._rings.get(number)
-        if ring is None:
-            raise LocalProtocolError(f"ring {number} is not open")
-        return ring
+    def _end(self, last: Ended | HubSilent) -> list[Event]:
+        self._drain, self._ended = None, True
+        return [last]
+
+    def _is_closing(self) -> bool:
+        return self._ended or self._bye is not None or self._drain is not None
 
     def _require_open(self) -> None:
         _require("the stream has ended" if self._ended or self._bye else None)
 
     def _require_sendable(self, batch: Batch) -> None:
         self._require_open()
+        _require("the stream is being drained" if self._drain else None)
         if self._welcome is None:
             raise LocalProtocolError("a batch before Welcome")
         _require(batch_flaw(batch))
         if payload_bytes(batch) > self._welcome.max_batch_bytes:
             raise LocalProtocolError("a batch larger than the hub accepts")
-        ends = {segment.ring: segment.seq_last for segment in batch.segments}
-        for part in rings_of(batch):
-            _require(self._continuation_flaw(part, ends))
-
-    def _continuation_flaw(
-        self, part: Segment | RingClosed, ends: Mapping[int, int]
-    ) -> str | None:
-        held = self._ring(part.ring).next_before
-        if held is None:
-            return f"ring {part.ring} has no resume point yet"
-        if isinstance(part, RingClosed):
-            held = ends.get(part.ring, held)
-        start = part.seq_before if isinstance(part, Segment) else part.last_seq
-        return None if start == held else f"ring {part.ring} is at {held}, not {start}"
+        self._rings.require_continued(batch)
 
 
 def _require(flaw: str | None) -> None:

@@ -1,4 +1,7 @@
-"""How much a collector may say of itself, and how a status is cut to that.
+"""How much a peer may say of itself, and how a status is cut to that.
+
+What a hub remembers of a host and its rings is bounded by this: texts, and the
+names under which something is counted.
 
 A PolicyStatus lists every worker of a host, with names that the workers chose, and
 travels in one message. One that is too large would end the stream, and so would
@@ -11,7 +14,7 @@ Rules:
 - workers that failed stay in the list longest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 
 from shmtel.policy.model import (
@@ -24,8 +27,18 @@ from shmtel.policy.model import (
     WorkerResult,
 )
 from shmtel.policy.rules import RULES_MAX, patterns_flaw
-from shmtel.wire.frames import Hello, Worker
+from shmtel.wire.frames import (
+    Counters,
+    Hello,
+    HostCounters,
+    RingClosed,
+    Welcome,
+    Worker,
+    WorkerCounters,
+)
+from shmtel.wire.protocol import OUTCOME_SLOTS
 
+INTERVAL_MIN_MS, INTERVAL_MAX_MS = 10, 60_000
 HELLO_TEXT_MAX = 255  # characters of each text
 WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
 WORKERS_MAX = 4_096
@@ -33,6 +46,8 @@ WORKERS_TEXT_MAX = 640 << 10  # characters of all workers
 LAYERS_MAX = 32
 LAYERS_TEXT_MAX = 256 << 10  # characters of all layers
 REASON_MAX = 1_000
+COUNTED_MAX = 64  # reasons under which one thing is counted
+COUNTED_NAME_MAX = 64  # characters of such a reason
 _FAILURE_MAX = 200
 _ITEM = 64  # characters that stand for the rest of a worker or a rule
 _CUT = " (too large to be listed)"
@@ -44,10 +59,53 @@ def hello_flaw(hello: Hello) -> str | None:
     return None if longest <= HELLO_TEXT_MAX else f"{longest} characters in a Hello"
 
 
+def welcome_flaw(welcome: Welcome) -> str | None:
+    """Say which of the terms of a hub nobody can keep."""
+    interval_ms = welcome.heartbeat_interval_ms
+    if not INTERVAL_MIN_MS <= interval_ms <= INTERVAL_MAX_MS:
+        return "a heartbeat interval out of range"
+    is_none = welcome.max_batch_bytes == 0
+    return "no batch would be small enough" if is_none else None
+
+
 def worker_flaw(worker: Worker) -> str | None:
     """Say whether there is too much about a worker."""
     size = sum(map(len, _texts_of(worker)))
     return None if size <= WORKER_TEXT_MAX else f"{size} characters about a worker"
+
+
+def closed_flaw(closed: RingClosed) -> str | None:
+    """Say whether there is too much about the end of a ring."""
+    if len(closed.reason) > COUNTED_NAME_MAX:
+        return "a ring closed for too long a reason"
+    return _worker_counters_flaw(closed.counters)
+
+
+def counters_flaw(frame: Counters) -> str | None:
+    """Say what is wrong with the size of early counters."""
+    numbers = {ring.ring for ring in frame.rings}
+    if len(numbers) < len(frame.rings):
+        return "counters of one ring twice"
+    flaws = (_worker_counters_flaw(ring.counters) for ring in frame.rings)
+    return next(filter(None, flaws), None) or _host_counters_flaw(frame.host)
+
+
+def _worker_counters_flaw(counters: WorkerCounters) -> str | None:
+    return _counts_flaw(counters.dropped)
+
+
+def _host_counters_flaw(host: HostCounters) -> str | None:
+    if any(not 0 <= outcome < OUTCOME_SLOTS for outcome in host.evicted):
+        return "counters of an outcome out of range"
+    tables = (host.refused, host.quarantined, host.spool_refused)
+    return next(filter(None, map(_counts_flaw, tables)), None)
+
+
+def _counts_flaw(counts: Mapping[str, int]) -> str | None:
+    if len(counts) > COUNTED_MAX:
+        return f"counts under {len(counts)} reasons"
+    longest = max(map(len, counts), default=0)
+    return "a count under too long a reason" if longest > COUNTED_NAME_MAX else None
 
 
 def fitted(status: PolicyStatus) -> PolicyStatus:

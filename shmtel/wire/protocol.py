@@ -13,7 +13,7 @@ Rules:
 """
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shmtel.wire.frames import (
     UNKNOWN_EVENT_ID,
@@ -28,7 +28,7 @@ PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
 OUTCOME_SLOTS = 32  # outcomes that a settlement slot of a ring can count
 NAMES_MAX = 1024  # of the names table of a ring
-SILENT_INTERVALS = 3  # heartbeats missed before the peer counts as gone
+NO_EVENTS = b"\xdd\x00\x00\x00\x00"  # a msgpack array32 of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,12 @@ def segment_flaw(segment: Segment) -> str | None:
             return f"a count of outcome {count.outcome}"
         events += count.events
     covered = segment.seq_last - segment.seq_before
-    return None if events == covered else f"{events} events cover {covered} seqs"
+    if events != covered:
+        return f"{events} events cover {covered} seqs"
+    resent = segment.resent_through
+    if resent and resent <= segment.seq_before:
+        return f"events resent through {resent}, which is before the segment"
+    return None
 
 
 def batch_flaw(batch: Batch) -> str | None:
@@ -89,6 +94,14 @@ def advanced(position: Position, segment: Segment) -> Position:
         if count.events:
             totals[count.outcome] = totals.get(count.outcome, 0) + count.events
     return Position(segment.seq_last, totals)
+
+
+def as_rejected(segment: Segment) -> Segment:
+    """Return how both sides count a segment that the hub could not read."""
+    outcome = Outcome.REJECTED_BY_HUB
+    count = SegmentCount(UNKNOWN_EVENT_ID, outcome, segment.delivered)
+    counts = (*segment.counts, count)
+    return replace(segment, delivered=0, events=NO_EVENTS, counts=counts)
 
 
 def without_rings(batch: Batch, rings: Container[int]) -> Batch:

@@ -6,10 +6,12 @@ Rules:
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from shmtel.wire.frames import Batch
-from shmtel.wire.protocol import payload_bytes, without_rings
+from shmtel.wire.collector_events import Acked
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.frames import Ack, Batch, Rejected
+from shmtel.wire.protocol import as_rejected, payload_bytes, without_rings
 
 
 @dataclass(slots=True)
@@ -17,6 +19,7 @@ class _Sent:
     batch: Batch
     payload_bytes: int
     since_ns: int | None = None  # the first moment known after it was handed over
+    void_rings: set[int] = field(default_factory=set)
 
 
 class Unacked:
@@ -30,6 +33,17 @@ class Unacked:
 
     def __bool__(self) -> bool:
         return bool(self._sent)
+
+    def room(self, credit_bytes: int, largest_bytes: int) -> int:
+        """Return how many bytes of events a batch may hold now; 0: none.
+
+        With nothing outstanding one largest batch may always go. Less than half a
+        batch counts as no room, or a full link would be fed in crumbs.
+        """
+        if not self._sent:
+            return largest_bytes
+        free = min(credit_bytes - self.payload_bytes, largest_bytes)
+        return free if 2 * free >= largest_bytes else 0
 
     def append(self, batch: Batch) -> None:
         """Add the next batch."""
@@ -45,23 +59,33 @@ class Unacked:
         self._untaken.clear()
         return taken
 
-    def last_taken_seq(self) -> int:
-        """Return the number of the last batch that was taken."""
-        return self.last_batch_seq - len(self._untaken)
+    def settle(self, ack: Ack) -> list[Acked]:
+        """Remove what an ack covers and return it, oldest first.
 
-    def pop_through(self, batch_seq: int) -> list[Batch]:
-        """Remove and return the batches up to a number, oldest first."""
+        Raises:
+            RemoteProtocolError: it speaks of what was never sent.
+        """
+        if ack.batch_seq > self.last_batch_seq - len(self._untaken):
+            raise RemoteProtocolError(f"an ack of batch {ack.batch_seq}, never sent")
+        rejected: dict[int, list[Rejected]] = {}
+        for part in ack.rejected:
+            if part.batch_seq > ack.batch_seq or not self._reject(part):
+                text = f"ring {part.ring} in batch {part.batch_seq}"
+                raise RemoteProtocolError(f"a rejection of {text}, never sent")
+            rejected.setdefault(part.batch_seq, []).append(part)
         done = []
-        while self._sent and self._sent[0].batch.batch_seq <= batch_seq:
+        while self._sent and self._sent[0].batch.batch_seq <= ack.batch_seq:
             sent = self._sent.popleft()
             self.payload_bytes -= sent.payload_bytes
-            done.append(sent.batch)
+            parts = rejected.get(sent.batch.batch_seq, ())
+            done.append(Acked(sent.batch, tuple(parts)))
         return done
 
     def void(self, ring: int) -> None:
         """Take everything about a ring out of the batches."""
         for sent in self._sent:
             sent.batch = without_rings(sent.batch, {ring})
+            sent.void_rings.add(ring)
 
     def see(self, now_ns: int) -> None:
         """Tell the time.
@@ -79,3 +103,23 @@ class Unacked:
         if not self._sent:
             return 0
         return now_ns - (self._sent[0].since_ns or now_ns)
+
+    def _reject(self, part: Rejected) -> bool:
+        """Count a segment as the hub does that could not read it.
+
+        Returns:
+            Whether there is such a segment. What is void by now was there, and a
+            resume point has said what it counts as.
+        """
+        index = part.batch_seq - self._sent[0].batch.batch_seq if self._sent else -1
+        if not 0 <= index < len(self._sent):
+            return False
+        sent = self._sent[index]
+        if not any(segment.ring == part.ring for segment in sent.batch.segments):
+            return part.ring in sent.void_rings
+        segments = (
+            as_rejected(segment) if segment.ring == part.ring else segment
+            for segment in sent.batch.segments
+        )
+        sent.batch = replace(sent.batch, segments=tuple(segments))
+        return True

@@ -115,6 +115,7 @@ def test_a_segment_that_is_no_ring(tmp_path: Path, namespace: str) -> None:
         worker.kill()
     assert len(document["rings"]) == 1
     assert [refused["segment"] for refused in document["refused"]] == [foreign.name]
+    assert [refused["reason"] for refused in document["refused"]] == ["no_magic"]
 
 
 def test_the_namespace_comes_from_the_environment_too(namespace: str) -> None:

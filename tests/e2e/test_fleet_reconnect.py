@@ -66,10 +66,11 @@ class _Host:
         """Say whether the hub has accepted the stream."""
         return self.is_connected
 
-    def end(self) -> None:
-        """Forget the stream."""
+    def end(self) -> float | None:
+        """Forget the stream; this hub was killed, it could not ask for a delay."""
         self.is_connected = False
         self._protocol = None
+        return None
 
 
 def _start_hub(address: str) -> tuple[subprocess.Popen[str], str]:

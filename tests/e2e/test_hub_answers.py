@@ -194,7 +194,7 @@ def test_rules_are_removed_and_replaced() -> None:
 def test_a_disk_that_fails_refuses_and_nobody_hears_of_it(tmp_path: Path) -> None:
     """What cannot be kept is not sent."""
     with running_hub(state_dir=tmp_path) as hub, connected(hub.address) as collector:
-        hub._store.close()
+        hub._parts.store.close()
         with pytest.raises(StoreError):
             hub.toggle("*", False)
         collector.open()

@@ -10,6 +10,7 @@ import pytest
 from shmtel.hub.jsonlines import JsonLines
 from shmtel.wire.collector_events import Acked, Ended, Resumed
 from shmtel.wire.frames import ErrorCode, Outcome, RingClosed, Segment, WorkerCounters
+from shmtel.wire.protocol import as_rejected
 from support.hubs import Seqs, fail, running_hub
 from support.uplink import ScriptedCollector, connected, make_segment
 
@@ -90,26 +91,32 @@ def broken(segment: Segment) -> Segment:
     return replace(segment, events=segment.events[:-1] + b"\xc1")
 
 
-def test_a_broken_batch_has_no_effect_at_all() -> None:
-    """Not even its good segments are delivered, and the stream ends."""
+def test_a_segment_that_cannot_be_read_is_rejected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is counted by both sides, the rest is delivered, and its ring goes on."""
     seen = Seqs()
     with running_hub() as hub:
         hub.attach_batch("seen", "*", seen)
         with connected(hub.address) as collector:
             collector.open(b"1" * 16)
             collector.open(b"2" * 16)
-            collector.send(make_segment(0, 3), broken(make_segment(0, 3, ring=2)))
-            collector.wait_over()
-            (ended,) = collector.of(Ended)
-            assert ended.error.code == ErrorCode.PROTOCOL_VIOLATION
-            assert collector.of(Acked) == []
-        assert seen.seqs == []
-        assert [ring.last_seq for ring in hub.ledger().rings] == [0, 0]
-        assert hub.stats().violations == 1
-        with connected(hub.address) as collector:
-            collector.open(b"1" * 16)
-            collector.wait_acked(collector.send(make_segment(0, 1)))
-    assert seen.seqs == [1]
+            segments = [make_segment(0, 3), broken(make_segment(0, 3, ring=2))]
+            collector.wait_acked(collector.send(*segments))
+            collector.wait_acked(collector.send(make_segment(3, 4, ring=2)))
+            first = collector.of(Acked)[0]
+        assert seen.seqs == [1, 2, 3, 4]
+        assert [part.ring for part in first.rejected] == [2]
+        assert "no records" in first.rejected[0].reason
+        assert first.batch.segments == (segments[0], as_rejected(segments[1]))
+        ledger = {ring.ring_id: ring.totals for ring in hub.ledger().rings}
+        assert list(ledger.values()) == [
+            {"delivered": 3},
+            {"delivered": 1, "rejected_by_hub": 3},
+        ]
+        stats = hub.stats()
+        assert (stats.rejected, stats.delivered, stats.violations) == (3, 4, 0)
+    assert len(caplog.records) == 1
 
 
 def test_without_handlers_only_the_count_is_checked() -> None:
@@ -119,10 +126,10 @@ def test_without_handlers_only_the_count_is_checked() -> None:
             collector.open()
             collector.wait_acked(collector.send(broken(make_segment(0, 3))))
             segment = make_segment(3, 4)
-            collector.send(replace(segment, events=b"\xdd\x00\x00\x00\x07"))
-            collector.wait_over()
+            wrong = replace(segment, events=b"\xdd\x00\x00\x00\x07")
+            collector.wait_acked(collector.send(wrong))
         assert hub.stats().delivered == 3
-        assert hub.stats().violations == 1
+        assert hub.stats().rejected == 1
 
 
 def test_bytes_that_are_no_frame_end_the_stream() -> None:

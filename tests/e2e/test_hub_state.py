@@ -1,14 +1,18 @@
 """`shmtel hub` as a program: what it keeps over its death, and who may keep it."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from shmtel.wire.collector_events import Acked
 from support.line import Line, running_line
 from support.program import json_lines, shmtel, start_shmtel, stopped_at_exit
+from support.uplink import connected, make_segment
 
 WAIT_S = 20.0
 
@@ -78,6 +82,24 @@ def test_every_change_is_in_the_sink(tmp_path: Path) -> None:
         ("policy.changed", "toggle off", 1),
         ("policy.changed", "toggle on", 2),
     ]
+
+
+def test_a_sink_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """The program ends in two seconds, and has acknowledged nothing of it."""
+    pipe, address = tmp_path / "pipe", f"unix:{tmp_path / 'hub.sock'}"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with running_hub(tmp_path, "--jsonl", str(pipe)) as hub, connected(address) as peer:
+        peer.open()
+        peer.wait_acked(peer.send(make_segment(0, 10)))
+        peer.send(make_segment(10, 2_000))  # more than a pipe holds
+        os.read(reader, 1)
+        began = time.monotonic()
+        hub.send_signal(signal.SIGTERM)
+        assert hub.wait(WAIT_S) == 0
+        assert time.monotonic() - began < 4.0  # two, and the end of an interpreter
+        assert len(peer.of(Acked)) == 1
+    os.close(reader)
 
 
 def test_a_collector_goes_by_its_rules_while_the_hub_is_away(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from shmtel.hub import Hub
-from shmtel.hub.dispatch import EventBatch
 from shmtel.hub.events import POOL_NAME as OF_ITS_OWN
+from shmtel.hub.handlers import EventBatch
 from shmtel.wire.control import WorkerStatus
 from shmtel.wire.summary import summary
 from support.hubs import running_hub

@@ -14,10 +14,11 @@ NOWHERE = "no-such-host.invalid:4737"
 
 
 class _Peer:
-    """Notes how often a stream was begun."""
+    """Notes how often a stream was begun; its hub asks for some delays."""
 
-    def __init__(self) -> None:
+    def __init__(self, *asked_seconds: float) -> None:
         self.begun = asyncio.Semaphore(0)
+        self._asked_seconds = list(asked_seconds)
 
     def begin(self, now_ns: int) -> None:
         self.begun.release()
@@ -31,8 +32,8 @@ class _Peer:
     def is_welcome(self) -> bool:
         return False
 
-    def end(self) -> None:
-        pass
+    def end(self) -> float | None:
+        return self._asked_seconds.pop() if self._asked_seconds else None
 
 
 class _Delays:
@@ -52,6 +53,9 @@ class _Delays:
         raise AssertionError("nobody has answered")
 
     def proven(self) -> None:
+        raise AssertionError("nobody has answered")
+
+    def slow_down(self) -> None:
         raise AssertionError("nobody has answered")
 
 
@@ -80,14 +84,13 @@ def test_each_try_waits_for_its_moment(address: str) -> None:
 
 
 async def _postpone() -> None:
-    peer, redial = _Peer(), _Delays()
-    uplink = _uplink(NOBODY, peer, redial)
-    uplink.postpone(0.0)
-    task = asyncio.create_task(uplink.run())
+    peer, redial = _Peer(0.0), _Delays()
+    task = asyncio.create_task(_uplink(NOBODY, peer, redial).run())
     async with asyncio.timeout(30):
         await redial.has_run_out.wait()
         for _ in range(2):
             await peer.begun.acquire()
+    assert peer.begun.locked()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -42,6 +42,9 @@ class Stream:
         self.sent.clear()
         self.sent.append(policy)
 
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Nothing: whoever cuts streams here is the machine."""
+
     def end(self, code: int, message: str) -> None:
         """Nothing: whoever cuts streams here is the machine."""
 

@@ -169,7 +169,7 @@ class UplinkMachine(RuleBasedStateMachine):
     def _work(self, batch: Batch) -> None:
         positions = [self.entries[s.ring - 1].position for s in batch.segments]
         self.hub.commit(batch)
-        self.hub.acknowledge(batch.batch_seq)
+        self.hub.acknowledge(batch.batch_seq, NOW_NS)
         for segment, position in zip(batch.segments, positions, strict=True):
             entry = self.entries[segment.ring - 1]
             assert entry.position == advanced(position, segment)

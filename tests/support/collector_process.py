@@ -69,6 +69,11 @@ class CollectorProcess:
         """Ask it as an operator of this host."""
         return shmtel("ctl", *arguments, "--socket", str(self.socket))
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Stop it or let it go on, say."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it with SIGKILL."""
         if self._process is not None:
@@ -88,11 +93,6 @@ class CollectorProcess:
         """The pid of the collector that runs."""
         assert self._process is not None
         return self._process.pid
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
 
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit code."""

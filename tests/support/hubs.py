@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shmtel.hub import Hub
-from shmtel.hub.counters import Counters
-from shmtel.hub.desired import DesiredState
-from shmtel.hub.dispatch import Dispatcher, EventBatch
-from shmtel.hub.events import HubEvents
-from shmtel.hub.fleet import Fleet
-from shmtel.hub.store import Store
-from shmtel.hub.stream import Services
-from shmtel.hub.table import RingTable
+from shmtel.hub.handlers import EventBatch
+from shmtel.hub.parts import Parts
+from shmtel.hub.services import Services
 
 WAIT_S = 10.0
 
@@ -28,16 +23,14 @@ def running_hub(**options: Any) -> Iterator[Hub]:
 
 def make_services(state_dir: Path | None = None) -> Services:
     """Return the parts that the streams of a hub share."""
-    store, dispatcher = Store(state_dir), Dispatcher()
-    fleet = Fleet(store.policy, store.rejected())
-    desired = DesiredState(store, fleet, HubEvents(dispatcher))
-    return Services(RingTable(), dispatcher, fleet, desired, Counters())
+    return Parts(state_dir).services
 
 
 class Seqs:
     """A batch handler that remembers the seqs it got; it can be held up."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = WAIT_S) -> None:
+        self._patience_s = patience_s
         self.seqs: list[int] = []
         self.entered = threading.Event()
         self.may_go_on = threading.Event()
@@ -46,7 +39,7 @@ class Seqs:
     def __call__(self, batch: EventBatch, _config: object = None) -> None:
         """Remember, and wait while held up."""
         self.entered.set()
-        assert self.may_go_on.wait(WAIT_S)
+        assert self.may_go_on.wait(self._patience_s)
         self.seqs += [record.seq for record in batch.records]
 
     def hold(self) -> None:

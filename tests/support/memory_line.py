@@ -18,7 +18,7 @@ from shmtel.wire.codec import (
     encode_collector_frame,
     encode_hub_frame,
 )
-from shmtel.wire.frames import Batch, Hello, NamesAdded, RingOpened, Welcome
+from shmtel.wire.frames import Batch, Bye, Hello, NamesAdded, RingOpened, Welcome
 from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
@@ -57,6 +57,7 @@ class MemoryHub:
         self.rings: dict[bytes, HubRing] = {}
         self.is_holding = False
         self.batches = 0
+        self.has_bye = False
         self.hello: Hello | None = None
         self.statuses: list[PolicyStatus] = []
         self._held: list[bytes] = []
@@ -75,6 +76,10 @@ class MemoryHub:
     def push(self, policy: Policy) -> None:
         """Send a policy."""
         self._protocol.push_policy(policy)
+
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Ask the collector to leave."""
+        self._protocol.drain(reason, delay_ms, deadline_ms)
 
     def end(self, code: int, message: str) -> None:
         """End the stream with an error."""
@@ -102,6 +107,8 @@ class MemoryHub:
                 self._protocol.accept(0)
             case PolicyStatus():
                 self.statuses.append(frame)
+            case Bye():
+                self.has_bye = True
             case RingOpened():
                 self._open(frame)
             case NamesAdded():
@@ -120,7 +127,7 @@ class MemoryHub:
         for closed in batch.closed:
             self._numbers[closed.ring].closed = closed.reason
         self._protocol.commit(batch)
-        self._protocol.acknowledge(batch.batch_seq)
+        self._protocol.acknowledge(batch.batch_seq, 0)
 
     def outgoing(self) -> list[bytes]:
         """Take what goes to the collector."""

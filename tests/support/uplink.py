@@ -115,13 +115,33 @@ class ScriptedCollector:
         worker: Worker = WORKER,
     ) -> int:
         """Open a ring and wait for its resume point."""
+        ring = self.announce(ring_id, settled_seq, names, worker)
+        self.wait_resumed(ring)
+        return ring
+
+    def announce(
+        self,
+        ring_id: bytes = b"r" * 16,
+        settled_seq: int = 0,
+        names: Sequence[str] = ("a.b",),
+        worker: Worker = WORKER,
+    ) -> int:
+        """Open a ring and wait for nothing."""
         totals = {0: settled_seq} if settled_seq else {}
         with self._changed:
             ring = self.protocol.open_ring(ring_id, worker, settled_seq, totals)
             self.protocol.add_names(ring, 0, names)
         self.flush()
-        self.wait_for(lambda: any(e.ring == ring for e in self.of(Resumed)))
         return ring
+
+    def wait_resumed(self, ring: int) -> Resumed:
+        """Wait for the resume point of a ring."""
+        self.wait_for(lambda: any(e.ring == ring for e in self.of(Resumed)))
+        return next(event for event in self.of(Resumed) if event.ring == ring)
+
+    def frames_of(self, kind: type[_T]) -> list[_T]:
+        """Return the frames of a kind that came so far."""
+        return [frame for frame in self.frames if isinstance(frame, kind)]
 
     def send(self, *segments: Segment, closed: Sequence[RingClosed] = ()) -> int:
         """Send a batch and return its number."""
@@ -181,6 +201,7 @@ class ScriptedCollector:
                     self.frames.append(frame)
                     now_ns = time.monotonic_ns()
                     self.events += self.protocol.receive(frame, now_ns)
+                    self.flush()  # a drain is answered by the protocol itself
                     self._changed.notify_all()
         except grpc.RpcError as error:
             self.code, self.details = error.code(), error.details()

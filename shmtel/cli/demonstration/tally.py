@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from shmtel.cli.demonstration.workers import FILE_EVENT, FILE_SPAN, FUNCTION_EVENT
-from shmtel.hub.dispatch import EventBatch
 from shmtel.hub.events import WORKER_ID as HUB
+from shmtel.hub.handlers import EventBatch
 from shmtel.hub.records import Record
 
 _KEPT_EVENTS = 3

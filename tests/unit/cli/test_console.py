@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from shmtel.cli.console import format_event, print_batch
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.hub.records import Record
 from shmtel.wire.frames import Worker
 

@@ -6,7 +6,7 @@ import pytest
 
 from shmtel.cli.demonstration.tally import RingTally, Tally
 from shmtel.cli.demonstration.workers import FILE_EVENT, FILE_SPAN, FUNCTION_EVENT
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.hub.records import Record
 from shmtel.wire.frames import Worker
 

@@ -61,6 +61,13 @@ def test_only_an_acknowledgement_resets_the_near_cap() -> None:
     assert near.next_delay() == FIRST_CAP_SECONDS
 
 
+def test_no_common_version_is_no_reason_to_hurry() -> None:
+    """The next attempt is drawn from the largest range at once, and then again."""
+    near = Nearby(_highest)
+    near.slow_down()
+    assert [near.next_delay() for _ in range(2)] == [LAST_CAP_SECONDS] * 2
+
+
 def test_a_loss_afar_is_spread_over_a_period() -> None:
     """The first try is anywhere in a period, each further one about a period later."""
     draw = _Noted()

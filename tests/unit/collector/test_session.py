@@ -8,7 +8,7 @@ import pytest
 
 from shmtel import _ring
 from shmtel.policy.model import Policy, Rule, Sampling, Selector, Toggle
-from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import ErrorCode, Outcome
 from shmtel_collector.batch import CEILING_BYTES
 from shmtel_collector.settlement import to_list
@@ -363,6 +363,36 @@ def test_hub_that_shuts_down_is_tried_again(line: MemoryLine) -> None:
     with pytest.raises(RemoteProtocolError, match="bye"):
         line.exchange()
     assert line.session.fenced is None
+
+
+def test_hub_that_asks_to_be_drained_gets_nothing_new(
+    line: MemoryLine, worker: Emitter
+) -> None:
+    """What it has is answered, Bye follows, and it is dialled when it says."""
+    line.connect()
+    worker.emit(10)
+    line.hub.is_holding = True
+    line.step()
+    line.hub.drain("the hub is shutting down", 250, 1_500)
+    worker.emit(10)
+    line.step()
+    assert (line.hub.has_bye, line.session.is_welcome()) == (False, False)
+    line.hub.release()
+    line.step()
+    assert line.hub.has_bye
+    assert line.session.end() == 0.25
+    assert _only(line)[1] == seqs_up_to(110)
+    line.connect()
+    assert _only(line)[1] == seqs_up_to(120)
+    assert line.session.end() is None
+
+
+def test_hub_of_another_protocol_is_told_apart(line: MemoryLine) -> None:
+    """The end of its stream says that dialling it again soon is of no use."""
+    line.connect()
+    line.hub.end(ErrorCode.PROTOCOL_VERSION, "upgrade the hub")
+    with pytest.raises(VersionMismatch, match="upgrade the hub"):
+        line.exchange()
 
 
 def test_hub_with_tiny_batches_is_refused(line: MemoryLine) -> None:

@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from shmtel.hub.dispatch import (
-    Dispatcher,
-    EventBatch,
-    RequiredHandlerError,
-    Source,
-)
+from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.handlers import EventBatch, RequiredHandlerError
 from shmtel.hub.records import Record, decode_segment
+from shmtel.hub.routes import Source
 from shmtel.wire.frames import Segment
 from support.frames import WORKER
 from support.uplink import make_event, pack

@@ -15,7 +15,7 @@ from shmtel.policy.model import (
     Selector,
     Toggle,
 )
-from shmtel.wire.frames import ErrorCode, Hello
+from shmtel.wire.frames import Drain, ErrorCode, Hello
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
-        self.told: list[Policy | int] = []
+        self.told: list[Policy | Drain | int] = []
 
     def welcome(self, policy: Policy | None) -> None:
         """Remember the policy that came with the welcome."""
@@ -34,6 +34,11 @@ class Recorder:
         """Remember a policy, which says by which clock it is."""
         assert policy.sent_ns
         self.told.append(replace(policy, sent_ns=0))
+
+    def drain(self, reason: str, delay_ms: int, deadline_ms: int) -> None:
+        """Remember what it was asked."""
+        assert reason
+        self.told.append(Drain(reason, delay_ms, deadline_ms))
 
     def end(self, code: int, message: str) -> None:
         """Remember why it ended."""
@@ -212,3 +217,18 @@ def test_a_closing_fleet_accepts_nobody() -> None:
     assert fleet.close() == [stream]
     fleet.admit(replace(HELLO, host_id="late"), late)
     assert stream.told == late.told == [ErrorCode.SHUTTING_DOWN]
+
+
+def test_a_fleet_that_is_drained_accepts_nobody() -> None:
+    """All streams are asked to leave, each for a time of its own; then none comes."""
+    fleet, streams, late = Fleet(NONE), [Recorder() for _ in range(50)], Recorder()
+    for number, stream in enumerate(streams):
+        fleet.admit(replace(HELLO, host_id=f"host-{number}"), stream)
+    assert fleet.drain(1.5) == streams
+    drains = [told for stream in streams for told in stream.told]
+    assert {drain.deadline_ms for drain in drains if isinstance(drain, Drain)} == {1500}
+    delays = {drain.delay_ms for drain in drains if isinstance(drain, Drain)}
+    assert len(delays) > 10
+    assert max(delays) < 1_000
+    fleet.admit(replace(HELLO, host_id="late"), late)
+    assert late.told == [ErrorCode.SHUTTING_DOWN]

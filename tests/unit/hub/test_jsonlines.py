@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shmtel.hub.dispatch import EventBatch
+from shmtel.hub.handlers import EventBatch
 from shmtel.hub.jsonlines import JsonLines
 from shmtel.hub.records import decode_segment
 from shmtel.wire.frames import Segment

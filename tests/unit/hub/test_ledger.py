@@ -1,7 +1,8 @@
 """The hub's half of the ledger."""
 
 from shmtel.hub.ledger import RingLedger, make_ledger
-from shmtel.hub.table import Folded, RingTable
+from shmtel.hub.positions import Folded
+from shmtel.hub.table import RingTable
 from shmtel.wire.frames import RingClosed, WorkerCounters
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, OPENED

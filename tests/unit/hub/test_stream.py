@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shmtel.hub.stream import Services, Stream
+from shmtel.hub.services import Services
+from shmtel.hub.stream import Stream
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.frames import (
     Ack,

@@ -210,10 +210,12 @@ def test_what_a_hub_must_not_send(frame: HubFrame, reason: str) -> None:
         Welcome(1, "h", 1, 1, 0),
         Welcome(1, "h", 1, 0, 1_000),
         Welcome(1, "h", 1, 1, 9**9),
+        Welcome(0, "h", 1, 1, 1_000),
+        Welcome(2, "h", 1, 1, 1_000),
     ],
 )
 def test_terms_that_nobody_can_keep(welcome: Welcome) -> None:
-    """A Welcome whose terms make no sense is refused."""
+    """A Welcome whose terms make no sense is refused, or of no version offered."""
     with pytest.raises(RemoteProtocolError):
         CollectorProtocol(HELLO, START).receive(welcome, START)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from shmtel.policy.model import Policy, PolicyStatus, Traits, WorkerResult
-from shmtel.wire import hub_role
+from shmtel.wire import hub_rings
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Ack,
@@ -75,7 +75,7 @@ def test_a_batch_takes_effect_when_it_is_committed() -> None:
     protocol.commit(batch)
     assert entry.position == Position(3, {0: 3})
     assert protocol.outgoing() == []
-    protocol.acknowledge(1)
+    protocol.acknowledge(1, START)
     assert protocol.outgoing() == [Ack(1, TERMS.ack_level, TERMS.credit_bytes)]
 
 
@@ -85,10 +85,10 @@ def test_acks_are_coalesced_in_order() -> None:
     for number in (1, 2):
         segment = plain_segment(number - 1, number)
         protocol.commit(protocol.receive(Batch(number, (segment,)), START))
-        protocol.acknowledge(number)
+        protocol.acknowledge(number, START)
     protocol.receive(Batch(3, (plain_segment(8, 9),)), START)
     protocol.commit(Batch(3))
-    protocol.acknowledge(3)
+    protocol.acknowledge(3, START)
     ack = Ack(2, TERMS.ack_level, TERMS.credit_bytes)
     resume_point = ResumePoint(1, 2, {0: 2})
     assert protocol.outgoing() == [ack, resume_point, replace(ack, batch_seq=3)]
@@ -108,6 +108,7 @@ def test_a_misfit_is_answered_once_until_it_fits() -> None:
     assert protocol.take_discarded() == 3
     assert protocol.take_discarded() == 0
     protocol.commit(fitting)
+    protocol.acknowledge(3, START)
     protocol.outgoing()
     protocol.receive(Batch(4, (plain_segment(9, 10),)), START)
     assert protocol.outgoing() == [ResumePoint(1, 6, {0: 6})]
@@ -118,9 +119,29 @@ def test_a_moved_position_is_told_again() -> None:
     entry = Entry()
     protocol = make(entry)
     protocol.receive(Batch(1, (plain_segment(2, 3),)), START)
+    assert protocol.outgoing() == [ResumePoint(1, 0)]
+    protocol.acknowledge(1, START)
+    protocol.outgoing()
     entry.position = Position(1, {0: 1})
     protocol.receive(Batch(2, (plain_segment(0, 3),)), START)
-    assert protocol.outgoing() == [ResumePoint(1, 0), ResumePoint(1, 1, {0: 1})]
+    assert protocol.outgoing() == [ResumePoint(1, 1, {0: 1})]
+
+
+def test_a_resume_point_waits_for_the_acks_before_it() -> None:
+    """It releases events as an ack does, so it never comes before theirs."""
+    protocol = make(Entry())
+    protocol.commit(protocol.receive(Batch(1, (plain_segment(0, 3),)), START))
+    protocol.commit(protocol.receive(Batch(2, (plain_segment(8, 9),)), START))
+    protocol.commit(protocol.receive(Batch(3, (plain_segment(9, 10),)), START))
+    assert protocol.outgoing() == []
+    protocol.acknowledge(1, START)
+    ack, resume_point = protocol.outgoing()
+    assert isinstance(ack, Ack)
+    assert (ack.batch_seq, resume_point) == (1, ResumePoint(1, 3, {0: 3}))
+    protocol.acknowledge(3, START)
+    (ack,) = protocol.outgoing()
+    assert isinstance(ack, Ack)
+    assert ack.batch_seq == 3
 
 
 def test_a_closed_ring_is_forgotten() -> None:
@@ -183,7 +204,7 @@ def test_what_a_collector_must_not_send(reason: str) -> None:
 
 def test_the_number_of_open_rings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector cannot make the hub remember rings without end."""
-    monkeypatch.setattr(hub_role, "RINGS_MAX", 1)
+    monkeypatch.setattr(hub_rings, "RINGS_MAX", 1)
     with pytest.raises(RemoteProtocolError, match="more than 1 open"):
         make(Entry(), Entry())
 
@@ -195,11 +216,23 @@ def test_nothing_comes_before_hello(frame: CollectorFrame | None) -> None:
         HubProtocol(TERMS, START).receive(frame, START)
 
 
-@pytest.mark.parametrize(("lowest", "highest"), [(2, 9), (0, 0), (2, 1)])
-def test_no_common_version(lowest: int, highest: int) -> None:
-    """A collector of another protocol is told which one is spoken."""
+def test_the_highest_common_version_is_spoken() -> None:
+    """A collector that speaks newer ones too is welcome."""
+    protocol = HubProtocol(replace(TERMS, protocol=0), START)
+    protocol.receive(replace(HELLO, protocol_min=1, protocol_max=9), START)
+    protocol.accept(START)
+    assert protocol.outgoing() == [TERMS]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "side"),
+    [(2, 9, "hub"), (0, 0, "collector"), (2, 1, "hub"), (2**32 - 1, 0, "hub")],
+)
+def test_no_common_version(lowest: int, highest: int, side: str) -> None:
+    """A collector of another protocol is told what is spoken, and which side is old."""
     hello = replace(HELLO, protocol_min=lowest, protocol_max=highest)
-    with pytest.raises(VersionMismatch, match="1 to 1 is spoken"):
+    cure = f"1 to 1 is spoken: upgrade the {side}"
+    with pytest.raises(VersionMismatch, match=cure):
         HubProtocol(TERMS, START).receive(hello, START)
 
 
@@ -221,7 +254,7 @@ def test_heartbeats_tell_the_age_of_the_work() -> None:
     protocol.tick(START + SECOND)
     assert protocol.outgoing() == [Heartbeat(START + SECOND, 1_000)]
     protocol.commit(Batch(1))
-    protocol.acknowledge(1)
+    protocol.acknowledge(1, START)
     protocol.outgoing()
     protocol.tick(START + 2 * SECOND)
     assert protocol.outgoing() == [Heartbeat(START + 2 * SECOND, 0)]

@@ -1,5 +1,7 @@
 """The arithmetic that both roles hold true."""
 
+from dataclasses import replace
+
 import pytest
 
 from shmtel.wire.frames import Batch, RingClosed, Segment, SegmentCount
@@ -30,6 +32,10 @@ def _counted(*counts: tuple[int, int]) -> Segment:
         (Batch(1, (_counted((0, 2)),)), "a count of outcome 0"),
         (Batch(1, (_counted((32, 2)),)), "a count of outcome 32"),
         (Batch(1, (Segment(1, 4, 3, 0, b""),)), "0 events cover -1 seqs"),
+        (Batch(1, (replace(plain_segment(2, 4), resent_through=3),)), None),
+        (Batch(1, (replace(plain_segment(2, 4), resent_through=4),)), None),
+        (Batch(1, (replace(plain_segment(2, 4), resent_through=5),)), None),
+        (Batch(1, (replace(plain_segment(2, 4), resent_through=2),)), "through 2"),
         (Batch(1, (plain_segment(0, 1), plain_segment(1, 2))), "ring 1 twice"),
         (Batch(1, (), (RingClosed(1, 0, "x"), RingClosed(1, 0, "x"))), "ring 1 twice"),
     ],

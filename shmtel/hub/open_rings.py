@@ -1,0 +1,108 @@
+"""The rings that are open on one stream, by their numbers there.
+
+Rules:
+- only the stream's thread touches them.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.records import Record, check_head, decode_segment
+from shmtel.hub.routes import Source
+from shmtel.hub.table import Change, RingEntry, RingTable
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.frames import Batch, NamesAdded, Segment
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRing:
+    """A ring, and what its events are handed out with."""
+
+    entry: RingEntry
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be handed out of a segment."""
+
+    ring: OpenRing
+    records: list[Record]
+    redelivered_through: int
+
+    @property
+    def redelivered(self) -> int:
+        """How many of the events an earlier hub may have handed out."""
+        through = self.redelivered_through
+        return sum(record.seq <= through for record in self.records) if through else 0
+
+
+class OpenRings:
+    """The rings of one stream."""
+
+    def __init__(self, table: RingTable, dispatcher: Dispatcher) -> None:
+        self._table = table
+        self._dispatcher = dispatcher
+        self._rings: dict[int, OpenRing] = {}
+        self._unreadable: set[int] = set()  # by number
+
+    def add(self, number: int, entry: RingEntry) -> None:
+        """Add a ring that was opened."""
+        source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
+        self._rings[number] = OpenRing(entry, source)
+
+    def add_names(self, frame: NamesAdded) -> None:
+        """Add names to a ring."""
+        self._rings[frame.ring].source.names.extend(frame.names)
+
+    def parts(self, batch: Batch) -> tuple[list[Part], dict[int, str]]:
+        """Return what is to be handed out of a batch.
+
+        And why the segments of some rings, by their numbers, cannot be read: they
+        would be no better the next time, so the rings go on without them.
+        """
+        parts: list[Part] = []
+        rejected: dict[int, str] = {}
+        for segment in batch.segments:
+            try:
+                parts.append(self._part(segment))
+            except RemoteProtocolError as error:
+                rejected[segment.ring] = str(error)
+                self._log_rejected(segment.ring, error)
+        return parts, rejected
+
+    def _log_rejected(self, number: int, error: RemoteProtocolError) -> None:
+        if number not in self._unreadable:  # one line per ring says enough
+            self._unreadable.add(number)
+            source = self._rings[number].source
+            worker_id, node = source.worker.worker_id, source.node
+            _log.warning("events of %s on %s rejected: %s", worker_id, node, error)
+
+    def _part(self, segment: Segment) -> Part:
+        ring = self._rings[segment.ring]
+        records: list[Record] = []
+        if self._dispatcher.routes(ring.source).is_wanted:
+            records = decode_segment(segment, len(ring.source.names))
+        else:
+            check_head(segment)
+        return Part(ring, records, ring.entry.redelivered_in(segment))
+
+    def take_changes(self, batch: Batch) -> list[Change]:
+        """Return what a batch has done, as of this batch; forget what it closed."""
+        changes: list[Change] = []
+        for segment in batch.segments:
+            entry = self._rings[segment.ring].entry
+            entry.is_advanced = True
+            changes.append(Change(entry, entry.position))
+        for closed in batch.closed:
+            entry = self._rings.pop(closed.ring).entry
+            self._table.close(entry, closed)
+            changes.append(Change(entry, entry.position, closed))
+        return changes
+
+    def entries(self) -> list[RingEntry]:
+        """Return the table's entries of what is open."""
+        return [ring.entry for ring in self._rings.values()]

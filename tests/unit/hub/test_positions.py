@@ -1,0 +1,168 @@
+"""The table of rings on disk, and what becomes of damage."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shmtel.errors import ConfigurationError
+from shmtel.hub.positions import (
+    FILE_NAME,
+    Folded,
+    Kept,
+    NoPositions,
+    PositionError,
+    PositionStore,
+    RingState,
+    Row,
+    folded_row,
+    mark_row,
+    ring_key,
+)
+from shmtel.wire.frames import WorkerCounters
+from support.frames import WORKER
+
+BIGGEST = 2**64 - 1
+STATE = RingState(
+    *("ho\0st", "nöde\u2028", b"\xff" * 16, WORKER, BIGGEST),
+    {0: BIGGEST - 1, 31: 1},
+    "vanished",
+    WorkerCounters(5, dropped={"ring_full": BIGGEST}),
+    seen_s=7,
+)
+
+
+def row(state: RingState) -> dict[str, Row | None]:
+    """Return the row of a ring, by its key."""
+    return {ring_key(state.host_id, state.ring_id): state}
+
+
+def kept_after(directory: Path, *groups: Mapping[str, Row | None]) -> Kept:
+    """Write groups and return what the next hub finds."""
+    with closing(PositionStore(directory)) as store:
+        for group in groups:
+            store.write(group)
+    with closing(PositionStore(directory)) as store:
+        return store.read()
+
+
+def test_a_new_one_is_empty(tmp_path: Path) -> None:
+    """There is nothing to go on from."""
+    assert kept_after(tmp_path) == Kept() == NoPositions().read()
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    """The greatest numbers and the strangest names too."""
+    rows = row(STATE) | folded_row(Folded(2, {17: 3}, 1)) | mark_row("js\0nl", "1:2:3")
+    kept = kept_after(tmp_path, rows)
+    assert kept == Kept((STATE,), Folded(2, {17: 3}, 1), {"js\0nl": "1:2:3"})
+
+
+def test_rows_are_replaced_and_removed(tmp_path: Path) -> None:
+    """A group holds what changed, and what went away."""
+    other = replace(STATE, host_id="ho")
+    later = replace(STATE, last_seq=BIGGEST - 1, totals={0: BIGGEST - 1})
+    gone: dict[str, Row | None] = dict.fromkeys(row(other))
+    folded = folded_row(Folded(1))
+    kept = kept_after(tmp_path, row(STATE) | row(other), row(later) | gone | folded)
+    assert kept == Kept((later,), Folded(1))
+
+
+@pytest.mark.parametrize("is_removing", [False, True])
+def test_a_group_is_written_whole_or_not(tmp_path: Path, is_removing: bool) -> None:
+    """Where it cannot be written it can be tried again."""
+    group = row(STATE) | ({"ring:gone": None} if is_removing else {})
+    with closing(PositionStore(tmp_path)) as store:
+        with closing(sqlite3.connect(store.path)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            with pytest.raises(PositionError, match=rf"{FILE_NAME}.*locked"):
+                store.write(group)
+        store.write(group)
+    assert kept_after(tmp_path).rings == (STATE,)
+
+
+def put(path: Path, key: str, value: str) -> None:
+    """Put a row past the hub."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (key, value))
+
+
+def document(**changed: Any) -> str:
+    """Return the row of the ring as it is stored, with some changes."""
+    stored = msgspec.json.decode(msgspec.json.encode(STATE))
+    return msgspec.json.encode({**stored, **changed}).decode()
+
+
+KEY = ring_key(STATE.host_id, STATE.ring_id)
+ROWS = {
+    "no document": (KEY, "{"),
+    "no ring": (KEY, "{}"),
+    "a seq before the first": (KEY, document(last_seq=-1, totals={})),
+    "a seq too large": (KEY, document(last_seq=2**64)),
+    "totals that do not sum": (KEY, document(last_seq=3)),
+    "an outcome out of range": (KEY, document(totals={32: BIGGEST})),
+    "a ring id too short": (KEY, document(ring_id="AAAA")),
+    "the name of another": (KEY[:-1], document()),
+    "an unknown kind": ("unknown", "{}"),
+    "a handler that is no hex": ("mark:x", '{"mark": "1"}'),
+    "a mark that is no text": ("mark:00", '{"mark": 1}'),
+    "a sum that is none": ("folded", '{"rings": "1"}'),
+}
+
+
+@pytest.mark.parametrize("flaw", ROWS)
+def test_a_row_that_no_hub_wrote_is_damage(tmp_path: Path, flaw: str) -> None:
+    """What is read is judged: the hub starts anew, and sets it aside."""
+    kept_after(tmp_path, row(STATE))
+    put(tmp_path / FILE_NAME, *ROWS[flaw])
+    assert kept_after(tmp_path) == Kept()
+    assert (tmp_path / f"{FILE_NAME}.damaged-1").exists()
+
+
+def overwrite(path: Path) -> None:
+    """Overwrite the file."""
+    path.write_bytes(b"noise" * 1_000)
+
+
+def lose_table(path: Path) -> None:
+    """Drop the table."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TABLE kept")
+
+
+@pytest.mark.parametrize("damage", [overwrite, lose_table])
+def test_damage_is_told(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the file went, and what that means."""
+    kept_after(tmp_path, row(STATE))
+    damage(tmp_path / FILE_NAME)
+    with caplog.at_level(logging.ERROR):
+        assert kept_after(tmp_path) == Kept()
+    assert f"{FILE_NAME}.damaged-1" in caplog.text
+    assert "each ring goes on where its collector has settled it" in caplog.text
+    assert kept_after(tmp_path, row(STATE)).rings == (STATE,)
+
+
+def test_a_later_version_is_refused(tmp_path: Path) -> None:
+    """Its file is not ours to judge."""
+    kept_after(tmp_path, row(STATE))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigurationError, match=r"later version.*--state-dir"):
+        PositionStore(tmp_path)
+
+
+def test_a_closed_one_refuses(tmp_path: Path) -> None:
+    """What comes too late is not written, and says so."""
+    store = PositionStore(tmp_path)
+    store.close()
+    store.close()
+    with pytest.raises(PositionError):
+        store.write(row(STATE))

@@ -1,0 +1,62 @@
+"""Up to where sinks are known to be on the record."""
+
+from shmtel.hub.sinks import Marks
+
+
+class Sink:
+    """A sink that can be moved on."""
+
+    def __init__(self) -> None:
+        self.repeated = 0
+        self.end = 0
+        self.recovered: list[str | None] = []
+
+    def mark(self) -> str:
+        """Return where it ends."""
+        return str(self.end)
+
+    def recover(self, mark: str | None) -> None:
+        """Note the mark."""
+        self.recovered.append(mark)
+
+
+def test_a_mark_is_before_all_that_is_in_work() -> None:
+    """What any batch in work may have stored already lies behind it."""
+    marks, sink = Marks(), Sink()
+    marks.add("s", sink)
+    first = marks.begin()
+    sink.end = 10
+    second = marks.begin()
+    sink.end = 20
+    assert marks.finish([second]) == {"s": "0"}
+    third = marks.begin()
+    sink.end = 30
+    assert marks.finish([first]) == {"s": "20"}
+    assert marks.finish([third]) == {"s": "30"}
+    assert marks.finish([]) == {}
+
+
+def test_a_sink_that_comes_while_something_is_in_work() -> None:
+    """That batch may have reached it, at a place that nobody noted."""
+    marks, sink = Marks({"s": "7"}), Sink()
+    early = marks.begin()
+    marks.add("s", sink)
+    sink.end = 50
+    late = marks.begin()
+    assert marks.finish([late]) == {}
+    assert marks.finish([early]) == {"s": "50"}
+
+
+def test_a_sink_recovers_from_the_mark_that_was_kept() -> None:
+    """Or from none, and after a detach from where it was."""
+    marks, sink, other = Marks({"s": "7"}), Sink(), Sink()
+    marks.recover("s", sink)
+    marks.recover("o", other)
+    assert (sink.recovered, other.recovered) == (["7"], [None])
+    marks.add("s", sink)
+    sink.end, sink.repeated = 9, 2
+    marks.finish([marks.begin()])
+    marks.remove("s")
+    marks.recover("s", sink)
+    assert sink.recovered == ["7", "9"]
+    assert marks.repeated() == 2
