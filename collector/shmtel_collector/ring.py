@@ -161,8 +161,16 @@ class Ring:
     def growth(self) -> float:
         """Return how much was written since the last call, as share of the ring."""
         tail = self.source.tail()
+        if tail == self._last_tail:
+            return 0.0
         grown, self._last_tail = tail - self._last_tail, tail
         return max(grown, 0) / self.source.capacity
+
+    def is_idle(self) -> bool:
+        """Say whether nothing was there to do when `growth` was last asked."""
+        source = self.source
+        is_read = source.cursor == self._last_tail and source.damage is None
+        return is_read and self.end is None and self.sent_seq >= source.settled_seq
 
     def unread_bytes(self) -> int:
         """Return how many bytes wait behind the cursor."""

@@ -52,6 +52,9 @@ class Peer(Protocol):
     def begin(self, now_ns: int) -> None:
         """A stream has been opened."""
 
+    def has_outgoing(self) -> bool:
+        """Say whether there is something to be sent."""
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take what is to be sent."""
 
@@ -96,9 +99,9 @@ class Uplink:
             await asyncio.sleep(asked_seconds)
 
     def flush(self) -> None:
-        """Have the writer look for frames."""
-        self._has_outgoing.set()
-        if self._lost is not None:
+        """Have the writer take the frames that there are."""
+        if self._lost is not None and self._peer.has_outgoing():
+            self._has_outgoing.set()
             self._is_idle.clear()
 
     def abort(self, reason: str) -> None:

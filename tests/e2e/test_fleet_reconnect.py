@@ -48,6 +48,10 @@ class _Host:
         """Say hello."""
         self._protocol = CollectorProtocol(self._hello, now_ns)
 
+    def has_outgoing(self) -> bool:
+        """Say whether the hello is still here."""
+        return self._protocol is not None and self._protocol.has_outgoing()
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take what is to be sent."""
         return [] if self._protocol is None else self._protocol.outgoing()

@@ -23,6 +23,9 @@ class _Peer:
     def begin(self, now_ns: int) -> None:
         self.begun.release()
 
+    def has_outgoing(self) -> bool:
+        return False
+
     def outgoing(self) -> list[CollectorFrame]:
         return []
 
