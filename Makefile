@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -93,6 +93,12 @@ stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 ru
 
 control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
+
+soak: $(VENV)/dev.stamp  ## a line under load, with workers that come and go, stays flat; SECONDS=1800 RATE=50000
+	SOAK_SECONDS=$(or $(SECONDS),1800) SOAK_RATE=$(or $(RATE),50000) $(PYTEST) -s tests/soak/test_soak.py
+
+hub-away: $(VENV)/dev.stamp  ## a hub is away, the spool holds, all arrives afterwards; SECONDS=600 RATE=5000
+	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_RATE=$(or $(RATE),5000) $(PYTEST) -s tests/soak/test_hub_away.py
 
 model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600

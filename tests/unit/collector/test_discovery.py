@@ -10,7 +10,7 @@ from shmtel import _ring, liveness, segments
 from shmtel.errors import SegmentError
 from shmtel.segments import Home
 from shmtel_collector import discovery
-from shmtel_collector.discovery import REST_NS, RESCAN_NS, SETTLE_NS, Discovery
+from shmtel_collector.discovery import RESCAN_NS, REST_NS, SETTLE_NS, Discovery
 from support.emitter import Emitter
 from support.home import HOME
 from support.quiet_log import QuietLog
