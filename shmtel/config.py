@@ -81,17 +81,26 @@ def parse_boolean(text: str) -> bool:
     raise ValueError("use 1, true, yes or on; or 0, false, no or off")
 
 
+def parse_bytes(text: str) -> int:
+    """Read a number of bytes such as `64KiB` or `4MiB`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    unit = _UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None:
+        raise ValueError("use a number with KiB, MiB or GiB, such as 1MiB")
+    return int(match[1]) * unit
+
+
 def parse_size(text: str) -> int:
     """Read a ring size such as `64KiB` or `4MiB`; rounded up to a power of two.
 
     Raises:
         ValueError: no size, or outside 64KiB to 1GiB.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
-    unit = _UNITS.get(match[2].upper()) if match else None
-    if match is None or unit is None:
-        raise ValueError("use a number with KiB, MiB or GiB, such as 1MiB")
-    size = int(match[1]) * unit
+    size = parse_bytes(text)
     if not MIN_RING_SIZE <= size <= MAX_RING_SIZE:
         raise ValueError("use a size from 64KiB to 1GiB")
     return 1 << (size - 1).bit_length()

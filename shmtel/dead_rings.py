@@ -159,6 +159,8 @@ def _is_dead(fd: int, host: Host) -> bool:
         seen = _ring.observe(fd)
     except _ring.RingError as error:
         return error.reason == "no_magic" and is_abandoned(fd, time.time())
+    if seen["control"]["head_seq"] > seen["control"]["settled_seq"]:
+        return False  # a spool has the rest: it is for the next collector to end it
     watch = ProcessWatch(seen["identity"], host)
     try:
         is_closed = seen["counters"]["closed"]
@@ -193,11 +195,11 @@ def account_of(fd: int) -> Account:
 
 def lost_with(seen: "_ring.Observation", last: int) -> dict[int, int]:
     """Return what is lost with a ring, by outcome: gone before, or only now."""
-    settled_seq = seen["control"]["settled_seq"]
-    overwritten = max(min(seen["overwritten"], last) - settled_seq, 0)
+    released = seen["control"]["head_seq"]
+    overwritten = max(min(seen["overwritten"], last) - released, 0)
     return {
         _NUMBERS["lost", "overwritten"]: overwritten,
-        _NUMBERS["lost", "evicted"]: max(last - settled_seq - overwritten, 0),
+        _NUMBERS["lost", "evicted"]: max(last - released - overwritten, 0),
     }
 
 

@@ -23,6 +23,7 @@ from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
 from shmtel_collector.redial import redial_of
 from shmtel_collector.session import Session
+from shmtel_collector.spooling import Spooling
 from shmtel_collector.steering import Steering
 from shmtel_collector.uplink import Uplink
 
@@ -46,6 +47,7 @@ class Agent:
         session: Session,
         steering: Steering,
         hoard: Hoard,
+        spooling: Spooling,
         hub: str,
         log: ConditionLog,
     ) -> None:
@@ -53,11 +55,17 @@ class Agent:
         self._session = session
         self._steering = steering
         self._hoard = hoard
+        self._spooling = spooling
         self._uplink = Uplink(hub, session, self._on_received, redial_of(hub), log)
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._last_ns = time.monotonic_ns()
         self._pace = Pace(self._last_ns)
+
+    @property
+    def last_pass_ns(self) -> int:
+        """When the last pass began, by the monotonic clock."""
+        return self._last_ns
 
     def stop(self) -> None:
         """End the loop soon."""
@@ -104,6 +112,8 @@ class Agent:
         self._hoard.tick(now_ns, realtime_ns, is_connected=is_connected)
         if attached:
             self._pace.hurry()
+        if is_connected:
+            attached += self._fleet.load_spooled(now_ns)
         try:
             for ring in attached:
                 self._session.open(ring)
@@ -112,9 +122,12 @@ class Agent:
         except (RemoteProtocolError, LocalProtocolError) as error:
             self._uplink.abort(str(error))
             found = Pass()
+        is_relieved = self._session.is_relieving(now_ns)
+        is_behind = self._spooling.tick(now_ns, found, is_relieved=is_relieved)
         self._uplink.flush()
         self._pace.observe(now_ns, found.events, found.fill)
-        return 0 if self._session.wants_pass else self._until_next_ns()
+        is_hurried = is_behind or self._session.wants_pass
+        return 0 if is_hurried else self._until_next_ns()
 
     def _until_next_ns(self) -> int:
         interval_ns = self._pace.interval_ns()

@@ -37,6 +37,10 @@ class BatchBuilder:
         """Return how much the next ring may add."""
         return TARGET_BYTES - self.bytes
 
+    def has_place(self, least_bytes: int) -> bool:
+        """Say whether a segment of at least that size fits in, whatever its budget."""
+        return self.is_empty() or self.bytes + least_bytes <= CEILING_BYTES
+
     def is_full(self) -> bool:
         """Say whether the batch should leave before another ring is asked."""
         return self.budget_bytes() < LEAST_BUDGET_BYTES

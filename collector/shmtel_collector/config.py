@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shmtel.config import parse_namespace
+from shmtel.config import parse_bytes, parse_namespace
+from shmtel.endpoints.address import OFF, parse_http_address
 from shmtel.errors import ConfigurationError
 from shmtel_collector.guard import Guard
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_NAMESPACE = "default"
+DEFAULT_SPOOL_BYTES = 1 << 30
+SPOOL_LEAST_BYTES = 16 << 20
 SYSTEM_DIR = Path("/run/shmtel")  # where systemd makes RuntimeDirectory=shmtel
 
 
@@ -28,16 +31,23 @@ class CollectorConfig:
     Attributes:
         state_dir: None: the default.
         socket: where operators reach it; None: the default.
+        spool_dir: where events are kept that the hub does not take in time; None:
+            nowhere.
+        spool_max_bytes: of what is kept there.
         directory: where the rings live, by its absolute path; None: POSIX.
         guard: limits that nothing from afar lifts.
+        http: where metrics and health are served, HOST:PORT or `off`.
     """
 
     hub: str = DEFAULT_HUB
     namespace: str = DEFAULT_NAMESPACE
     state_dir: Path | None = None
     socket: Path | None = None
+    spool_dir: Path | None = None
+    spool_max_bytes: int = DEFAULT_SPOOL_BYTES
     directory: str | None = None
     guard: Guard = field(default_factory=Guard)
+    http: str = OFF
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -51,8 +61,26 @@ class CollectorConfig:
             raise ConfigurationError(
                 f"namespace {self.namespace!r} is refused: {error}"
             ) from error
+        parse_http_address(self.http)
         if not self.hub:
             raise ConfigurationError("the address of the hub is empty; use HOST:PORT")
+
+
+def spool_bytes_of(text: str) -> int:
+    """Read the size of a spool.
+
+    Raises:
+        ConfigurationError: it is none, or too small; the text says why.
+    """
+    try:
+        size = parse_bytes(text)
+    except ValueError as error:
+        raise ConfigurationError(f"the spool's size {text!r}: {error}") from error
+    if size < SPOOL_LEAST_BYTES:
+        raise ConfigurationError(
+            f"the spool's size {text!r}: use {SPOOL_LEAST_BYTES >> 20}MiB or more"
+        )
+    return size
 
 
 def default_state_dir(environment: Mapping[str, str] = os.environ) -> Path:

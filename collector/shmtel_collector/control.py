@@ -9,13 +9,13 @@ an emit takes. A retired ring stays retired whatever a policy says.
 
 from shmtel import _ring
 from shmtel_collector.policy import Words
-from shmtel_collector.source import Source
+from shmtel_collector.ring_source import RingSource
 
 
 class ControlZone:
     """The one writer of a ring's control zone, beside settlement."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RingSource) -> None:
         self._source = source
         self._written: Words | None = None
         self.is_retired = source.is_retired()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shmtel_collector.batch import BatchBuilder
+from shmtel_collector.last_account import announced
 from shmtel_collector.ring import Ring, State
 
 HUNGRY_BYTES = 32 << 10  # so much unread, or a quarter of a ring, is taken at once
@@ -57,6 +58,9 @@ class Drain:
             if not growth and ring.is_idle():  # as most rings are, most of the time
                 continue
             result.fill = max(result.fill, growth)
+            if not batch.has_place(ring.least_bytes()):
+                outlet.send(batch)
+                batch = BatchBuilder()
             if batch.is_empty() and not outlet.has_room():
                 self._turn = index
                 result.is_starved = True
@@ -77,6 +81,7 @@ def _visit(ring: Ring, batch: BatchBuilder, outlet: Outlet, result: Pass) -> Non
         batch.add(segment)
         result.events += segment.seq_last - segment.seq_before
         limit = min(HUNGRY_BYTES, ring.source.capacity // 4)
-        result.is_hungry |= ring.unread_bytes() >= limit
+        result.is_hungry |= ring.is_behind(limit)
     if ring.is_drained():
-        batch.close(ring.closing())
+        ring.state = State.CLOSING
+        batch.close(announced(ring))

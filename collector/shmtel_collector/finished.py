@@ -10,96 +10,29 @@ no longer under a name.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
+
+from shmtel.accounting.counts import (
+    Claims,
+    EventCounts,
+    EventTable,
+    add_counts,
+    add_events,
+    heaviest,
+)
 
 EVENTS_MAX = 256  # names of one ring, those that say most
 FOLDED_EVENTS_MAX = 1_024
 
-_Key = TypeVar("_Key", int, str)
-
-
-def add_counts(left: Mapping[_Key, int], right: Mapping[_Key, int]) -> dict[_Key, int]:
-    """Return the sum of two tables of counts, key by key."""
-    result = dict(left)
-    for key, count in right.items():
-        result[key] = result.get(key, 0) + count
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """The producer's own counters; a worker may say what it likes here."""
-
-    committed: int = 0
-    sampled_out: int = 0
-    filtered: int = 0
-    disabled: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-    def plus(self, other: "Claims") -> "Claims":
-        """Return the sum of both."""
-        return Claims(
-            self.committed + other.committed,
-            self.sampled_out + other.sampled_out,
-            self.filtered + other.filtered,
-            self.disabled + other.disabled,
-            add_counts(self.dropped, other.dropped),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """What became of the events of one name, as far as it is known by name.
-
-    Attributes:
-        left_out: what was committed and not delivered, by outcome.
-    """
-
-    committed: int = 0
-    sampled_out: int = 0
-    filtered: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    left_out: Mapping[int, int] = field(default_factory=dict)
-
-    @property
-    def weight(self) -> int:
-        """Return how many calls it speaks of."""
-        left_out = self.sampled_out + self.filtered
-        return self.committed + left_out + sum(self.dropped.values())
-
-    def plus(self, other: "EventCounts") -> "EventCounts":
-        """Return the sum of both."""
-        return EventCounts(
-            self.committed + other.committed,
-            self.sampled_out + other.sampled_out,
-            self.filtered + other.filtered,
-            add_counts(self.dropped, other.dropped),
-            add_counts(self.left_out, other.left_out),
-        )
-
-
-EventTable = Mapping[str, EventCounts]  # by event name
-
-
-def add_events(left: EventTable, right: EventTable) -> dict[str, EventCounts]:
-    """Return the sum of two tables, name by name."""
-    result = dict(left)
-    for name, counts in right.items():
-        result[name] = result.get(name, EventCounts()).plus(counts)
-    return result
-
-
-def heaviest(events: EventTable, limit: int) -> dict[str, EventCounts]:
-    """Return the names that say most, at most so many."""
-    if len(events) <= limit:
-        return dict(events)
-    ranked = sorted(events.items(), key=lambda item: -item[1].weight)
-    return dict(ranked[:limit])
-
 
 @dataclass(frozen=True, slots=True)
 class FinishedRing:
-    """A ring that was drained to its end, acknowledged and removed."""
+    """A ring that was drained to its end and removed.
+
+    Attributes:
+        totals: events by outcome; with `spooled` they sum to last_seq.
+        spooled: events that are in the spool, not acknowledged yet.
+    """
 
     ring_id: bytes
     worker_id: str
@@ -108,9 +41,12 @@ class FinishedRing:
     closed_ns: int
     reason: str
     last_seq: int
-    totals: Mapping[int, int]  # events by outcome; they sum to last_seq
+    totals: Mapping[int, int]
     claims: Claims
     events: EventTable = field(default_factory=dict)
+    service: str = ""
+    worker_index: int | None = None
+    spooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

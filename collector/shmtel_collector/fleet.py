@@ -9,24 +9,32 @@ beside many long-lived ones must not cost more than themselves.
 The end of a ring, each step repeatable after a kill at any point: the hub has
 acknowledged its closing → its totals are in the state database → its segment is
 removed → its consumer is closed. The ring of this very process ends with it; if
-the hub does not answer in time, the next collector finishes it.
+the hub does not answer in time, the next collector finishes it. A ring that is buried
+takes the same steps when the spool has all of it; then spooled_rings.py has it.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Protocol
 
 from shmtel import _ring
 from shmtel.errors import SegmentError
 from shmtel.procfs import Host
+from shmtel_collector.backlog import Backlog
 from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.finished import FinishedRing
+from shmtel_collector.last_account import acknowledged, buried
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.refusals import Refusals
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.source import Source
+from shmtel_collector.spool import Spool
+from shmtel_collector.spool_records import Closing
+from shmtel_collector.spooled_rings import SpooledRings
 from shmtel_collector.state import State as Database
 from shmtel_collector.state import StateError
 
@@ -54,9 +62,14 @@ class Fleet:
         watcher: PidWatcher,
         host: Host,
         epoch: int,
+        spool: Spool,
+        spooled: SpooledRings,
         log: ConditionLog,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
+        self.spooled = spooled
+        self._spool = spool
+        self._is_adopting = True
         self.quarantined: Counter[str] = Counter()
         self._refusals_before = self._refusals_noted = database.refusals_before
         self.finished = 0
@@ -84,7 +97,24 @@ class Fleet:
             self._go_round(now_ns)
         else:
             self._look_after_some(attached, now_ns)
+        if self._is_adopting and self._spool.is_open:  # what is in memory is attached
+            self._is_adopting = False
+            self.spooled.adopt(realtime_ns)
         return attached
+
+    def served(self) -> Iterator[Ring]:
+        """Return all rings whose events are delivered, also from the spool alone."""
+        return chain(self.rings.values(), self.spooled.rings.values())
+
+    def load_spooled(self, now_ns: int) -> list[Ring]:
+        """Return rings of the spool alone whose turn it is, and was not before."""
+        return self.spooled.tick(now_ns, self.rings)
+
+    def suspend(self) -> None:
+        """Forget the stream."""
+        for ring in self.rings.values():
+            ring.suspend()
+        self.spooled.suspend()
 
     def note_damage(self, ring: Ring) -> None:
         """Count and log a ring that has turned out to be damaged, once."""
@@ -105,10 +135,22 @@ class Fleet:
 
         What fails is logged, and tried again on the next round.
         """
+        if self.rings.get(ring.ring_id) is not ring:
+            self.finished += self.spooled.remove(ring, self._realtime_ns)
+            return
         ring.state = State.CLOSED
         self.note_damage(ring)
-        if self._write_down(ring, ring.finished(self._realtime_ns)):
+        if self._write_down(ring, acknowledged(ring, self._realtime_ns)):
+            self._spool.forget(ring.ring_id)
             self.finished += 1
+
+    def bury(self, ring: Ring, closing: Closing) -> bool:
+        """Remove a dead worker's ring of which the spool has all, and its end.
+
+        What fails is logged, and tried again when it is asked for again.
+        """
+        self.note_damage(ring)
+        return self._write_down(ring, buried(ring, self._realtime_ns, closing))
 
     def evict(self, ring: Ring, account: FinishedRing) -> None:
         """Remove a dead worker's ring undrained; it is counted as `account` says.
@@ -125,6 +167,11 @@ class Fleet:
                 self.evicted,
             )
 
+    def refusals(self) -> Refusals:
+        """Return how often rings were refused or quarantined, ever."""
+        refused = self._discovery.refusals
+        return self._refusals_before.plus(refused, self.quarantined)
+
     def end_own(self) -> None:
         """Let the ring of this very process end, as far as the hub will have it."""
         for ring in self.rings.values():
@@ -140,8 +187,11 @@ class Fleet:
         source = Source(found.consumer, is_own=found.is_own)
         ring_id = source.identity["ring_id"]
         is_own = found.is_own or ring_id in self._database.policies.own_rings()
-        ring = Ring(found.name, source, self._enforcement.renew, is_own)
+        self._spool.tidy(ring_id, source.settled_seq, source.head_seq)
+        backlog = Backlog(self._spool, ring_id)
+        ring = Ring(found.name, source, self._enforcement.renew, backlog, is_own)
         self.rings[ring_id] = ring
+        ring.is_counted = self._database.tally.has(ring_id)
         ring.left_out = LeftOut(self._database.left_out(ring_id))
         self._enforcement.attach(ring)
         if not found.is_own:
@@ -161,6 +211,7 @@ class Fleet:
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
         try:
             self._database.finish(account)
+            ring.is_counted = True
             self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(
@@ -174,6 +225,7 @@ class Fleet:
         self._exited.clear()
         for ring in list(self.rings.values()):
             self._look_after(ring, now_ns)
+        self.spooled.retry(self._realtime_ns)
         self._note_left_out()
         self._note_refusals()
 
@@ -195,7 +247,7 @@ class Fleet:
 
     def _note_left_out(self) -> None:
         """Write down which names were left out; the next round has what fails."""
-        news = {ring.ring_id: ring.left_out.news() for ring in self.rings.values()}
+        news = {ring.ring_id: ring.left_out.news() for ring in self.served()}
         try:
             self._database.note_left_out(
                 {ring_id: text for ring_id, text in news.items() if text is not None}
@@ -205,8 +257,7 @@ class Fleet:
 
     def _note_refusals(self) -> None:
         """Write down how many rings were refused; the next round has what fails."""
-        refused = self._discovery.refusals
-        counts = self._refusals_before.plus(refused, self.quarantined)
+        counts = self.refusals()
         if counts == self._refusals_noted:
             return
         try:

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shmtel import _ring, segments
-from shmtel.errors import SegmentError
-from shmtel.evictions import read_evictions
-from shmtel.wire.frames import Outcome
-from shmtel_collector.accounts import (
+from shmtel.accounting.accounts import (
     Account,
     EventAccount,
     account_of_event,
@@ -28,18 +25,17 @@ from shmtel_collector.accounts import (
     remainder,
     sum_of,
 )
+from shmtel.accounting.counts import EventTable
+from shmtel.accounting.rings import Counted, Placed, account_of
+from shmtel.errors import SegmentError
+from shmtel.evictions import read_evictions
+from shmtel.wire.frames import Outcome
 from shmtel_collector.config import state_path
-from shmtel_collector.finished import (
-    Claims,
-    EventTable,
-    FinishedRing,
-    FoldedRings,
-    folded_of_table,
-)
+from shmtel_collector.finished import FinishedRing, FoldedRings, folded_of_table
 from shmtel_collector.left_out import event_table, parse
-from shmtel_collector.lifeline import CLOSED, VANISHED
 from shmtel_collector.refusals import Refusals
 from shmtel_collector.state import read_finished, read_left_out, read_refusals
+from shmtel_collector.tally import account_of_finished
 from shmtel_collector.worker import worker_of
 
 _NO_RINGS: dict[str, Any] = {"totals": {}, "claims": {}}
@@ -136,9 +132,9 @@ def read_ledger(
     left_out = read_left_out(path)
     for _ in range(_ATTEMPTS):
         refused: dict[str, str] = {}
-        before = _read_evicted(home, namespace, refused)
+        before = read_evicted(home, namespace, refused)
         live = dict(_live_rings(home, namespace, refused, left_out))
-        evicted = _read_evicted(home, namespace, refused)
+        evicted = read_evicted(home, namespace, refused)
         if before == evicted:  # no ring went from the one to the other
             break
     # After the rings: one that is removed in between is in the database by then.
@@ -156,10 +152,10 @@ def read_ledger(
 def account_of_ring(observation: "_ring.Observation") -> Account:
     """Return the account of a ring that is still there."""
     counters, control = observation["counters"], observation["control"]
-    settled = control["settled_seq"]
+    settled, released = control["settled_seq"], control["head_seq"]
     # `sent_seq` is a hint, and an old one right after a resume.
-    committed = max(counters["committed"], settled)
-    sent = min(max(control["sent_seq"], settled), committed)
+    committed = max(counters["committed"], released)
+    sent = min(max(control["sent_seq"], released), committed)
     # What is under way is not lost, whatever its place in the ring is used for.
     there = min(max(sent, observation["overwritten"]), committed)
     is_empty = observation["tail"] == control["head"]
@@ -171,7 +167,8 @@ def account_of_ring(observation: "_ring.Observation") -> Account:
         filtered=counters["filtered"],
         disabled=counters["disabled"],
         # A ring without records has no room for events: they would be missing.
-        in_flight=0 if is_empty else sent - settled,
+        spooled=released - settled,
+        in_flight=0 if is_empty else sent - released,
         in_ring=0 if is_empty else committed - there,
     )
 
@@ -249,42 +246,26 @@ def _live_account(
 
 
 def _finished_account(ring: FinishedRing) -> RingAccount:
-    # The counter never leads the records, so what it claims beyond them is
-    # missing; but past the end of a retired or damaged ring it proves nothing.
-    is_sound = ring.reason in (CLOSED, VANISHED)
-    committed = max(ring.claims.committed if is_sound else 0, ring.last_seq)
     return RingAccount(
         ring.ring_id.hex(),
         ring.worker_id,
         ring.pool_name,
         ring.pid,
         ring.reason,
-        _account_of_end(committed, ring.totals, ring.claims),
+        account_of_finished(ring),
         _accounts(ring.events),
     )
 
 
 def _sum_account(sum_: FoldedRings, state: str) -> RingAccount:
-    account = _account_of_end(sum_.last_seq, sum_.totals, sum_.claims)
+    counted = Counted(sum_.totals, sum_.claims, Placed(sum_.last_seq))
     events = _accounts(sum_.events)
-    return RingAccount("", f"{sum_.rings} rings", "", 0, state, account, events)
+    worker_id = f"{sum_.rings} rings"
+    return RingAccount("", worker_id, "", 0, state, account_of(counted), events)
 
 
-def _read_evicted(
+def read_evicted(
     home: segments.Home, namespace: str, refused: dict[str, str]
 ) -> FoldedRings:
     """Read what workers have removed undrained, see shmtel/evictions.py."""
     return folded_of_table(_NO_RINGS | read_evictions(home, namespace, refused))
-
-
-def _account_of_end(
-    committed: int, totals: Mapping[int, int], claims: Claims
-) -> Account:
-    return account_of_totals(
-        totals,
-        committed=committed,
-        dropped=claims.dropped,
-        sampled_out=claims.sampled_out,
-        filtered=claims.filtered,
-        disabled=claims.disabled,
-    )

@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from shmtel import _ring
+from shmtel.accounting.counts import EventCounts, add_counts
 from shmtel.wire.frames import UNKNOWN_EVENT_ID, Segment
-from shmtel_collector.finished import EventCounts, add_counts
 
 Counts = Mapping[int, Mapping[int, int]]  # event id -> outcome -> events
 
@@ -41,15 +41,24 @@ class LeftOut:
         if self._is_noted:
             return None
         self._is_noted = True
-        return json.dumps(self._counts)
+        return self.text()
+
+    def text(self) -> str:
+        """Return all of it, to be written down."""
+        return text_of(self._counts)
 
     def counts(self) -> Counts:
         """Return all of it."""
         return self._counts
 
 
+def text_of(counts: Counts) -> str:
+    """Return counts as they are written down."""
+    return json.dumps({event_id: dict(events) for event_id, events in counts.items()})
+
+
 def parse(text: str | None) -> Counts:
-    """Read what `news` returned."""
+    """Read what `text_of` returned."""
     try:
         given = json.loads(text) if text is not None else {}
         return {

@@ -2,7 +2,7 @@
 
 States:
 
-    OPENED   no resume point on this stream: nothing is drained
+    OPENED   no resume point on this stream: nothing is sent
     LIVE     drained; segments are in flight ahead of the hub's acknowledgement
     CLOSING  drained to its end and announced as closed; the answer is awaited
     CLOSED   acknowledged: to be written down and removed
@@ -10,40 +10,41 @@ States:
 A lost stream takes a ring back to OPENED from anywhere before CLOSED: the
 cursor returns to `head`, and the hub's next resume point says what it kept.
 
-Settlement. `head` moves only for what the hub has acknowledged. The totals in
-the ring are the source's; `_accepted` are the hub's, which run behind only when
-the hub has lost state: then a segment without events counts the gap as lost.
+Order. Four seqs, each at or behind the one before:
 
-Damage. Nothing more is drained; what the worker claims beyond the last good
-record is counted as lost, once when the damage is met and once at the end.
+    settled_seq   the hub has acknowledged it         in the ring's slot
+    head_seq      released: at the hub or spooled     in the ring's slot
+    sent_seq      sent on this stream                 may be less than head_seq
+    read_seq      drained, see reader.py              never less than either
+
+What is sent next comes from the spool while sent_seq < head_seq, and then from the
+ring. What is spooled was read behind head_seq, in the bounds in which it was sent.
+
+Settlement. `head` moves only for what the hub has acknowledged, or the spool
+holds. The totals in the ring are the source's; `accepted` are the hub's, which run
+behind only when it has lost state: then a segment without events counts the gap.
 
 Rules: time, policy and the stream are the caller's; whoever judges the names
 is told of each before an event of it is taken.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from shmtel import _ring
-from shmtel.wire.frames import (
-    UNKNOWN_EVENT_ID,
-    Outcome,
-    RingClosed,
-    Segment,
-    SegmentCount,
-    WorkerCounters,
-)
-from shmtel.wire.protocol import NO_EVENTS
+from shmtel.wire.frames import Outcome, Segment
 from shmtel_collector import settlement
+from shmtel_collector.backlog import Backlog, lost
 from shmtel_collector.control import ControlZone
-from shmtel_collector.finished import Claims, FinishedRing
-from shmtel_collector.left_out import LeftOut, event_table
-from shmtel_collector.source import Source
-from shmtel_collector.worker import worker_of
+from shmtel_collector.left_out import LeftOut
+from shmtel_collector.reader import Read, Reader
+from shmtel_collector.ring_source import RingSource
+from shmtel_collector.spool_file import SpoolUnreadable
+from shmtel_collector.spool_records import Standing
 
 RETIRED = "retired"
-QUARANTINED = "quarantined"
 
 
 class State(Enum):
@@ -68,13 +69,15 @@ class Ring:
 
     Attributes:
         is_own: a collector writes it, this one or an earlier one.
+        is_counted: it is written down already, and only its segment is left.
     """
 
     def __init__(
         self,
         name: str,
-        source: Source,
+        source: RingSource,
         on_names: Callable[["Ring"], None],
+        backlog: Backlog,
         is_own: bool = False,
     ) -> None:
         """Take over a source; `on_names` is told when `names` has grown."""
@@ -82,68 +85,74 @@ class Ring:
         self.source = source
         self.is_own = is_own
         self._on_names = on_names
+        self._backlog = backlog
         self.control = ControlZone(self.source)
-        self.ring_id = self.source.identity["ring_id"]
-        self.worker = worker_of(self.source.identity)
+        self.ring_id: bytes = self.source.identity["ring_id"]
+        self.worker = self.source.worker
         self.names: list[str] = []
         self.state = State.OPENED
         self.number = 0  # on the current stream; 0: not announced
         self.announced_names = 0
         self.end: End | None = None
         self.sent_seq = self.source.settled_seq
-        self._accepted_seq = self.source.settled_seq
-        self._accepted = self.source.totals
-        self._positions: dict[int, int] = {}  # in flight: last seq -> position
-        self._claimed_seq: int | None = None  # what to count up to; None: not now
+        self.reader = Reader(self.source)
+        self.accepted_seq = self.source.settled_seq
+        self.accepted = self.source.totals
+        self._ever_sent_seq = self.source.sent_seq()  # on any stream before this one
+        self._in_flight: deque[Read] = deque()
+        self._unsent: deque[Read] = deque()  # read for a spool that did not take it
         self._last_tail = self.source.tail()
         self.left_out = LeftOut()
+        self.is_counted = False
 
     # -- the stream ----------------------------------------------------------
 
     def suspend(self) -> None:
         """Forget the stream: it is lost."""
         self.number = self.announced_names = 0
+        self._ever_sent_seq = max(self._ever_sent_seq, self.sent_seq)
         if self.state is not State.CLOSED:
             self.state = State.OPENED
             self._rewind()
 
     def resume(self, last_seq: int, totals: Mapping[int, int]) -> None:
         """Go on from where the hub stands; its totals sum to its last seq."""
-        self._accepted = settlement.to_list(totals)
-        if self.state is not State.OPENED:  # the hub has discarded a segment
-            self._rewind()
-        self._accepted_seq = self.sent_seq = last_seq
+        if self.state is not State.OPENED or self._unsent:
+            self._rewind()  # the hub has discarded a segment, or may have ours
+        self.accepted = settlement.to_list(totals)
+        self.accepted_seq = self.sent_seq = last_seq
         self.control.set_sent_seq(last_seq)
         if last_seq > self.source.settled_seq:
             self._catch_up()
         self.state = State.LIVE
 
     def take(self, budget_bytes: int) -> Segment | None:
-        """Drain at most a budget, as the next segment; None: nothing is there."""
-        if self.sent_seq < self.source.settled_seq:
-            outcome = Outcome.LOST_HUB_STATE_LOST
-            return self._lost(self.source.settled_seq, outcome, self.source.head)
-        drained = self._drain(budget_bytes)
-        if drained is None:
-            return self._take_claimed()
-        segment = Segment(
-            ring=self.number,
-            seq_before=drained.seq_before,
-            seq_last=drained.seq_last,
-            delivered=drained.delivered,
-            events=drained.events,
-            counts=tuple(SegmentCount(*count) for count in drained.counts),
-        )
-        return self._sent(segment, drained.position)
+        """Take at most a budget, as the next segment; None: nothing is there."""
+        source = self.source
+        if self.sent_seq < source.settled_seq:
+            gap = lost(self.sent_seq, source.settled_seq, Outcome.LOST_HUB_STATE_LOST)
+            return self._sent(Read(gap, source.head))
+        if self.sent_seq < source.head_seq:
+            return self._take_spooled()
+        if self._unsent:
+            return self._sent(self._unsent.popleft())
+        read = self.reader.read(budget_bytes, self.read_names)
+        return None if read is None else self._sent(read)
+
+    def least_bytes(self) -> int:
+        """Return how much the next segment has at least, whatever the budget."""
+        segment = self._peek_spooled()
+        return 0 if segment is None else len(segment.events)
 
     def acknowledge(self, segment: Segment) -> None:
         """Settle a segment that the hub has accepted."""
-        position = self._positions.pop(segment.seq_last)
-        self._accepted = settlement.after(self._accepted, segment)
+        read = self._in_flight.popleft()
+        assert read.segment.seq_last == segment.seq_last
+        self.accepted = settlement.after(self.accepted, segment)
         self.left_out.add(segment)
-        self._accepted_seq = segment.seq_last
-        if self._accepted_seq >= self.source.settled_seq:
-            self.source.settle(position, self._accepted_seq, self._accepted)
+        self.accepted_seq = segment.seq_last
+        if self.accepted_seq >= self.source.settled_seq:
+            self._settle(read.position)
 
     def read_names(self) -> bool:
         """Read the names that the worker has added; say whether there were any."""
@@ -161,8 +170,6 @@ class Ring:
     def growth(self) -> float:
         """Return how much was written since the last call, as share of the ring."""
         tail = self.source.tail()
-        if tail == self._last_tail:
-            return 0.0
         grown, self._last_tail = tail - self._last_tail, tail
         return max(grown, 0) / self.source.capacity
 
@@ -170,11 +177,50 @@ class Ring:
         """Say whether nothing was there to do when `growth` was last asked."""
         source = self.source
         is_read = source.cursor == self._last_tail and source.damage is None
-        return is_read and self.end is None and self.sent_seq >= source.settled_seq
+        is_sent = not self._unsent and self.sent_seq >= source.head_seq
+        return is_read and is_sent and self.end is None
 
-    def unread_bytes(self) -> int:
-        """Return how many bytes wait behind the cursor."""
-        return self.source.tail() - self.source.cursor
+    def fill(self) -> float:
+        """Return how much of it is not released, as share of the ring."""
+        return (self.source.tail() - self.source.head) / self.source.capacity
+
+    def is_behind(self, limit_bytes: int) -> bool:
+        """Say whether so much is unread, or something else comes before it."""
+        if self._unsent or self.sent_seq < self.source.head_seq:
+            return True
+        return self.source.tail() - self.source.cursor >= limit_bytes
+
+    # -- the spool -----------------------------------------------------------
+
+    def read_ahead(self, budget_bytes: int, segment_bytes: int) -> list[Read]:
+        """Return what is to be spooled next: what was sent, then what was not.
+
+        It stays with the ring until `spooled` says where it is now.
+        """
+        found: list[Read] = []
+        for read in self._ahead(segment_bytes):
+            found.append(read)
+            budget_bytes -= len(read.segment.events)
+            if budget_bytes <= 0:
+                break
+        return found
+
+    def spooled(self, last: Read) -> None:
+        """Release everything up to here: it is safe in the spool."""
+        source, last_seq = self.source, last.segment.seq_last
+        source.settle(last.position, last_seq, source.settled_seq, source.totals)
+        while self._unsent and self._unsent[0].segment.seq_last <= last_seq:
+            self._unsent.popleft()
+
+    def is_released(self) -> bool:
+        """Say whether the ring has ended, and all of it is at the hub or spooled."""
+        is_open = self.state in (State.OPENED, State.LIVE)
+        return is_open and self._is_read() and self.reader.seq == self.source.head_seq
+
+    def standing(self) -> Standing:
+        """Return how far it has come."""
+        sent_seq = max(self.sent_seq, self._ever_sent_seq)
+        return Standing(self.source.settled_seq, self.source.totals, sent_seq)
 
     # -- the end -------------------------------------------------------------
 
@@ -184,80 +230,58 @@ class Ring:
         if reason == RETIRED:
             self.control.set_final_tail(final_tail)
         self.end = End(reason, final_tail)
-        self._claimed_seq = None  # a damaged ring is asked once more
+        self.reader.ask_again()
 
     def is_drained(self) -> bool:
         """Say whether the end is known and everything before it was sent."""
-        if self.end is None or self.state is not State.LIVE:
-            return False
-        if self.sent_seq < self.source.settled_seq:
-            return False
-        if self.source.damage is not None:
-            return self._claimed_seq is not None and self._claimed_seq <= self.sent_seq
-        return self.source.cursor >= self.end.final_tail
-
-    def closing(self) -> RingClosed:
-        """Announce the end; the ring is CLOSING from here on."""
-        self.state = State.CLOSING
-        claims = self._claims()
-        return RingClosed(
-            ring=self.number,
-            last_seq=self.sent_seq,
-            reason=self._reason(),
-            counters=WorkerCounters(
-                committed=claims.committed,
-                sampled_out=claims.sampled_out,
-                filtered=claims.filtered,
-                disabled=claims.disabled,
-                dropped=dict(claims.dropped),
-            ),
-        )
-
-    def finished(self, closed_ns: int) -> FinishedRing:
-        """Return what stays of the ring."""
-        totals = settlement.to_table(self._accepted)
-        return FinishedRing(
-            ring_id=self.ring_id,
-            worker_id=self.worker.worker_id,
-            pool_name=self.worker.pool_name,
-            pid=self.worker.pid,
-            closed_ns=closed_ns,
-            reason=self._reason(),
-            last_seq=self._accepted_seq,
-            totals=totals,
-            claims=self._claims(),
-            events=event_table(self.source.events(), self.left_out.counts(), totals),
-        )
+        is_sent = self.sent_seq >= max(self.source.settled_seq, self.reader.seq)
+        return self.state is State.LIVE and self._is_read() and is_sent
 
     # -- inside --------------------------------------------------------------
 
-    def _reason(self) -> str:
-        if self.source.damage is not None:
-            return QUARANTINED
-        return self.end.reason if self.end is not None else ""
+    def _is_read(self) -> bool:
+        return self.end is not None and self.reader.is_at(self.end.final_tail)
 
-    def _claims(self) -> Claims:
-        return self.source.claims() or Claims(committed=self.sent_seq)
+    def _ahead(self, segment_bytes: int) -> Iterator[Read]:
+        head_seq = self.source.head_seq
+        yield from (r for r in self._in_flight if r.segment.seq_last > head_seq)
+        yield from tuple(self._unsent)
+        while (read := self.reader.read(segment_bytes, self.read_names)) is not None:
+            self._unsent.append(read)
+            yield read
 
-    def _drain(self, budget_bytes: int) -> "_ring.Drained | None":
-        """Drain; names on the way are read, and so judged, before their events."""
-        drained = self.source.drain(budget_bytes)
-        while drained is not None:
-            has_grown = self.read_names()
-            if drained.seq_last > drained.seq_before:
-                return drained
-            if not drained.wants_names:  # overwritten faster than it can be copied
-                return None
-            if not has_grown:  # it has taken back a name that it had published
-                self.source.spoil("names")
-                return None
-            drained = self.source.drain(budget_bytes)
+    def _peek_spooled(self) -> Segment | None:
+        source = self.source
+        if source.settled_seq <= self.sent_seq < source.head_seq:
+            with suppress(SpoolUnreadable):  # it may be there all the same
+                return self._backlog.peek(self.sent_seq, source.head_seq)
         return None
 
+    def _take_spooled(self) -> Segment | None:
+        segment = self._peek_spooled()
+        if segment is None:
+            return None
+        self._backlog.drop()
+        sent = self._sent(Read(segment, self.source.head))
+        self._backlog.note(self.standing())
+        return sent
+
+    def _sent(self, read: Read) -> Segment:
+        segment = read.segment
+        resent = min(segment.seq_last, self._ever_sent_seq)
+        if segment.delivered == 0 or resent <= segment.seq_before:
+            resent = 0
+        sent = replace(segment, ring=self.number, resent_through=resent)
+        self.sent_seq = sent.seq_last
+        self._in_flight.append(Read(sent, read.position))
+        self.control.set_sent_seq(sent.seq_last)
+        return sent
+
     def _rewind(self) -> None:
-        self._positions.clear()
-        self._claimed_seq = None
-        self.source.rewind()
+        self._in_flight.clear()
+        self._unsent.clear()
+        self._backlog.drop()
+        self.reader.rewind()
         self.sent_seq = self.source.settled_seq
         # What was sent and then overwritten may be at the hub all the same: it is not
         # called lost before the hub has said where it stands.
@@ -266,36 +290,22 @@ class Ring:
 
     def _catch_up(self) -> None:
         """Settle what the hub had accepted when the collector before us died."""
-        source = self.source
-        if not source.skip_to(self._accepted_seq):
-            source.spoil("resume_point")
-        source.settle(source.cursor, self._accepted_seq, self._accepted)
+        source, seq = self.source, self.accepted_seq
+        if seq > source.head_seq:
+            if not source.skip_to(seq):
+                source.spoil("resume_point")
+            self.reader.seq = seq
+        else:
+            with suppress(SpoolUnreadable):  # then only the reasons are less exact
+                self._backlog.resume(self.standing(), seq, self.accepted)
+        self._settle(source.cursor)
 
-    def _take_claimed(self) -> Segment | None:
-        """Count what a damaged ring still holds as lost."""
-        if self.source.damage is None:
-            return None
-        if self._claimed_seq is None:
-            self._claimed_seq = self.source.claimed_seq()
-        if self._claimed_seq <= self.sent_seq:
-            return None
-        outcome = Outcome.LOST_QUARANTINED
-        return self._lost(self._claimed_seq, outcome, self.source.cursor)
-
-    def _lost(self, last_seq: int, outcome: int, position: int) -> Segment:
-        count = SegmentCount(UNKNOWN_EVENT_ID, outcome, last_seq - self.sent_seq)
-        segment = Segment(
-            ring=self.number,
-            seq_before=self.sent_seq,
-            seq_last=last_seq,
-            delivered=0,
-            events=NO_EVENTS,
-            counts=(count,),
-        )
-        return self._sent(segment, position)
-
-    def _sent(self, segment: Segment, position: int) -> Segment:
-        self.sent_seq = segment.seq_last
-        self._positions[segment.seq_last] = position
-        self.control.set_sent_seq(segment.seq_last)
-        return segment
+    def _settle(self, position: int) -> None:
+        """Settle what is accepted, whether it is still in the ring or in the spool."""
+        source, seq = self.source, self.accepted_seq
+        had_backlog = source.settled_seq < source.head_seq
+        if seq <= source.head_seq:
+            position = source.head
+        source.settle(position, max(seq, source.head_seq), seq, self.accepted)
+        if had_backlog:
+            self._backlog.note(self.standing())

@@ -16,21 +16,29 @@ import time
 from collections.abc import Callable
 
 from shmtel import procfs, segments
+from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
+from shmtel_collector.census import CensusTaker
 from shmtel_collector.config import CollectorConfig, control_path, state_path
+from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.operators import Operators
 from shmtel_collector.session import Origin, Session
+from shmtel_collector.spool import Spool
+from shmtel_collector.spooled_rings import SpooledRings
+from shmtel_collector.spooling import Spooling
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from shmtel_collector.watched import Watched
 
 __all__ = ["Collector", "CollectorConfig", "run"]
 
@@ -80,8 +88,9 @@ class Collector:
         with (
             NamespaceLock(self._config.namespace, self._home.directory),
             contextlib.closing(self._open_state()) as state,
+            contextlib.closing(self._open_spool()) as spool,
         ):
-            asyncio.run(self._serve(state))
+            asyncio.run(self._serve(state, spool))
 
     def stop(self) -> None:
         """Ask it to stop; from any thread, any number of times."""
@@ -99,7 +108,14 @@ class Collector:
             )
         return state
 
-    async def _serve(self, state: State) -> None:
+    def _open_spool(self) -> Spool:
+        config = self._config
+        directory, path = config.spool_dir, None
+        if directory is not None:
+            path = directory.absolute() / f"{config.namespace}.spool.sqlite3"
+        return Spool(path, config.spool_max_bytes, self._log)
+
+    async def _serve(self, state: State, spool: Spool) -> None:
         loop = asyncio.get_running_loop()
         namespace = self._config.namespace
         epoch = state.next_epoch(time.time_ns())
@@ -112,23 +128,43 @@ class Collector:
             _LoopWatcher(loop, self._wake),
             procfs.this_host(),
             epoch,
+            spool,
+            SpooledRings(spool, state, self._has_segment, self._log),
             self._log,
         )
         steering = self._make_steering(state, fleet, enforcement)
-        session = Session(fleet, steering, origin, self._log)
+        counts = HostCounts(fleet, state.tally, spool, self._home, namespace)
+        counting = Counting(fleet, counts)
+        session = Session(fleet, steering, counting, origin, self._log)
         hub = self._config.hub
-        hoard = Hoard(fleet, self._home)
-        self._agent = Agent(fleet, session, steering, hoard, hub, self._log)
+        hoard = Hoard(fleet, self._home, spool)
+        spooling = Spooling(spool, fleet)
+        agent = Agent(fleet, session, steering, hoard, spooling, hub, self._log)
+        self._agent = agent
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop
         _watch_signals(loop, self._agent.stop)
         _logger.info("serving namespace %s, hub %s", namespace, self._config.hub)
         admin = await self._open_admin(operators)
+        census = CensusTaker(
+            *(namespace, epoch, fleet, state.tally, counts),
+            *(session.standing, lambda: steering.regime.fleet.version),
+        )
+        watched = Watched(
+            *(loop, census.take, lambda: agent.last_pass_ns),
+            *(session.is_welcome, hub, state.path),
+        )
+        http = serve(watched, self._config.http, _logger)
         try:
-            await self._agent.run()
+            await agent.run()
         finally:
+            await asyncio.to_thread(http.close)
             await admin.close()
             fleet.close()
+
+    def _has_segment(self, ring_id: bytes) -> bool:
+        name = segments.segment_name(self._config.namespace, ring_id)
+        return self._home.has(name)
 
     async def _open_admin(self, operators: Operators) -> Admin:
         path = self._config.socket or control_path(self._config.namespace)

@@ -33,12 +33,14 @@ from shmtel.wire.frames import CollectorFrame, ErrorCode, Hello
 from shmtel.wire.protocol import PROTOCOL_MAX, PROTOCOL_MIN
 from shmtel_collector import settlement
 from shmtel_collector.batch import CEILING_BYTES, BatchBuilder
+from shmtel_collector.counting import Counting
 from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import Ring
 from shmtel_collector.steering import Steering
 
+OVERDUE_NS = 50_000_000  # an answer that is older is not to be waited for
 _FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
 
 
@@ -52,19 +54,40 @@ class Origin:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the stream to the hub stands.
+
+    Attributes:
+        welcomes: streams that a hub has accepted since the start.
+        oldest_unacked_ns: how long the oldest batch has waited; 0: none does.
+    """
+
+    is_connected: bool
+    welcomes: int
+    oldest_unacked_ns: int
+
+
 class Session:
     """Carries the fleet's events to the hub, stream after stream."""
 
     def __init__(
-        self, fleet: Fleet, steering: Steering, origin: Origin, log: ConditionLog
+        self,
+        fleet: Fleet,
+        steering: Steering,
+        counting: Counting,
+        origin: Origin,
+        log: ConditionLog,
     ) -> None:
         self.fenced: str | None = None  # why this collector must give way
         self.wants_pass = False  # a pass should not wait for the next tick
         self._fleet = fleet
         self._steering = steering
         steering.on_change = self.answer
+        self._counting = counting
         self._origin = origin
         self._instance_id = os.urandom(16)
+        self._streams = 0
         self._log = log
         self._protocol: CollectorProtocol | None = None
         self._numbers: dict[int, Ring] = {}
@@ -72,6 +95,7 @@ class Session:
         self._is_starved = False  # the last pass ended for want of room
         self._unanswered = 0  # batches
         self._redial_seconds: float | None = None  # after which the hub wants it
+        self._welcomes = 0
         self._drain = Drain()
         self._on_event: dict[type, Callable[..., None]] = {
             Welcomed: self._on_welcomed,
@@ -87,6 +111,7 @@ class Session:
 
     def begin(self, now_ns: int) -> None:
         """Start a stream: the hello is ready to go out."""
+        self._streams += 1
         regime = self._steering.regime
         policy, rejected = regime.fleet, regime.rejected or PolicyStatus()
         hello = Hello(
@@ -101,6 +126,7 @@ class Session:
             policy_origin=policy.origin,
             rejected_origin=rejected.origin,
             rejected_version=rejected.version,
+            stream=self._streams,
         )
         self._protocol = CollectorProtocol(hello, now_ns)
 
@@ -115,8 +141,8 @@ class Session:
         self._is_welcome = self._is_starved = self.wants_pass = False
         self._unanswered = 0
         self._numbers.clear()
-        for ring in self._fleet.rings.values():
-            ring.suspend()
+        self._counting.forget()
+        self._fleet.suspend()
         redial_seconds, self._redial_seconds = self._redial_seconds, None
         return redial_seconds
 
@@ -149,6 +175,8 @@ class Session:
         """
         if self._protocol is not None:
             self._dispatch(self._protocol.tick(now_ns))
+            if self._is_welcome:
+                self._counting.tick(self._protocol, now_ns)
 
     def next_tick_ns(self) -> int | None:
         """Return when `tick` has something to do; None without a stream."""
@@ -158,6 +186,19 @@ class Session:
         """Say whether there is a hub that takes what is drained."""
         return self._is_welcome
 
+    def standing(self, now_ns: int) -> Standing:
+        """Return how the stream stands."""
+        age_ns = 0
+        if self._protocol is not None:
+            age_ns = self._protocol.oldest_unacked_age_ns(now_ns)
+        return Standing(self._is_welcome, self._welcomes, age_ns)
+
+    def is_relieving(self, now_ns: int) -> bool:
+        """Say whether the hub takes what is sent, and answers in time."""
+        if self._protocol is None or not self._is_welcome:
+            return False
+        return self._protocol.oldest_unacked_age_ns(now_ns) < OVERDUE_NS
+
     def is_settled(self) -> bool:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0
@@ -166,6 +207,7 @@ class Session:
         """End the stream in good order."""
         if self._protocol is not None and self._is_welcome:
             self._is_welcome = False  # nothing may follow it
+            self._counting.tell(self._protocol)
             self._protocol.bye(reason)
 
     # -- the rings -----------------------------------------------------------
@@ -187,7 +229,7 @@ class Session:
         if not self._is_welcome:
             self.wants_pass = False
             return Pass()
-        result = self._drain.run(self._fleet.rings.values(), self)
+        result = self._drain.run(self._fleet.served(), self)
         self._is_starved = result.is_starved
         self.wants_pass = result.is_hungry and not result.is_starved
         return result
@@ -228,9 +270,10 @@ class Session:
                 f"the hub takes batches of {largest} bytes; {CEILING_BYTES} are needed"
             )
         self._is_welcome = True
+        self._welcomes += 1
         self._log.info("connected to hub %s", event.welcome.hub_id)
         self.answer(self._steering.status())
-        for ring in self._fleet.rings.values():
+        for ring in self._fleet.served():
             self.open(ring)
 
     def _on_resumed(self, event: Resumed) -> None:

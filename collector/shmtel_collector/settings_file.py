@@ -4,7 +4,10 @@
     namespace = "web"
     state_dir = "/var/lib/shmtel"
     socket = "/run/shmtel/web.sock"
+    spool_dir = "/var/spool/shmtel"
+    spool_max = "1GiB"
     dir = "/run/shmtel/rings"
+    http = "127.0.0.1:9748"
     [guard]                        # see guard.py
 
 Rules: what is not known is refused, with the nearest name there is; every error
@@ -17,13 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shmtel.endpoints.address import OFF
 from shmtel.errors import ConfigurationError
 from shmtel.policy.tables import refuse_unknown
-from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig
+from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig, spool_bytes_of
 from shmtel_collector.guard import Guard, guard_of_table
 
 # By key, the setting of CollectorConfig.
-_TEXTS = {key: key for key in ("hub", "namespace", "state_dir", "socket")}
+_NAMES = ("hub", "namespace", "state_dir", "socket", "spool_dir", "spool_max", "http")
+_TEXTS = {key: key for key in _NAMES}
 _TEXTS["dir"] = "directory"
 _KEYS = (*_TEXTS, "guard")
 
@@ -66,7 +71,12 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
     values = {
         name: _text(key, table[key]) for key, name in _TEXTS.items() if key in table
     }
-    CollectorConfig(namespace=values.get("namespace", DEFAULT_NAMESPACE))  # judges it
+    CollectorConfig(  # judges them
+        namespace=values.get("namespace", DEFAULT_NAMESPACE),
+        http=values.get("http", OFF),
+    )
+    if "spool_max" in values:
+        spool_bytes_of(values["spool_max"])
     try:
         return SettingsFile(values, guard_of_table(table.get("guard", {})))
     except ConfigurationError as error:

@@ -11,11 +11,12 @@ records.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from shmtel import _ring
-from shmtel_collector.finished import Claims
+from shmtel.accounting.counts import Claims
+from shmtel_collector.worker import worker_of
 
 # How an observation fails whose zones do not fit together, being of several moments.
 # Where that is damage the consumer will meet it.
@@ -43,14 +44,16 @@ class Source:
         self.identity = consumer.identity
         self.capacity = self.identity["capacity"]
         self.overwrites = self.identity["overflow"] == _ring.RING_OVERWRITE
+        self.worker = worker_of(self.identity)
         self.head = consumer.head
+        self.head_seq = consumer.head_seq
         self.settled_seq = consumer.settled_seq
         self.totals = consumer.totals
         self.cursor = consumer.cursor
         self.cursor_seq = consumer.cursor_seq
         self.damage: str | None = None
         self._tail = self.cursor
-        self._begin()
+        self.tail()
 
     def fileno(self) -> int:
         """Return the descriptor of the segment; `rewind` may replace it."""
@@ -74,11 +77,22 @@ class Source:
             self.cursor, self.cursor_seq = drained.position, drained.seq_last
         return drained
 
-    def settle(self, position: int, seq: int, totals: list[int]) -> None:
-        """Release what the hub has acknowledged, also of a damaged ring."""
-        self.head, self.settled_seq, self.totals = position, seq, totals
+    def settle(
+        self, position: int, head_seq: int, settled_seq: int, totals: Sequence[int]
+    ) -> None:
+        """Release what is at the hub or in the spool, also of a damaged ring.
+
+        Args:
+            settled_seq: the totals are the hub's up to here; the rest is spooled.
+        """
+        self.head, self.head_seq = position, head_seq
+        self.settled_seq, self.totals = settled_seq, list(totals)
+
+        def settle() -> None:
+            self._consumer.settle(position, head_seq, totals, settled_seq)
+
         try:
-            self._try(lambda: self._consumer.settle(position, seq, totals), None)
+            self._try(settle, None)
         except ValueError:
             if self.damage is None:
                 raise
@@ -125,6 +139,11 @@ class Source:
             return False
         return observed["control"]["enabled"] == _ring.RING_RETIRED
 
+    def sent_seq(self) -> int:
+        """Return up to where an earlier collector had sent events; its hint."""
+        observed = self._observe()
+        return 0 if observed is None else observed["control"]["sent_seq"]
+
     def claims(self) -> Claims | None:
         """Return the worker's own counters; None: unreadable."""
         counters = self._counters()
@@ -137,6 +156,11 @@ class Source:
             counters["disabled"],
             counters["dropped"],
         )
+
+    def high_water(self) -> int:
+        """Return the most bytes that were taken at once; 0 if unreadable."""
+        counters = self._counters()
+        return 0 if counters is None else counters["high_water"]
 
     def events(self) -> "list[_ring.EventCounters]":
         """Return the worker's own counters by event; none if unreadable."""
@@ -215,13 +239,7 @@ class Source:
         self._consumer.close()
         self._consumer = consumer
         self.damage = None
-        self._begin()
+        self.tail()
         self.write(lambda ring: ring.allow_thresholds(self.thresholds))
         if self._judge_by is not None:
             self.write(self._judge_by)
-
-    def _begin(self) -> None:
-        """Judge what the slot in force says beyond what any reader can."""
-        self.tail()
-        if self._consumer.cursor_seq != self._consumer.settled_seq:
-            self.spoil("settlement")  # it speaks of a spool; there is none

@@ -3,9 +3,8 @@
 It holds the stable id of this host (per namespace), the epoch of the last
 start, and one row per finished ring, so that the ledger still balances when the
 ring itself is gone. Beyond MAX_ROWS the oldest rows are folded into one sum, in
-the transaction that adds the new row; what was counted stays counted. Of a ring
-that is not finished it holds what was left out of it, by event. What it holds of
-policies is in policy_store.py.
+the transaction that adds the new row. Of a ring that is not finished it holds what
+was left out, by event. Policies are in policy_store.py, sums for metrics in tally.py.
 
 Rules:
 - a database that cannot be used is set aside, never deleted, and never keeps
@@ -23,15 +22,8 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import policy_store, refusals
-from shmtel_collector.finished import (
-    FinishedRing,
-    FoldedRings,
-    folded_from_json,
-    folded_to_json,
-    ring_from_json,
-    ring_to_json,
-)
+from shmtel_collector import finished_store, policy_store, refusals, tally
+from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.policy_store import PolicyStore
 from shmtel_collector.refusals import Refusals
 
@@ -40,28 +32,15 @@ SCHEMA_VERSION = 1
 BUSY_SECONDS = 0.5  # a reader never holds it for long
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS finished (
-    ring_id BLOB PRIMARY KEY,
-    closed_ns INTEGER NOT NULL,
-    ring TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS finished_by_age ON finished (closed_ns);
-CREATE TABLE IF NOT EXISTS folded (
-    id INTEGER PRIMARY KEY CHECK (id = 0),
-    rings TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS left_out (
     ring_id BLOB PRIMARY KEY,
     counts TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 _FACT = "SELECT value FROM facts WHERE name ="
-_UPSERT = "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)"
-_UPSERT_FOLDED = "INSERT OR REPLACE INTO folded VALUES (0, ?)"
 _NOTE_LEFT_OUT = "INSERT OR REPLACE INTO left_out VALUES (?, ?)"
 _FORGET_LEFT_OUT = "DELETE FROM left_out WHERE ring_id = ?"
 _LEFT_OUT = "SELECT ring_id, counts FROM left_out"
-_FINISHED = "SELECT ring_id, closed_ns, ring FROM finished ORDER BY closed_ns, ring_id"
 
 
 class StateError(ShmtelError):
@@ -86,6 +65,7 @@ class State:
         except sqlite3.Error as error:
             self._database = self._start_over(error)
         self.policies = PolicyStore(self._database)
+        self.tally = tally.Tally(self._database)
         self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
@@ -99,7 +79,7 @@ class State:
     def next_epoch(self, realtime_ns: int) -> int:
         """Return an epoch beyond every earlier one, and remember it."""
         stored = self._fact("epoch")
-        epoch = max(int(stored) + 1 if stored is not None else 0, realtime_ns)
+        epoch = max(int(stored or -1) + 1, realtime_ns)
         self._store_fact("epoch", str(epoch))
         return epoch
 
@@ -111,13 +91,26 @@ class State:
         """
         try:
             with self._database as database:
-                row = (ring.ring_id, ring.closed_ns, ring_to_json(ring))
-                database.execute(_UPSERT, row)
+                tally.add(database, ring)
+                finished_store.write(database, ring, self._max_rows)
                 database.execute(_FORGET_LEFT_OUT, (ring.ring_id,))
                 policy_store.forget_ring(database, ring.ring_id)
-                self._fold(database)
         except sqlite3.Error as error:
             raise StateError(f"cannot write {self.path}: {error}") from error
+
+    def spooled(self) -> list[bytes]:
+        """Return the ids of finished rings that have events in the spool."""
+        try:
+            return finished_store.read_spooled(self._database)
+        except sqlite3.Error:  # the next look may find them
+            return []
+
+    def finished(self, ring_id: bytes) -> FinishedRing | None:
+        """Return the row of a finished ring."""
+        try:
+            return finished_store.read_one(self._database, ring_id)
+        except sqlite3.Error:
+            return None
 
     def left_out(self, ring_id: bytes) -> str | None:
         """Return what is known by event of a ring that is not finished.
@@ -165,17 +158,6 @@ class State:
         except sqlite3.Error as error:
             raise StateError(_directory_text(self.path.parent, error)) from error
 
-    def _fold(self, database: sqlite3.Connection) -> None:
-        count = database.execute("SELECT count(*) FROM finished").fetchone()[0]
-        if count <= self._max_rows:
-            return
-        folded = _read_folded(database)
-        oldest = database.execute(f"{_FINISHED} LIMIT ?", (count - self._max_rows,))
-        for row in oldest.fetchall():
-            folded = folded.plus(ring_from_json(*row))
-            database.execute("DELETE FROM finished WHERE ring_id = ?", (row[0],))
-        database.execute(_UPSERT_FOLDED, (folded_to_json(folded),))
-
     def _start_over(self, error: sqlite3.Error) -> sqlite3.Connection:
         try:
             if not is_damage(error):
@@ -195,8 +177,7 @@ def read_finished(path: Path) -> tuple[list[FinishedRing], FoldedRings]:
     with _reading(path, "finished", "folded") as database:
         if database is None:
             return [], FoldedRings()
-        rows = database.execute(_FINISHED).fetchall()
-        return [ring_from_json(*row) for row in rows], _read_folded(database)
+        return finished_store.read(database), finished_store.read_folded(database)
 
 
 def read_left_out(path: Path) -> dict[bytes, str]:
@@ -256,8 +237,12 @@ def _open(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(f"made by another version ({version})")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(_SCHEMA)  # an older one may lack a table
-        database.executescript(policy_store.SCHEMA)
+        # An older one may lack a table:
+        for schema in (
+            *(_SCHEMA, finished_store.SCHEMA),
+            *(policy_store.SCHEMA, tally.SCHEMA),
+        ):
+            database.executescript(schema)
         if version == 0:
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _check(database)
@@ -273,12 +258,12 @@ def _check(database: sqlite3.Connection) -> None:
     if verdict != "ok":
         raise sqlite3.DatabaseError(str(verdict))
     try:
-        _read_folded(database)
+        finished_store.read_folded(database)
         policy_store.read_kept(database)
+        tally.read(database)
         epoch = database.execute("SELECT value FROM facts WHERE name = 'epoch'")
         int((epoch.fetchone() or ["0"])[0])
-        for row in database.execute(_FINISHED):
-            ring_from_json(*row)
+        finished_store.read(database)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
 
@@ -292,8 +277,3 @@ def _make_directory(directory: Path) -> None:
 
 def _directory_text(directory: Path, error: Exception) -> str:
     return f"cannot keep state in {directory}: {error}; choose another with --state-dir"
-
-
-def _read_folded(database: sqlite3.Connection) -> FoldedRings:
-    row = database.execute("SELECT rings FROM folded").fetchone()
-    return FoldedRings() if row is None else folded_from_json(row[0])

@@ -65,6 +65,23 @@ def _use_file(
     " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
 )
 @click.option(
+    "--spool-dir",
+    envvar="SHMTEL_SPOOL_DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where events wait on disk that the hub does not take in time."
+    "  [default: nowhere]",
+)
+@click.option(
+    "--spool-max",
+    envvar="SHMTEL_SPOOL_MAX",
+    default="1GiB",
+    show_default=True,
+    show_envvar=True,
+    metavar="SIZE",
+    help="How much may wait there.",
+)
+@click.option(
     "--socket",
     envvar="SHMTEL_SOCKET",
     show_envvar=True,
@@ -73,19 +90,26 @@ def _use_file(
     help="Where `shmtel ctl` reaches it.  [default: NAMESPACE.sock in"
     " $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shmtel, else /tmp/shmtel-UID]",
 )
+@common.http_option("SHMTEL_COLLECTOR_HTTP", common.DEFAULT_COLLECTOR_HTTP)
 @common.log_level_option
 @common.parent_option
 def command(
-    settings: "SettingsFile | None", log_level: str, parent: int | None, **values: Any
+    settings: "SettingsFile | None",
+    spool_max: str,
+    log_level: str,
+    parent: int | None,
+    **values: Any,
 ) -> int:
     """Drain this host's rings and forward their events to a hub."""
     from shmtel_collector import service
+    from shmtel_collector.config import spool_bytes_of
 
     children.end_with_parent(parent)
     common.start_logging(log_level)
     if settings is not None:
         values["guard"] = settings.guard
     try:
+        values["spool_max_bytes"] = spool_bytes_of(spool_max)
         config = service.CollectorConfig(**values)
     except ConfigurationError as error:
         raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error

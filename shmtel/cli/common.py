@@ -6,16 +6,23 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from shmtel import config
+from shmtel.endpoints.address import parse_http_address
+from shmtel.errors import ConfigurationError
 
 DEFAULT_HUB = "127.0.0.1:4737"
+DEFAULT_HUB_HTTP = "127.0.0.1:9747"
+DEFAULT_COLLECTOR_HTTP = "127.0.0.1:9748"
 DEFAULT_NAMESPACE = "default"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def judge_namespace(
@@ -81,6 +88,29 @@ state_dir_option = click.option(
     help="Where the collector keeps its state.  [default: $STATE_DIRECTORY,"
     " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
 )
+
+
+def _judge_http(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        parse_http_address(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def http_option(variable: str, default: str) -> Callable[[_F], _F]:
+    """Say where a daemon serves its metrics."""
+    return click.option(
+        "--http",
+        envvar=variable,
+        default=default,
+        show_default=True,
+        show_envvar=True,
+        metavar="ADDR",
+        callback=_judge_http,
+        help="Where metrics and health are served: HOST:PORT, or off.",
+    )
+
 
 parent_option = click.option("--parent", type=int, hidden=True)
 log_level_option = click.option(

@@ -20,10 +20,11 @@ import grpc
 
 from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.errors import ShmtelError
-from shmtel.wire import control, control_codec
+from shmtel.wire import control, control_codec, ledger_codec
 from shmtel_collector.config import find_control_socket
 
 CALL_S = 5.0  # for the way there and back
+LEDGER_S = 30.0  # for all pages of a large fleet
 _ANSWER_BYTES = 64 << 20  # an explanation of a thousand workers
 _OPTIONS = (
     ("grpc.max_receive_message_length", _ANSWER_BYTES),
@@ -123,6 +124,20 @@ class ControlClient:
         request = control_codec.encode_list_workers_request()
         return self._call(
             control.LIST_WORKERS, request, control_codec.decode_list_workers_response
+        )
+
+    def ledger(self) -> control.LedgerPage:
+        """Return the ledger of the fleet, all of its pages as one."""
+        call: Any = self._channel.unary_stream(control.method_path(control.LEDGER))
+        request = ledger_codec.encode_ledger_request()
+        try:
+            answers = call(request, timeout=LEDGER_S)
+            pages = [ledger_codec.decode_ledger_page(data) for data in answers]
+        except grpc.RpcError as error:
+            raise self._translate(error) from error
+        return control.LedgerPage(
+            tuple(host for page in pages for host in page.hosts),
+            tuple(ring for page in pages for ring in page.rings),
         )
 
     def _call(

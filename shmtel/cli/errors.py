@@ -38,7 +38,10 @@ EXTRAS = {
     "stat": "collector",
     "tail": "collector",
 }
-_MODULES = frozenset({"click", "google", "grpc", "msgspec", "psutil"})
+_MODULES = frozenset(
+    {"click", "google", "grpc", "msgspec", "prometheus_client", "psutil"}
+    | {"starlette", "uvicorn"}
+)
 
 
 def missing_extra(arguments: list[str], error: ImportError) -> str:

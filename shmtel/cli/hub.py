@@ -19,6 +19,7 @@ from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ _LOOK_S = 0.5
     " ~/.local/state/shmtel]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
+@common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
 @common.log_level_option
 @common.parent_option
 def command(
@@ -55,6 +57,7 @@ def command(
     jsonl: str | None,
     state_dir: Path | None,
     console: bool,
+    http: str,
     log_level: str,
     parent: int | None,
 ) -> int:
@@ -70,7 +73,9 @@ def command(
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
+        endpoints = _watch(hub, http)
         _serve(hub, stop)
+        endpoints.close()
         hub.stop(_STOP_S)
     if hub.failure is not None:
         raise CommandError(
@@ -95,6 +100,13 @@ def _start(hub: "Hub") -> None:
         hub.start()
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
+
+
+def _watch(hub: "Hub", address: str) -> "HttpServer | NoServer":
+    from shmtel.endpoints.server import serve
+    from shmtel.hub.watched import WatchedHub
+
+    return serve(WatchedHub(hub), address, _log)
 
 
 def _serve(hub: "Hub", stop: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """`shmtel ledger`: where every event of a namespace is.
 
-Reads the rings and the collector's state database, and needs no collector.
+Reads the rings and the collector's state database, and needs no collector. With
+--hub it asks a hub for the fleet, see ledger_fleet.py.
 
 Rows are groups of rings and events. As long as nothing is asked by event, a row
 is the account of whole rings, which holds more than what is known by name.
@@ -13,26 +14,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shmtel.cli import common
+from shmtel.cli import common, ledger_fleet
 from shmtel.cli.errors import ExitCode
+from shmtel.cli.ledger_tables import RING_WORDS, facts, laws, title, values
 from shmtel.segments import home_of
 
 if TYPE_CHECKING:
-    from shmtel_collector.accounts import Account, EventAccount
+    from shmtel.accounting.accounts import Account, EventAccount
     from shmtel_collector.ledger import Ledger, RingAccount
 
 SCHEMA = "shmtel/ledger/v1"
-BY = ("worker", "event", "reason")
+BY = ("worker", "event", "reason", "node")
 _UNFINISHED = "no_magic"  # its maker never came to emit
 _NO_NAME = "(no name)"
 _RING_HEADER = ("WORKER", "PID", "STATE")
-_RING_WORDS = ("emitted", "committed", "delivered", "unaccounted")
 _EVENT_WORDS = (
     *("emitted", "committed", "dropped", "sampled_out", "filtered", "disabled"),
     *("rejected", "sampled_out_by_collector", "filtered_by_collector"),
     *("disabled_by_collector", "lost", "forwarded"),
 )
-_SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
 
 
 @click.command()
@@ -41,12 +41,20 @@ _SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
 @common.state_dir_option
 @common.json_option
 @click.option(
+    "--hub",
+    metavar="ADDR",
+    help="Ask this hub for the fleet: host:port, or unix:PATH.",
+)
+@click.option(
     "--by",
     multiple=True,
     type=click.Choice(BY),
     default=("worker",),
     show_default="worker",
     help="What makes a row; may be repeated.",
+)
+@click.option(
+    "--node", metavar="GLOB", help="Show only hosts whose names match; of a hub."
 )
 @click.option(
     "--worker",
@@ -64,17 +72,36 @@ _SUMS = frozenset({"emitted", "committed", "unaccounted"})  # of other words
     help="Exit with 8 when anything is unaccounted, shown or not, or a ring cannot"
     " be read.",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     namespace: str,
     directory: str | None,
     state_dir: Path | None,
     as_json: bool,
+    hub: str | None,
     by: tuple[str, ...],
+    node: str | None,
     worker: str,
     event: str | None,
     is_asserted: bool,
 ) -> int:
     """Account for every event: emitted, delivered, or left out, and why."""
+    if hub is not None:
+        if event is not None or "event" in by:
+            raise click.UsageError("A hub counts nothing by event; ask its hosts.")
+        ledger_fleet.refuse_local_options(context)
+        return ledger_fleet.show(
+            hub,
+            node=node or "*",
+            worker=worker,
+            by=by,
+            as_json=as_json,
+            is_asserted=is_asserted,
+            schema=SCHEMA,
+        )
+    if node is not None or "node" in by:
+        raise click.UsageError("These are the rings of one host; nodes need --hub.")
     from shmtel_collector.ledger import read_ledger
 
     whole = read_ledger(namespace, state_dir, home_of(directory))
@@ -120,24 +147,24 @@ def _print(ledger: "Ledger", by: Sequence[str], event: str | None) -> None:
 def format_ledger(ledger: "Ledger") -> list[str]:
     """Put a line per ring, then both laws over all of them."""
     rows = [
-        (*_ring_key(ring), *_values(ring.account, _RING_WORDS)) for ring in ledger.rings
+        (*_ring_key(ring), *values(ring.account, RING_WORDS)) for ring in ledger.rings
     ]
-    header = (*_RING_HEADER, *map(_title, _RING_WORDS))
+    header = (*_RING_HEADER, *map(title, RING_WORDS))
     return [
         *common.format_table(header, rows),
         "",
-        *(f"{word:<30}{events:>12}{why}" for word, events, why in _laws(ledger.total)),
+        *laws(ledger.total),
     ]
 
 
 def _format_groups(ledger: "Ledger", by: Sequence[str], event: str | None) -> list[str]:
     """Put a line per group, with the words as columns."""
     rows = [
-        (*key, *_values(account, _EVENT_WORDS))
+        (*key, *values(account, _EVENT_WORDS))
         for key, account in _groups(ledger, by, event)
     ]
     keys = _keys(by)
-    return common.format_table((*keys, *map(_title, _EVENT_WORDS)), rows, len(keys))
+    return common.format_table((*keys, *map(title, _EVENT_WORDS)), rows, len(keys))
 
 
 def _format_reasons(
@@ -147,7 +174,7 @@ def _format_reasons(
     rows = [
         (*key, word, reason, events)
         for key, account in _groups(ledger, by, event)
-        for word, reason, events in _facts(account)
+        for word, reason, events in facts(account)
         if events
     ]
     texts = (*_keys(by), "WORD", "REASON")
@@ -193,58 +220,3 @@ def _keys(by: Sequence[str]) -> tuple[str, ...]:
         *(_RING_HEADER if "worker" in by else ()),
         *(("EVENT",) if "event" in by else ()),
     )
-
-
-def _title(word: str) -> str:
-    return word.upper()
-
-
-def _values(account: "Account | EventAccount", words: Sequence[str]) -> list[int]:
-    document = account.to_json()
-    return [_count(document[word]) for word in words]
-
-
-def _count(value: int | dict[str, int]) -> int:
-    return sum(value.values()) if isinstance(value, dict) else value
-
-
-def _facts(account: "Account | EventAccount") -> Iterator[tuple[str, str, int]]:
-    """Take an account apart into words, reasons and events."""
-    for word, value in account.to_json().items():
-        if isinstance(value, dict):
-            yield from ((word, reason, events) for reason, events in value.items())
-        elif word not in _SUMS or word == "unaccounted":
-            yield word, "", value
-
-
-def _laws(total: "Account") -> list[tuple[str, int, str]]:
-    """Both laws as lines: a word, its events, and the reasons behind them."""
-    document = total.to_json()
-    lines = []
-    for word, value in document.items():
-        reasons = value if isinstance(value, dict) else {}
-        why = common.format_reasons(reasons)
-        events = sum(reasons.values()) if isinstance(value, dict) else value
-        lines.append((_LAW[word] + word, events, f"  ({why})" if why else ""))
-    return lines
-
-
-# How a word enters its law: the sum, what it consists of, and what is left.
-_LAW = {
-    "emitted": "",
-    "committed": "  ",
-    "dropped": "  ",
-    "sampled_out": "  ",
-    "filtered": "  ",
-    "disabled": "  ",
-    "delivered": "    ",
-    "rejected": "    ",
-    "sampled_out_by_collector": "    ",
-    "filtered_by_collector": "    ",
-    "disabled_by_collector": "    ",
-    "lost": "    ",
-    "spooled": "    ",
-    "in_flight": "    ",
-    "in_ring": "    ",
-    "unaccounted": "",
-}

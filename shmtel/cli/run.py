@@ -84,6 +84,7 @@ def _run_line(
     line = [
         children.start_verb(
             *("hub", "--log-level", "warning", "--listen", f"unix:{socket}"),
+            *("--http", "off"),
             *("--state-dir", str(state_dir), *sink),
         )
     ]
@@ -102,7 +103,7 @@ def _start_collector(
     state_dir: Path, rings: _Rings, socket: Path
 ) -> subprocess.Popen[bytes]:
     return children.start_verb(
-        *("collector", "--hub", f"unix:{socket}"),
+        *("collector", "--hub", f"unix:{socket}", "--http", "off"),
         *children.ring_flags(rings.namespace, rings.directory),
         *("--state-dir", str(state_dir), "--log-level", "warning"),
     )

@@ -289,6 +289,7 @@ static PyGetSetDef consumer_attributes[] = {
     U64("cursor", cursor, "Position of the next record to drain."),
     U64("cursor_seq", cursor_seq, "Seq of the last record before the cursor."),
     U64("head", settled.head, "Position up to which records are released."),
+    U64("head_seq", settled.head_seq, "Seq of the last record before head."),
     U64("settled_seq", settled.settled_seq, "Seq up to which the totals are final."),
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -310,8 +311,10 @@ static PyMethodDef consumer_methods[] = {
     KEYED(skip_to, "seq",
           "Move the cursor behind the record of that seq; False, and nothing moves,\n"
           "if the ring ends before."),
-    KEYED(settle, "position, seq, totals",
-          "Move head to a position up to the cursor, with what is final up to there."),
+    KEYED(settle, "position, seq, totals, settled_seq=None",
+          "Move head to a position up to the cursor, behind the record of that seq.\n\n"
+          "The totals are final up to settled_seq, `seq` if none is given; what lies\n"
+          "between the two is in a spool."),
     KEYED(names, "first_event_id", "List the event names from that id on."),
     PLAIN(counters, "Copy the worker's own counters."),
     KEYED(set_enabled, "state", "Turn the ring off, on, or retire it."),

@@ -30,16 +30,21 @@ static bool to_totals(PyObject *object, uint64_t totals[RING_OUTCOME_SLOTS])
 PyObject *consumer_settle(struct consumer *self, PyObject *arguments,
                           PyObject *keywords)
 {
-    static char *names[] = {"position", "seq", "totals", NULL};
-    uint64_t position, seq, totals[RING_OUTCOME_SLOTS];
-    PyObject *sequence;
-    if (!CONSUMER_PARSE("O&O&O:settle", names, consumer_to_u64, &position,
-                        consumer_to_u64, &seq, &sequence) ||
+    static char *names[] = {"position", "seq", "totals", "settled_seq", NULL};
+    uint64_t position, seq, settled_seq, totals[RING_OUTCOME_SLOTS];
+    PyObject *sequence, *settled = NULL;
+    if (!CONSUMER_PARSE("O&O&O|O:settle", names, consumer_to_u64, &position,
+                        consumer_to_u64, &seq, &sequence, &settled) ||
         !to_totals(sequence, totals))
+        return NULL;
+    settled_seq = seq;
+    if (settled != NULL && settled != Py_None &&
+        !consumer_to_u64(settled, &settled_seq))
         return NULL;
     if (!consumer_is_open(self)) /* still: a sequence can run code */
         return NULL;
-    return none_or_raise(self, ring_settle(&self->ring, position, seq, totals));
+    return none_or_raise(self,
+                         ring_settle(&self->ring, position, seq, settled_seq, totals));
 }
 
 static PyObject *store64(struct consumer *self, _Atomic uint64_t *at, uint64_t value)

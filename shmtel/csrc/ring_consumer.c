@@ -106,7 +106,7 @@ static enum ring_status resume(struct ring_consumer *consumer)
         return RING_ERROR_SETTLEMENT;
     consumer->active_slot = slot;
     consumer->settled = control.slot[slot];
-    consumer->tables->judge.settled_seq = consumer->settled.settled_seq;
+    consumer->tables->judge.released_seq = consumer->settled.head_seq;
     ring_rewind(consumer);
     return ring_store64(consumer, &consumer->control->head, consumer->settled.head);
 }
@@ -218,27 +218,37 @@ static void access_settle(void *context)
 }
 
 /* Where the ring is damaged, the records that nobody can read any more are
- * settled at the cursor as lost, with a seq past the cursor's. */
-static bool can_settle(const struct ring_consumer *consumer, uint64_t position,
-                       uint64_t seq, const uint64_t totals[RING_OUTCOME_SLOTS])
+ * released at the cursor as lost, with a seq past the cursor's. */
+static bool can_release(const struct ring_consumer *consumer, uint64_t position,
+                        uint64_t seq)
 {
     if (position < consumer->settled.head || position > consumer->cursor ||
-        position % RING_RECORD_ALIGN != 0 || seq < consumer->settled.settled_seq ||
-        seq > consumer->tail / RING_RECORD_MIN || !ring_is_sum(totals, seq))
+        position % RING_RECORD_ALIGN != 0 || seq < consumer->settled.head_seq ||
+        seq > consumer->tail / RING_RECORD_MIN)
         return false;
     return consumer->damage != RING_OK ||
            (position == consumer->cursor ? seq == consumer->cursor_seq
                                          : seq < consumer->cursor_seq);
 }
 
+static bool can_settle(const struct ring_consumer *consumer,
+                       const struct ring_settlement *settlement)
+{
+    return can_release(consumer, settlement->head, settlement->head_seq) &&
+           settlement->settled_seq >= consumer->settled.settled_seq &&
+           settlement->settled_seq <= settlement->head_seq &&
+           ring_is_sum(settlement->totals, settlement->settled_seq);
+}
+
 enum ring_status ring_settle(struct ring_consumer *consumer, uint64_t position,
-                             uint64_t seq, const uint64_t totals[RING_OUTCOME_SLOTS])
+                             uint64_t seq, uint64_t settled_seq,
+                             const uint64_t totals[RING_OUTCOME_SLOTS])
 {
     struct ring_settlement settlement = {
-        .head = position, .head_seq = seq, .settled_seq = seq};
-    if (!can_settle(consumer, position, seq, totals))
-        return RING_ERROR_ARGUMENT;
+        .head = position, .head_seq = seq, .settled_seq = settled_seq};
     memcpy(settlement.totals, totals, sizeof settlement.totals);
+    if (!can_settle(consumer, &settlement))
+        return RING_ERROR_ARGUMENT;
     struct settling settling = {consumer->control, &settlement,
                                 1 - consumer->active_slot};
     enum ring_status status =
@@ -246,7 +256,7 @@ enum ring_status ring_settle(struct ring_consumer *consumer, uint64_t position,
     if (status != RING_OK)
         return status;
     consumer->settled = settlement;
-    consumer->tables->judge.settled_seq = seq;
+    consumer->tables->judge.released_seq = seq;
     consumer->active_slot = settling.slot;
     return RING_OK;
 }

@@ -149,10 +149,12 @@ void ring_rewind(struct ring_consumer *consumer);
 enum ring_status ring_skip_to(struct ring_consumer *consumer, uint64_t seq,
                               uint8_t *scratch, bool *found);
 
-/* Moves head to a position between it and the cursor, with what is final up to
- * there, so that the next consumer finds both or neither. */
+/* Moves head to a position between it and the cursor, behind the record of `seq`,
+ * with what is final up to `settled_seq`, so that the next consumer finds all of it
+ * or nothing. What lies between the two seqs is in a spool: released, not final. */
 enum ring_status ring_settle(struct ring_consumer *consumer, uint64_t position,
-                             uint64_t seq, const uint64_t totals[RING_OUTCOME_SLOTS]);
+                             uint64_t seq, uint64_t settled_seq,
+                             const uint64_t totals[RING_OUTCOME_SLOTS]);
 
 /* Store into the control zone, which `at` points into. */
 enum ring_status ring_store32(struct ring_consumer *consumer, _Atomic uint32_t *at,

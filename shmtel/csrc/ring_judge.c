@@ -90,7 +90,7 @@ static enum ring_outcome judge_start(struct ring_judge *judge, uint32_t own_word
     /* What is left as it is has no entry, unless it was decided otherwise when
      * it was drained before. */
     if (word != SPAN_AS_IT_IS || ring_spans_find(&judge->spans, span_id) != NULL)
-        ring_spans_put(&judge->spans, span_id, word, judge->settled_seq);
+        ring_spans_put(&judge->spans, span_id, word, judge->released_seq);
     return outcome;
 }
 

@@ -54,7 +54,7 @@ struct ring_judge {
     bool is_on;
     uint32_t count;             /* of the ids that are judged */
     uint32_t initial_threshold; /* of the worker's own configuration */
-    uint64_t settled_seq;
+    uint64_t released_seq;      /* no drain goes back behind it */
     struct ring_ruling ruling[RING_NAMES_MAX];
     struct ring_spans spans;
     struct ring_thresholds thresholds;

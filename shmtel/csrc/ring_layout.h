@@ -227,10 +227,12 @@ enum ring_drop_reason {
     X(8, REJECTED_MALFORMED, rejected, malformed)                                      \
     X(9, REJECTED_UNKNOWN_NAME, rejected, unknown_name)                                \
     X(10, REJECTED_BAD_THRESHOLD, rejected, bad_threshold)                             \
+    X(11, REJECTED_BY_HUB, rejected, by_hub)                                           \
     X(16, LOST_QUARANTINED, lost, quarantined)                                         \
     X(17, LOST_HUB_STATE_LOST, lost, hub_state_lost)                                   \
     X(18, LOST_OVERWRITTEN, lost, overwritten)                                         \
-    X(19, LOST_EVICTED, lost, evicted)
+    X(19, LOST_EVICTED, lost, evicted)                                                 \
+    X(20, LOST_SPOOL_DAMAGED, lost, spool_damaged)
 
 enum ring_outcome {
 #define X(number, UPPER, word, reason) RING_OUTCOME_##UPPER = number,

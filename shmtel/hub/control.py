@@ -6,18 +6,20 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from shmtel.errors import ShmtelError
 from shmtel.hub.desired import DesiredState, OnEnd
 from shmtel.hub.explain import explained
 from shmtel.hub.fleet import Fleet
+from shmtel.hub.ledger import Facts, facts
 from shmtel.hub.table import RingEntry, RingTable
 from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
     CHANGE_POLICY,
     EXPLAIN_POLICY,
     GET_POLICY,
+    LEDGER,
     LIST_WORKERS,
     Explanation,
     WorkerStatus,
@@ -30,10 +32,12 @@ from shmtel.wire.control_codec import (
     encode_list_workers_response,
     encode_policy_report,
 )
+from shmtel.wire.ledger_codec import encode_ledger_page, judge_ledger_request, paged
 
 WAITING_MAX = 24  # calls that wait at the same time
 
 Method = Callable[[bytes, OnEnd], bytes]
+StreamingMethod = Callable[[bytes], Iterator[bytes]]
 
 
 class Busy(ShmtelError):
@@ -57,6 +61,10 @@ class Control:
             EXPLAIN_POLICY: self.explain_policy,
             LIST_WORKERS: self.list_workers,
         }
+
+    def streams(self) -> dict[str, StreamingMethod]:
+        """Return the calls that are answered by several messages."""
+        return {LEDGER: self.ledger}
 
     def change(self, data: bytes, on_end: OnEnd) -> bytes:
         """Change the policy."""
@@ -90,6 +98,16 @@ class Control:
         """
         hosts, entries = self._fleet.hosts(), self._table.entries()
         return explained(self._desired.policy, hosts, entries, glob)
+
+    def ledger(self, data: bytes) -> Iterator[bytes]:
+        """Return the ledger, page by page."""
+        judge_ledger_request(data)
+        known = self.facts()
+        return map(encode_ledger_page, paged(known.hosts, known.rings))
+
+    def facts(self) -> Facts:
+        """Return what the ledger is made of."""
+        return facts(self._table, {host.host_id for host in self._fleet.hosts()})
 
     def list_workers(self, _data: bytes, _on_end: OnEnd) -> bytes:
         """List the rings that the hub knows."""

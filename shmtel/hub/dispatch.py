@@ -33,10 +33,10 @@ from typing import Any, NoReturn, Unpack
 
 from shmtel.hub.calls import Delivery, wanted
 from shmtel.hub.handlers import (
-    QUEUE_BATCHES,
     Handler,
     LaneOptions,
     RequiredHandlerError,
+    room_of,
 )
 from shmtel.hub.lanes import DETACHED, Lane
 from shmtel.hub.progress import Deed
@@ -114,9 +114,10 @@ class Dispatcher:
             handler = self._attached.handlers.get(handler_id)
             return handler is not None and self._remove(handler)
 
-    def handlers(self) -> list[Handler]:
-        """Return what is attached, oldest first."""
-        return list(self._attached.handlers.values())
+    def handlers(self, pattern: str | None = None) -> list[Handler]:
+        """Return what is attached, oldest first; all that has to do with a glob."""
+        handlers = self._attached.handlers.values()
+        return [h for h in handlers if pattern is None or h.concerns(pattern)]
 
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""
@@ -135,14 +136,9 @@ class Dispatcher:
     def _make_lane(
         self, handler_id: str, **options: Unpack[LaneOptions]
     ) -> Lane[Delivery] | None:
+        room = room_of(options)
         if not options.get("own_thread"):
-            if options.get("ack", "handled") != "handled":
-                raise ValueError("a queue needs a thread of its own: own_thread=True")
             return None
-        # What holds acks is bounded by the credit of the streams.
-        room = None
-        if options.get("ack", "handled") == "queued":
-            room = options.get("queue_batches", QUEUE_BATCHES)
         return Lane(f"shmtel-{handler_id}", self._run, self._skip, room)
 
     def _require_free(self, handler_id: str) -> None:

@@ -3,9 +3,10 @@
 Fencing. A host has one collector, and its newest stream is the one that counts.
 A hello takes over from the live stream of its host when its epoch is greater,
 or when it is the same process (same instance, same epoch) that lost its
-connection before the hub noticed. Everything else is refused as stale: an older
-collector that was left behind, or a second machine with a copied state, which
-would otherwise throw each other out for ever.
+connection before the hub noticed, and this is not the stream that it lost: a hub
+that was frozen may come upon the hellos of both in any order. Everything else is
+refused as stale: an older collector that was left behind, or a second machine with a
+copied state, which would otherwise throw each other out for ever.
 
 A fenced stream finishes the batch it is working on. Until it has stopped, the
 new stream answers no RingOpened, so that a ring is advanced by one at a time;
@@ -198,10 +199,18 @@ class Fleet:
 
     def longest_unanswered(self) -> tuple[int, str]:
         """Return for how long the oldest batch of all has waited, and whose it is."""
+        ages = ((age_ns, node) for node, age_ns in self.oldest_unanswered_ns().items())
+        return max(ages, default=(0, ""))
+
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
         with self._lock:
             members = [m for group in self._members.values() for m in group]
-        ages = ((m.stream.unanswered_ns(), m.hello.node) for m in members)
-        return max(ages, default=(0, ""))
+        ages: dict[str, int] = {}
+        for member in members:  # a stream's own lock is not taken under this one
+            node, age_ns = member.hello.node, member.stream.unanswered_ns()
+            ages[node] = max(ages.get(node, 0), age_ns)
+        return ages
 
     def close(self, reason: str = _SHUTTING_DOWN) -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""
@@ -265,7 +274,7 @@ def wait_stopped(streams: Iterable[LiveStream], deadline: float) -> None:
 def _takes_over(new: Hello, live: Hello) -> bool:
     if new.epoch != live.epoch:
         return new.epoch > live.epoch
-    return new.instance_id == live.instance_id
+    return new.instance_id == live.instance_id and new.stream >= live.stream
 
 
 def _sent(policy: Policy) -> Policy:

@@ -33,6 +33,19 @@ class LaneOptions(TypedDict, total=False):
     queue_batches: int
 
 
+def room_of(options: LaneOptions) -> int | None:
+    """Return how many segments a handler's queue holds; None: what the credit allows.
+
+    Raises:
+        ValueError: the options are wrong.
+    """
+    if options.get("ack", "handled") == "handled":
+        return None
+    if not options.get("own_thread"):
+        raise ValueError("a queue needs a thread of its own: own_thread=True")
+    return options.get("queue_batches", QUEUE_BATCHES)
+
+
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """The events of one segment that a batch handler asked for.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
+from shmtel.accounting.fleet import FleetLedger
 from shmtel.hub.control import worker_status
 from shmtel.hub.counters import HubStats
 from shmtel.hub.handlers import (
@@ -18,9 +19,8 @@ from shmtel.hub.handlers import (
     LaneOptions,
     RequiredHandlerError,
 )
-from shmtel.hub.ledger import HubLedger, make_ledger
 from shmtel.hub.parts import Parts
-from shmtel.hub.readiness import Readiness, take_readiness
+from shmtel.hub.readiness import Readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
 from shmtel.hub.server import Server
 from shmtel.hub.stream import Stream
@@ -62,7 +62,7 @@ class Hub:
             listen,
             max_collectors,
             self._make_stream,
-            parts.control.methods(),
+            parts.control,
             parts.counters,
         )
         self._address = listen
@@ -180,10 +180,7 @@ class Hub:
 
     def list_handlers(self, pattern: str | None = None) -> list[Handler]:
         """List the handlers, or those that a name or glob has to do with."""
-        handlers = self._dispatcher.handlers()
-        if pattern is None:
-            return handlers
-        return [handler for handler in handlers if handler.concerns(pattern)]
+        return self._dispatcher.handlers(pattern)
 
     # -- control -------------------------------------------------------------
 
@@ -284,10 +281,9 @@ class Hub:
         """List the rings that the hub knows."""
         return list(map(worker_status, self._parts.table.entries()))
 
-    def ledger(self) -> HubLedger:
-        """Return what became of all events, per ring, as the hub knows it."""
-        table = self._parts.table
-        return make_ledger(table.entries(), table.folded())
+    def ledger(self) -> FleetLedger:
+        """Return what became of every event of the fleet, as the hub knows it."""
+        return self._parts.control.facts().ledger()
 
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""
@@ -295,22 +291,12 @@ class Hub:
 
     def readiness(self) -> Readiness:
         """Return whether the hub keeps up, and what speaks against it."""
-        parts = self._parts
-        return take_readiness(
-            is_serving=self._is_serving,
-            dispatcher=parts.dispatcher,
-            fleet=parts.fleet,
-            committer=parts.committer,
-        )
+        return self._parts.readiness(is_serving=self._is_serving)
+
+    def oldest_unanswered_ns(self) -> dict[str, int]:
+        """Return by node how long the oldest batch has waited for its answer."""
+        return self._parts.fleet.oldest_unanswered_ns()
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""
-        parts = self._parts
-        return parts.counters.snapshot(
-            streams=parts.fleet.live_count(),
-            dropped_events=parts.events.dropped,
-            repeated=parts.marks.repeated(),
-            handler_failures=self._dispatcher.handler_failures,
-            handlers=len(self._dispatcher.handlers()),
-            missed=sum(self._dispatcher.missed().values()),
-        )
+        return self._parts.stats()

@@ -1,68 +1,93 @@
-"""What became of every event the hub knows of, per ring.
-
-This is the hub's half of the ledger: its positions and totals. The full one,
-with what is still in rings and what workers refused, is the collector's.
+"""What the hub's ledger is made of: hosts and rings, as they are at one moment.
 
 Rules:
-- plain data with the words of the glossary; nothing is computed but names.
+- plain data; what follows from it is computed by shmtel.accounting.fleet, here and
+  by the tools that ask.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from shmtel.accounting.counts import add_counts
+from shmtel.accounting.fleet import FleetLedger, fleet_ledger
+from shmtel.hub.hosts import HostEntry
 from shmtel.hub.positions import Folded
-from shmtel.hub.table import RingEntry
-from shmtel.wire.frames import Outcome, WorkerCounters
+from shmtel.hub.table import RingEntry, RingTable
+from shmtel.wire.control import HostLedger, RingLedger, RingSum
+from shmtel.wire.frames import WorkerCounters
 
 
 @dataclass(frozen=True, slots=True)
-class RingLedger:
-    """One ring."""
+class Facts:
+    """What the ledger is made of."""
 
-    node: str
-    worker_id: str
-    pool_name: str
-    pid: int
-    ring_id: str
-    last_seq: int
-    totals: Mapping[str, int]  # by name of the outcome; they sum to last_seq
-    closed_reason: str | None
-    counters: WorkerCounters | None
-
-
-@dataclass(frozen=True, slots=True)
-class HubLedger:
-    """All rings that are kept, and the sum of older closed ones."""
-
+    hosts: tuple[HostLedger, ...]
     rings: tuple[RingLedger, ...]
-    folded_rings: int
-    folded_totals: Mapping[str, int]
+
+    def ledger(self) -> FleetLedger:
+        """Return the ledger."""
+        return fleet_ledger(self.hosts, self.rings)
 
 
-def make_ledger(entries: Iterable[RingEntry], folded: Folded) -> HubLedger:
-    """Put the ledger together."""
-    return HubLedger(
-        rings=tuple(map(_ring_ledger, entries)),
-        folded_rings=folded.rings,
-        folded_totals=_named(folded.totals),
+def facts(table: RingTable, connected: Container[str]) -> Facts:
+    """Collect them; `connected` are the ids of the hosts that are."""
+    entries, folded, known = table.at_once()
+    hosts = {host.host_id: host for host in known}
+    told = [_host(host, host.host_id in connected) for host in known]
+    strangers = {e.host_id: e.node for e in entries if e.host_id not in hosts}
+    told += [HostLedger(host_id, node) for host_id, node in strangers.items()]
+    earlier = _earlier(folded, known)
+    if earlier.rings:
+        told.append(HostLedger("", "", folded=earlier))
+    rings = [
+        entry.for_ledger(gone=_is_gone(entry, hosts, connected)) for entry in entries
+    ]
+    return Facts(tuple(told), tuple(rings))
+
+
+def _host(host: HostEntry, is_connected: bool) -> HostLedger:
+    totals, claims, placed = host.folded
+    return HostLedger(
+        host_id=host.host_id,
+        node=host.node,
+        namespace=host.namespace,
+        connected=is_connected,
+        as_of_ns=host.heard_ns,
+        counters=host.counters,
+        folded=RingSum(
+            host.folded_rings,
+            placed.committed,
+            totals,
+            WorkerCounters(
+                claims.committed,
+                claims.sampled_out,
+                claims.filtered,
+                claims.disabled,
+                claims.dropped,
+            ),
+        ),
     )
 
 
-def _ring_ledger(entry: RingEntry) -> RingLedger:
-    position = entry.position  # read once: last_seq and totals belong together
-    return RingLedger(
-        node=entry.node,
-        worker_id=entry.worker.worker_id,
-        pool_name=entry.worker.pool_name,
-        pid=entry.worker.pid,
-        ring_id=entry.ring_id.hex(),
-        last_seq=position.last_seq,
-        totals=_named(position.totals),
-        closed_reason=entry.closed_reason,
-        counters=entry.counters,
-    )
+def _is_gone(
+    entry: RingEntry, hosts: Mapping[str, HostEntry], connected: Container[str]
+) -> bool:
+    """Say whether the host has announced all its rings, and this one is not there."""
+    host = hosts.get(entry.host_id)
+    if host is None or entry.host_id not in connected:
+        return False
+    return host.told == host.stream and entry.stream != host.stream
 
 
-def _named(totals: Mapping[int, int]) -> dict[str, int]:
-    known = {outcome.value: outcome.name.lower() for outcome in Outcome}
-    return {known.get(k, f"outcome_{k}"): events for k, events in totals.items()}
+def _earlier(folded: Folded, hosts: list[HostEntry]) -> RingSum:
+    """Return what was folded by hubs before this one: of which host is not known."""
+    mine: dict[int, int] = {}
+    for host in hosts:
+        mine = add_counts(mine, host.folded.totals)
+    totals = {
+        outcome: events - mine.get(outcome, 0)
+        for outcome, events in folded.totals.items()
+        if events > mine.get(outcome, 0)
+    }
+    rings = folded.rings - sum(host.folded_rings for host in hosts)
+    return RingSum(max(rings, 0), sum(totals.values()), totals)

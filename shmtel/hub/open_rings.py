@@ -5,6 +5,7 @@ Rules:
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shmtel.hub.dispatch import Dispatcher
@@ -12,7 +13,7 @@ from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.routes import Source
 from shmtel.hub.table import Change, RingEntry, RingTable
 from shmtel.wire.errors import RemoteProtocolError
-from shmtel.wire.frames import Batch, NamesAdded, Segment
+from shmtel.wire.frames import Batch, NamesAdded, RingCounters, Segment
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,13 @@ class OpenRings:
         else:
             check_head(segment)
         return Part(ring, records, ring.entry.redelivered_in(segment))
+
+    def tell(self, counters: Iterable[RingCounters]) -> None:
+        """Note what the collector has told of rings ahead of their events."""
+        for of_ring in counters:
+            ring = self._rings.get(of_ring.ring)
+            if ring is not None:
+                ring.entry.tell(of_ring)
 
     def take_changes(self, batch: Batch) -> list[Change]:
         """Return what a batch has done, as of this batch; forget what it closed."""

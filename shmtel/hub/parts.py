@@ -1,4 +1,4 @@
-"""The parts of a hub: made, wired together, and ended in order."""
+"""The parts of a hub: made, wired together, looked at, and ended in order."""
 
 import logging
 import time
@@ -6,13 +6,14 @@ from pathlib import Path
 
 from shmtel.hub.committer import Committer
 from shmtel.hub.control import Control
-from shmtel.hub.counters import Counters
+from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
 from shmtel.hub.events import HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
 from shmtel.hub.positions import NoPositions, Positions, PositionStore
+from shmtel.hub.readiness import Readiness, take_readiness
 from shmtel.hub.services import Services
 from shmtel.hub.sinks import Marks
 from shmtel.hub.store import Store
@@ -61,6 +62,26 @@ class Parts:
         """End every stream: nothing may be acknowledged that is kept nowhere."""
         _log.error("nothing is acknowledged any more: %s", error)
         self.fleet.close(f"the hub has failed: {error}")
+
+    def stats(self) -> HubStats:
+        """Return the hub's counters of itself."""
+        return self.counters.snapshot(
+            streams=self.fleet.live_count(),
+            dropped_events=self.events.dropped,
+            repeated=self.marks.repeated(),
+            handler_failures=self.dispatcher.handler_failures,
+            handlers=len(self.dispatcher.handlers()),
+            missed=sum(self.dispatcher.missed().values()),
+        )
+
+    def readiness(self, *, is_serving: bool) -> Readiness:
+        """Return whether the hub keeps up, and what speaks against it."""
+        return take_readiness(
+            is_serving=is_serving,
+            dispatcher=self.dispatcher,
+            fleet=self.fleet,
+            committer=self.committer,
+        )
 
     def finish(self, deadline: float) -> None:
         """End the streams and finish what is in work, until a monotonic time.

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
 from threading import BoundedSemaphore, Thread
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 import grpc
 
 from shmtel.errors import ConfigurationError, ShmtelError
-from shmtel.hub.control import WAITING_MAX, Busy, Method
+from shmtel.hub.control import WAITING_MAX, Busy, Control, Method, StreamingMethod
 from shmtel.hub.counters import Counters
 from shmtel.hub.store import StoreError
 from shmtel.hub.stream import Stream
@@ -84,7 +84,7 @@ class Server:
         listen: str,
         max_collectors: int,
         make_stream: Callable[[], Stream],
-        control: dict[str, Method],
+        control: Control,
         counters: Counters,
     ) -> None:
         self._listen = listen
@@ -104,9 +104,7 @@ class Server:
                     _UPLINK,
                     {"Stream": grpc.stream_stream_rpc_method_handler(self._stream)},
                 ),
-                grpc.method_handlers_generic_handler(
-                    SERVICE, {name: _unary(call) for name, call in control.items()}
-                ),
+                grpc.method_handlers_generic_handler(SERVICE, _handlers(control)),
             )
         )
 
@@ -159,15 +157,34 @@ _CODES: dict[type[ShmtelError], grpc.StatusCode] = {
 }
 
 
+def _handlers(control: Control) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+    unary = {name: _unary(call) for name, call in control.methods().items()}
+    return unary | {name: _stream(call) for name, call in control.streams().items()}
+
+
 def _unary(method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
     def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             return method(data, context.add_callback)
         except tuple(_CODES) as error:
-            code = next(c for kind, c in _CODES.items() if isinstance(error, kind))
-            context.abort(code, str(error))
+            _abort(context, error)
 
     return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _stream(method: StreamingMethod) -> "grpc.RpcMethodHandler[Any, Any]":
+    def answer(data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        try:
+            yield from method(data)
+        except tuple(_CODES) as error:
+            _abort(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(answer)
+
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    code = next(c for kind, c in _CODES.items() if isinstance(error, kind))
+    context.abort(code, str(error))
 
 
 def _until_end(requests: Iterator[bytes]) -> Iterator[bytes]:

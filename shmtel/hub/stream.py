@@ -30,10 +30,12 @@ from collections.abc import Iterator
 
 from shmtel.hub.fleet import LiveStream
 from shmtel.hub.handlers import RequiredHandlerError
+from shmtel.hub.hosts import HostEntry
 from shmtel.hub.open_rings import OpenRings, Part
 from shmtel.hub.progress import Progress, Work
 from shmtel.hub.services import Services
 from shmtel.policy.model import Policy, PolicyStatus
+from shmtel.wire import frames
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
@@ -63,6 +65,7 @@ class Stream:
         self._protocol = HubProtocol(terms, time.monotonic_ns())
         self._condition = threading.Condition()
         self._hello: Hello | None = None
+        self._host: HostEntry | None = None
         self._rings = OpenRings(services.table, services.dispatcher)
         self._predecessors: list[LiveStream] = []
         self._progress = Progress(
@@ -211,16 +214,23 @@ class Stream:
     def _act(self, frame: CollectorFrame | None) -> bool:
         with self._condition:
             judged = self._protocol.receive(frame, time.monotonic_ns())
+        if self._host is not None:
+            self._host.heard_ns = time.time_ns()
         match judged:
             case Hello():
                 self._hello = judged
                 self._predecessors = self._services.fleet.admit(judged, self)
+                if self._ending is None:
+                    hosts = self._services.table.hosts
+                    self._host = hosts.enter(judged, time.time_ns())
             case RingOpened():
                 return self._on_ring_opened(judged)
             case NamesAdded():
                 self._rings.add_names(judged)
             case Batch():
                 self._on_batch(judged)
+            case frames.Counters():
+                self._on_counters(judged)
             case PolicyStatus():
                 self._services.desired.note_status(self, judged)
             case Bye():
@@ -238,6 +248,8 @@ class Stream:
         if is_known and not self._wait_at_rest():
             return False
         entry = self._services.table.open(self._hello, frame, int(time.time()))
+        if self._host is not None:
+            entry.stream = self._host.stream
         self._rings.add(frame.ring, entry)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
@@ -251,6 +263,11 @@ class Stream:
                 lambda: self._progress.is_idle or self._ending or self._is_gone
             )
             return self._ending is None and not self._is_gone
+
+    def _on_counters(self, frame: frames.Counters) -> None:
+        self._rings.tell(frame.rings)
+        if self._host is not None:
+            self._host.tell(frame.host)
 
     def _on_batch(self, batch: Batch) -> None:
         services = self._services

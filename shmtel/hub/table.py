@@ -27,10 +27,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from shmtel.hub.hosts import HostEntry, Hosts
 from shmtel.hub.positions import Folded, RingState, Row, folded_row, ring_key
+from shmtel.wire.control import RingLedger
 from shmtel.wire.frames import (
     Hello,
     RingClosed,
+    RingCounters,
     RingOpened,
     Segment,
     Worker,
@@ -60,11 +63,14 @@ class RingEntry:
     is_advanced: bool = False  # by this process
     was_advanced: bool = False  # when it was opened last
     kept: RingState | None = None  # what the database holds
+    claims: WorkerCounters = field(default_factory=WorkerCounters)  # until then
+    sent_seq: int = 0  # as the collector told last
+    spooled_seq: int = 0
+    stream: int = 0  # number of the stream of its host that announced it last
+    key: str = field(init=False)  # among all rings of all hosts
 
-    @property
-    def key(self) -> str:
-        """The name of this ring among all of all hosts."""
-        return ring_key(self.host_id, self.ring_id)
+    def __post_init__(self) -> None:
+        self.key = ring_key(self.host_id, self.ring_id)
 
     def redelivered_in(self, segment: Segment) -> int:
         """Return up to which seq handlers may know the events of a segment; 0: none.
@@ -77,6 +83,28 @@ class RingEntry:
             self.redelivered_through = max(known, segment.resent_through)
         through = min(self.redelivered_through, segment.seq_last)
         return through if through > segment.seq_before else 0
+
+    def tell(self, counters: RingCounters) -> None:
+        """Note what the collector has told of it."""
+        self.claims = counters.counters
+        self.spooled_seq = counters.spooled_seq
+        self.sent_seq = counters.sent_seq
+
+    def for_ledger(self, *, gone: bool = False) -> RingLedger:
+        """Return what the ledger is made of."""
+        closed_reason, position = self.closed_reason, self.position
+        return RingLedger(
+            host_id=self.host_id,
+            worker=self.worker,
+            ring_id=self.ring_id,
+            last_seq=position.last_seq,
+            totals=position.totals,
+            sent_seq=self.sent_seq,
+            spooled_seq=self.spooled_seq,
+            counters=self.counters or self.claims,
+            closed_reason=closed_reason or "",
+            gone=gone and closed_reason is None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +140,7 @@ class RingTable:
             self._entries[entry.key] = entry
             if state.closed_reason is not None:
                 self._closed[entry.key] = None
+        self.hosts = Hosts()
 
     # -- from streams ----------------------------------------------------------
 
@@ -142,6 +171,7 @@ class RingTable:
             entry.streams += 1
             entry.seen_s = now_s
             entry.was_advanced = entry.is_advanced
+            entry.sent_seq = 0  # what was under way is so no more
             return entry
 
     def close(self, entry: RingEntry, frame: RingClosed) -> None:
@@ -207,6 +237,7 @@ class RingTable:
         for key in keys:
             entry = self._entries.pop(key)
             self._closed.pop(key, None)
+            self.hosts.fold(entry.for_ledger(gone=True), entry.node)
             unclosed += entry.closed_reason is None
             for outcome, events in entry.position.totals.items():
                 totals[outcome] = totals.get(outcome, 0) + events
@@ -220,6 +251,11 @@ class RingTable:
         """Return the entries that there are now."""
         with self._lock:
             return list(self._entries.values())
+
+    def at_once(self) -> tuple[list[RingEntry], Folded, list[HostEntry]]:
+        """Return all of it as it was at one moment, between two foldings."""
+        with self._lock:
+            return list(self._entries.values()), self._folded, self.hosts.entries()
 
     def folded(self) -> Folded:
         """Return the sum of the rings that are no longer kept one by one."""

@@ -22,9 +22,11 @@ from shmtel.wire.errors import LocalProtocolError
 from shmtel.wire.fields import (
     parsed,
     put_counters,
+    put_host_counters,
     put_plain,
     put_totals,
     take_counters,
+    take_host_counters,
     take_id,
     take_plain,
     take_totals,
@@ -156,14 +158,7 @@ def _put_host_counters(message: pb.Counters, frame: frames.Counters) -> None:
             ring=ring.ring, sent_seq=ring.sent_seq, spooled_seq=ring.spooled_seq
         )
         put_counters(of_ring.counters, ring.counters)
-    host = frame.host
-    message.host.refused.update(host.refused)
-    message.host.quarantined.update(host.quarantined)
-    message.host.evicted_rings = host.evicted_rings
-    put_totals(message.host.evicted, host.evicted)
-    message.host.spool_bytes = host.spool_bytes
-    message.host.spool_max_bytes = host.spool_max_bytes
-    message.host.spool_refused.update(host.spool_refused)
+    put_host_counters(message.host, frame.host)
 
 
 def _put_ack(message: pb.Ack, frame: frames.Ack) -> None:
@@ -255,19 +250,8 @@ def _take_ring_closed(message: pb.RingClosed) -> frames.RingClosed:
 
 
 def _take_host_counters(message: pb.Counters) -> frames.Counters:
-    host = message.host
-    return frames.Counters(
-        rings=tuple(map(_take_ring_counters, message.rings)),
-        host=frames.HostCounters(
-            refused=dict(host.refused),
-            quarantined=dict(host.quarantined),
-            evicted_rings=host.evicted_rings,
-            evicted=take_totals(host.evicted),
-            spool_bytes=host.spool_bytes,
-            spool_max_bytes=host.spool_max_bytes,
-            spool_refused=dict(host.spool_refused),
-        ),
-    )
+    rings = tuple(map(_take_ring_counters, message.rings))
+    return frames.Counters(rings, take_host_counters(message.host))
 
 
 def _take_ring_counters(message: pb.RingCounters) -> frames.RingCounters:

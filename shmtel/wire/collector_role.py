@@ -170,16 +170,23 @@ class CollectorProtocol:
         self._require_open()
         self._control.append(fitted(status))
 
-    def send_counters(self, counters: Counters) -> None:
+    def send_counters(self, frames: Sequence[Counters]) -> bool:
         """Tell the hub what is counted ahead of the events; it needs no credit.
 
         Rings whose end was sent are left out: the hub may have forgotten them.
+
+        Returns:
+            False: the last ones have not left yet; ask again later.
         """
         self._require_open()
-        known = tuple(r for r in counters.rings if self._rings.is_known(r.ring))
-        counters = replace(counters, rings=known)
-        _require(counters_flaw(counters))
-        self._control.append(counters)
+        if any(isinstance(frame, Counters) for frame in self._control):
+            return False
+        for frame in frames:
+            known = tuple(r for r in frame.rings if self._rings.is_known(r.ring))
+            counters = replace(frame, rings=known)
+            _require(counters_flaw(counters))
+            self._control.append(counters)
+        return True
 
     def bye(self, reason: str) -> None:
         """End the stream in order, after what is still to be sent."""

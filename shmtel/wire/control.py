@@ -5,17 +5,18 @@ stands there. `control_codec` puts them into bytes and back.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shmtel.policy.model import Layer, PolicyStatus, Rule
 from shmtel.policy.verdicts import Verdict
-from shmtel.wire.frames import Worker
+from shmtel.wire.frames import HostCounters, Worker, WorkerCounters
 
 SERVICE = "shmtel.v1.Control"
 CHANGE_POLICY = "ChangePolicy"
 GET_POLICY = "GetPolicy"
 EXPLAIN_POLICY = "ExplainPolicy"
 LIST_WORKERS = "ListWorkers"
+LEDGER = "Ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,53 @@ class WorkerStatus:
     last_seq: int
     totals: Mapping[int, int]
     is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RingSum:
+    """Many rings as one."""
+
+    rings: int = 0
+    committed: int = 0
+    totals: Mapping[int, int] = field(default_factory=dict)
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
+
+
+@dataclass(frozen=True, slots=True)
+class HostLedger:
+    """A host as the hub's ledger knows it."""
+
+    host_id: str
+    node: str
+    namespace: str = ""
+    connected: bool = False
+    as_of_ns: int = 0
+    counters: HostCounters = field(default_factory=HostCounters)
+    folded: RingSum = field(default_factory=RingSum)
+
+
+@dataclass(frozen=True, slots=True)
+class RingLedger:
+    """A ring as the hub's ledger knows it."""
+
+    host_id: str
+    worker: Worker
+    ring_id: bytes
+    last_seq: int
+    totals: Mapping[int, int]
+    sent_seq: int = 0
+    spooled_seq: int = 0
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
+    closed_reason: str = ""
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """A part of the hub's ledger."""
+
+    hosts: tuple[HostLedger, ...] = ()
+    rings: tuple[RingLedger, ...] = ()
 
 
 def method_path(method: str) -> str:

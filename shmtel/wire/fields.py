@@ -81,6 +81,30 @@ def take_counters(message: pb.WorkerCounters) -> frames.WorkerCounters:
     )
 
 
+def put_host_counters(message: pb.HostCounters, host: frames.HostCounters) -> None:
+    """Write the counts of a host."""
+    message.refused.update(host.refused)
+    message.quarantined.update(host.quarantined)
+    message.evicted_rings = host.evicted_rings
+    put_totals(message.evicted, host.evicted)
+    message.spool_bytes = host.spool_bytes
+    message.spool_max_bytes = host.spool_max_bytes
+    message.spool_refused.update(host.spool_refused)
+
+
+def take_host_counters(message: pb.HostCounters) -> frames.HostCounters:
+    """Read the counts of a host."""
+    return frames.HostCounters(
+        refused=dict(message.refused),
+        quarantined=dict(message.quarantined),
+        evicted_rings=message.evicted_rings,
+        evicted=take_totals(message.evicted),
+        spool_bytes=message.spool_bytes,
+        spool_max_bytes=message.spool_max_bytes,
+        spool_refused=dict(message.spool_refused),
+    )
+
+
 def take_plain(kind: type[_Frame], message: Any) -> _Frame:
     """Read a frame of single values from its message."""
     make: Callable[..., _Frame] = kind

@@ -88,6 +88,7 @@ class Hello:
     policy_origin: str = ""
     rejected_origin: str = ""
     rejected_version: int = 0
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True)

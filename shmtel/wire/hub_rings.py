@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shmtel.wire.errors import RemoteProtocolError
-from shmtel.wire.frames import Batch, NamesAdded, RingClosed, RingOpened, Segment
+from shmtel.wire.frames import (
+    Batch,
+    NamesAdded,
+    RingClosed,
+    RingCounters,
+    RingOpened,
+    Segment,
+)
 from shmtel.wire.limits import worker_flaw
 from shmtel.wire.protocol import (
     NAMES_MAX,
@@ -99,14 +106,17 @@ class HubRings:
             raise RemoteProtocolError("a name longer than a ring can hold")
         ring.name_count += len(frame.names)
 
-    def require_open(self, numbers: Iterable[int]) -> None:
-        """Require that rings are open.
+    def open_ones(self, counted: Iterable[RingCounters]) -> tuple[RingCounters, ...]:
+        """Leave out rings that were closed while their counters were under way.
 
         Raises:
-            RemoteProtocolError: one is not.
+            RemoteProtocolError: one was never announced.
         """
-        for number in numbers:
-            self._ring(number)
+        counted = tuple(counted)
+        for ring in counted:
+            if not 0 < ring.ring <= self._last_ring:
+                raise RemoteProtocolError(f"ring {ring.ring} is not open")
+        return tuple(ring for ring in counted if ring.ring in self._rings)
 
     def require_resumed(self, batch: Batch) -> None:
         """Require that all rings of a batch know where they stand.

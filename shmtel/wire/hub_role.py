@@ -121,8 +121,7 @@ class HubProtocol:
                 return frame
             case Counters():
                 _require(counters_flaw(frame))
-                self._rings.require_open(ring.ring for ring in frame.rings)
-                return frame
+                return replace(frame, rings=self._rings.open_ones(frame.rings))
             case Bye():
                 return frame
         return None

@@ -14,7 +14,7 @@ Rules:
 - workers that failed stay in the list longest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from shmtel.policy.model import (
@@ -32,6 +32,7 @@ from shmtel.wire.frames import (
     Hello,
     HostCounters,
     RingClosed,
+    RingCounters,
     Welcome,
     Worker,
     WorkerCounters,
@@ -43,6 +44,9 @@ HELLO_TEXT_MAX = 255  # characters of each text
 WORKER_TEXT_MAX = 8_192  # characters over all fields; a ring holds less than 4 KiB
 WORKERS_MAX = 4_096
 WORKERS_TEXT_MAX = 640 << 10  # characters of all workers
+COUNTED_RINGS_MAX = 3_000  # in one frame: some 200 KB
+REASONS_MAX = 64  # in one table of counts
+REASON_NAME_MAX = 64  # characters
 LAYERS_MAX = 32
 LAYERS_TEXT_MAX = 256 << 10  # characters of all layers
 REASON_MAX = 1_000
@@ -141,6 +145,14 @@ def status_flaw(status: PolicyStatus) -> str | None:
         return "a status with too much text in its layers"
     rules = (rule for layer in status.local_layers for rule in layer.rules)
     return next(filter(None, map(patterns_flaw, rules)), None)
+
+
+def fitted_counters(
+    rings: Sequence[RingCounters], host: HostCounters
+) -> list[Counters]:
+    """Return counters as frames that a hub accepts; of no ring it is one frame."""
+    starts = range(0, max(len(rings), 1), COUNTED_RINGS_MAX)
+    return [Counters(tuple(rings[at : at + COUNTED_RINGS_MAX]), host) for at in starts]
 
 
 def _texts_of(frame: Hello | Worker) -> list[str]:

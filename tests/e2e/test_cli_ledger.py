@@ -99,4 +99,4 @@ def test_an_unknown_key_is_refused(place: tuple[str, ...]) -> None:
     """The message names the keys that there are."""
     result = shmtel("ledger", "--by", "colour", *place)
     assert result.returncode == 2
-    assert "'worker', 'event', 'reason'" in result.stderr
+    assert "'worker', 'event', 'reason', 'node'" in result.stderr

@@ -53,7 +53,7 @@ def test_a_hub_that_knows_nothing_starts_where_the_collector_settled() -> None:
         ring = collector.open(settled_seq=40)
         assert collector.of(Resumed) == [Resumed(ring, 40, {0: 40})]
         collector.wait_acked(collector.send(make_segment(40, 41)))
-        assert hub.ledger().rings[0].totals == {"delivered": 41}
+        assert hub.ledger().rings[0].account.delivered == 41
 
 
 def test_a_closed_ring_is_in_the_ledger() -> None:
@@ -64,7 +64,8 @@ def test_a_closed_ring_is_in_the_ledger() -> None:
         closed = RingClosed(ring, 3, "vanished", counters)
         collector.wait_acked(collector.send(make_segment(0, 3), closed=[closed]))
         (entry,) = hub.ledger().rings
-        assert (entry.closed_reason, entry.counters) == ("vanished", counters)
+        assert (entry.state, entry.account.delivered) == ("vanished", 3)
+        assert entry.account.dropped == {"ring_full": 2}
         assert hub.list_workers()[0].is_closed
 
 
@@ -109,10 +110,10 @@ def test_a_segment_that_cannot_be_read_is_rejected(
         assert [part.ring for part in first.rejected] == [2]
         assert "no records" in first.rejected[0].reason
         assert first.batch.segments == (segments[0], as_rejected(segments[1]))
-        ledger = {ring.ring_id: ring.totals for ring in hub.ledger().rings}
-        assert list(ledger.values()) == [
-            {"delivered": 3},
-            {"delivered": 1, "rejected_by_hub": 3},
+        accounts = [ring.account for ring in hub.ledger().rings]
+        assert [(account.delivered, account.rejected) for account in accounts] == [
+            (3, {}),
+            (1, {"by_hub": 3}),
         ]
         stats = hub.stats()
         assert (stats.rejected, stats.delivered, stats.violations) == (3, 4, 0)

@@ -162,7 +162,7 @@ def test_a_required_handler_that_raises_ends_all_streams() -> None:
         late.cut()
         assert "disk full" in str(hub.failure)
         assert hub.stats().handler_failures == 1
-        assert hub.ledger().rings[0].last_seq == 0
+        assert hub.ledger().rings[0].account.committed == 0
 
 
 def test_many_batches_are_acknowledged_together() -> None:

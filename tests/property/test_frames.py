@@ -90,7 +90,9 @@ statuses = st.builds(
 )
 heartbeats = st.builds(Heartbeat, u64, u64)
 collector_frames = st.one_of(
-    st.builds(Hello, *(u32, u32, text, text, ring_id, u64, u64, text), text, text, u64),
+    st.builds(
+        Hello, *(u32, u32, text, text, ring_id, u64, u64, text), text, text, u64, u64
+    ),
     st.builds(RingOpened, u32, ring_id, workers, u64, totals),
     st.builds(NamesAdded, u32, u32, texts),
     st.builds(

@@ -22,13 +22,19 @@ class CollectorProcess:
     """One `shmtel collector` after the other, on one state directory."""
 
     def __init__(
-        self, namespace: str, hub: str, directory: Path, config: str = ""
+        self,
+        namespace: str,
+        hub: str,
+        directory: Path,
+        config: str = "",
+        **variables: str,
     ) -> None:
         self.namespace = namespace
         self.state_dir = directory / "state"
         self.socket = directory / "c.sock"
         self.config = directory / "collector.toml"
         self._hub = hub
+        self._variables = variables
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -60,7 +66,7 @@ class CollectorProcess:
                     *("--state-dir", str(self.state_dir)),
                     *("--socket", str(self.socket), "--config", str(self.config)),
                 ],
-                env=clean_environment(),
+                env=clean_environment(**self._variables),
                 stderr=log,
             )
         return self._process

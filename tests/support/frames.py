@@ -40,7 +40,7 @@ from shmtel.wire.frames import (
     WorkerCounters,
 )
 
-HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7, 3, "ns", "o", "o", 2)
+HELLO = Hello(1, 1, "node", "host", b"i" * 16, 7, 3, "ns", "o", "o", 2, 4)
 WORKER = Worker("w-1", "pool", "svc", 42, 5, "python", "3.11", 0)
 OPENED = RingOpened(1, b"r" * 16, WORKER)
 TERMS = Welcome(1, "hub", 1_000, 400, 1_000)

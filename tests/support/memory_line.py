@@ -13,22 +13,36 @@ import msgpack
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.procfs import this_host
+from shmtel.segments import segment_name
 from shmtel.wire.codec import (
     decode_collector_frame,
     encode_collector_frame,
     encode_hub_frame,
 )
-from shmtel.wire.frames import Batch, Bye, Hello, NamesAdded, RingOpened, Welcome
+from shmtel.wire.frames import (
+    Batch,
+    Bye,
+    Counters,
+    Hello,
+    NamesAdded,
+    RingOpened,
+    Welcome,
+)
 from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
+from shmtel_collector.counting import Counting
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.session import Origin, Session
+from shmtel_collector.spool import Spool
+from shmtel_collector.spooled_rings import SpooledRings
+from shmtel_collector.spooling import Spooling
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
 from support.home import HOME
@@ -58,8 +72,10 @@ class MemoryHub:
         self.is_holding = False
         self.batches = 0
         self.has_bye = False
+        self.marks: list[int] = []  # `resent_through` of the segments
         self.hello: Hello | None = None
         self.statuses: list[PolicyStatus] = []
+        self.counters: list[Counters] = []
         self._held: list[bytes] = []
         self.connect()
 
@@ -105,6 +121,8 @@ class MemoryHub:
             case Hello():
                 self.hello = frame
                 self._protocol.accept(0)
+            case Counters():
+                self.counters.append(frame)
             case PolicyStatus():
                 self.statuses.append(frame)
             case Bye():
@@ -124,6 +142,7 @@ class MemoryHub:
             assert len(events) == segment.delivered
             assert all(event[0] < len(ring.names) for event in events)
             ring.seqs.extend(event[1] for event in events)
+            self.marks.append(segment.resent_through)
         for closed in batch.closed:
             self._numbers[closed.ring].closed = closed.reason
         self._protocol.commit(batch)
@@ -188,7 +207,14 @@ class ListJournal:
 class MemoryLine:
     """A collector connected to a hub, moved step by step."""
 
-    def __init__(self, namespace: str, state_dir: Path) -> None:
+    def __init__(
+        self, namespace: str, state_dir: Path, spool_max_bytes: int | None = None
+    ) -> None:
+        """Start a collector; with a size it has a spool."""
+        self.spool_path: Path | None = None
+        self.spool_max_bytes = spool_max_bytes or 0
+        if spool_max_bytes is not None:
+            self.spool_path = state_dir / "spool" / f"{namespace}.spool.sqlite3"
         self.hub = MemoryHub()
         self.log = QuietLog()
         self.journal = ListJournal()
@@ -212,8 +238,17 @@ class MemoryLine:
         self.session.end()
 
     def crash(self) -> None:
-        """Kill the collector and start another; rings and database stay."""
+        """End the collector and start another; rings and database stay."""
         self.close()
+        self._start()
+
+    def kill(self) -> None:
+        """Kill the collector and start another: nothing is put in order before."""
+        self._is_connected = False
+        for ring in self.fleet.rings.values():
+            ring.source.close()
+        self.state.close()
+        self.spool.abandon()
         self._start()
 
     def close(self) -> None:
@@ -222,6 +257,7 @@ class MemoryLine:
             self.cut()
         self.fleet.close()
         self.state.close()
+        self.spool.close()
 
     def let_disk_fail(self, fails: bool) -> None:
         """Make every write of the state database fail, or succeed again."""
@@ -232,18 +268,27 @@ class MemoryLine:
         """Look, drain and exchange frames until nothing moves any more."""
         self.now_ns += after_ns
         self.steering.tick()
-        for ring in self.fleet.tick(self.now_ns, self.now_ns):
-            self.session.open(ring)
+        attached = self.fleet.tick(self.now_ns, self.now_ns)
         is_connected = self.session.is_welcome()
+        if is_connected:
+            attached += self.fleet.load_spooled(self.now_ns)
+        for ring in attached:
+            self.session.open(ring)
         self.hoard.tick(self.now_ns, self.now_ns, is_connected=is_connected)
         found = Pass()
         for _ in range(1000):
             self.exchange()
             one = self.session.drain()
+            is_behind = self.spool_some(one)
             found.events += one.events
-            if one.events == 0 and not self.exchange():
+            if one.events == 0 and not self.exchange() and not is_behind:
                 break
         return found
+
+    def spool_some(self, found: Pass | None = None) -> bool:
+        """Let the spool take what is due; say whether there is more."""
+        is_relieved = self.session.is_relieving(self.now_ns)
+        return self.spooling.tick(self.now_ns, found or Pass(), is_relieved=is_relieved)
 
     def exchange(self) -> bool:
         """Carry what is waiting, both ways; say whether there was anything."""
@@ -264,24 +309,36 @@ class MemoryLine:
             self.hub.receive(encode_collector_frame(frame))
         self.cut()
 
+    def _has_segment(self, ring_id: bytes) -> bool:
+        return HOME.has(segment_name(self._namespace, ring_id))
+
     def _start(self) -> None:
         self.state = State(self.database_path)
         discovery = Discovery(self._namespace, self.log, HOME)
         self.watcher = PolledWatcher()
         policies = self.state.policies
         self.enforcement = Enforcement(policies, "node", self.log)
+        self.spool = Spool(
+            *(self.spool_path, self.spool_max_bytes, self.log), lambda: self.now_ns
+        )
+        spooled = SpooledRings(self.spool, self.state, self._has_segment, self.log)
         self.fleet = Fleet(
             *(discovery, self.state, self.enforcement, self.watcher, this_host()),
-            *(1, self.log),
+            *(1, self.spool, spooled, self.log),
         )
-        self.hoard = Hoard(self.fleet, HOME)
+        self.hoard = Hoard(self.fleet, HOME, self.spool)
+        self.spooling = Spooling(self.spool, self.fleet)
         clocks = Clocks(lambda: self.now_ns, lambda: self.now_ns)
         self.steering = Steering(
             *(self.fleet.rings, policies, self.guard, self.enforcement),
             *(self.journal, clocks, self.log),
         )
         origin = Origin("node", self.state.host_id(), self._namespace, 1)
-        self.session = Session(self.fleet, self.steering, origin, self.log)
+        counts = HostCounts(
+            self.fleet, self.state.tally, self.spool, HOME, self._namespace
+        )
+        counting = Counting(self.fleet, counts)
+        self.session = Session(self.fleet, self.steering, counting, origin, self.log)
 
 
 def seqs_up_to(last: int) -> list[int]:

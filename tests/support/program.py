@@ -14,12 +14,14 @@ from support.home import HOME, VARIABLES
 
 PROGRAM = Path(sys.executable).with_name("shmtel")
 TIMEOUT_S = 60
+# Daemons of several tests at once would take the same port.
+NO_HTTP = {"SHMTEL_COLLECTOR_HTTP": "off", "SHMTEL_HUB_HTTP": "off"}
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """Return our environment without other settings than the home, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SHMTEL_")}
-    return {**kept, **VARIABLES, **extra}
+    return {**kept, **VARIABLES, **NO_HTTP, **extra}
 
 
 def shmtel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -124,6 +124,11 @@ class RingBuilder:
         """Take the producer's lock; closing any descriptor of the file drops it."""
         fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
 
+    def die(self) -> None:
+        """Drop that lock, as a worker that has closed its ring and ended."""
+        self.poke(ProducerZone, state=2)
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+
     # -- raw access ---------------------------------------------------------
 
     def write(self, offset: int, data: bytes) -> None:

@@ -49,7 +49,7 @@ class Stage:
     def __enter__(self) -> "Stage":
         self.hub.start()
         self.collector = children.start_verb(
-            *("collector", "--hub", self.hub.address),
+            *("collector", "--hub", self.hub.address, "--http", "off"),
             *children.ring_flags(self.namespace, self._ring_directory),
             *("--state-dir", str(self.state_dir), "--log-level", "warning"),
         )

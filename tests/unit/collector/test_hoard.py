@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from shmtel import budget
+from shmtel.accounting.accounts import Account
 from shmtel.errors import SegmentError
 from shmtel.segments import Home
-from shmtel_collector.accounts import Account
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.hoard import PATIENCE_NS
 from shmtel_collector.ledger import read_ledger

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shmtel_collector.accounts import Account, account_of_totals
-from shmtel_collector.finished import Claims, FinishedRing
+from shmtel.accounting.accounts import Account, account_of_totals
+from shmtel.accounting.counts import Claims
+from shmtel_collector.finished import FinishedRing
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.state import State
 from support.emitter import Emitter

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shmtel_collector.accounts import Account, EventAccount, remainder
-from shmtel_collector.finished import (
-    Claims,
-    EventCounts,
-    FinishedRing,
-    FoldedRings,
-    heaviest,
-)
+from shmtel.accounting.accounts import Account, EventAccount, remainder
+from shmtel.accounting.counts import Claims, EventCounts, heaviest
+from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.ledger import NAMELESS, Ledger, read_ledger
 from shmtel_collector.left_out import LeftOut, event_table
 from shmtel_collector.state import State, read_finished

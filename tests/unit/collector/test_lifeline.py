@@ -6,9 +6,12 @@ import pytest
 
 from shmtel import _ring
 from shmtel.procfs import this_host
+from shmtel_collector.backlog import Backlog
 from shmtel_collector.lifeline import RETIREMENT_NS, Lifeline
 from shmtel_collector.ring import Ring
 from shmtel_collector.source import Source
+from shmtel_collector.spool import Spool
+from support.quiet_log import QuietLog
 from support.ring_builder import RingBuilder
 from support.ring_layout import ControlZone, ProducerZone
 
@@ -23,7 +26,8 @@ def built(make_ring: Callable[..., RingBuilder]) -> RingBuilder:
 def lifeline(built: RingBuilder) -> Iterator[Lifeline]:
     """The watch over it."""
     source = Source(_ring.Consumer(built.open()))
-    ring = Ring(built.name, source, lambda _ring: None)
+    backlog = Backlog(Spool(None, 0, QuietLog()), built.ring_id)
+    ring = Ring(built.name, source, lambda _ring: None, backlog)
     lifeline = Lifeline(ring, this_host())
     yield lifeline
     lifeline.close()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shmtel_collector.finished import Claims, FinishedRing, FoldedRings
+from shmtel.accounting.counts import Claims
+from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.state import State, StateError, read_finished, read_left_out
 
 

@@ -131,6 +131,54 @@ def test_totals_that_close_the_consumer_are_survived(
         consumer.settle(0, 0, Closing())  # type: ignore[arg-type]
 
 
+def test_what_is_in_a_spool_is_released_and_not_settled(
+    ring: RingBuilder, consumer: Consumer
+) -> None:
+    """Head may lead the totals; the next consumer starts at head and knows both."""
+    first, second, third = _append(ring, 3)
+    _drain(consumer)
+    consumer.settle(first, 1, _totals(o0=1))
+    consumer.settle(second, 2, _totals(o0=1), 1)
+    assert (consumer.head, consumer.head_seq, consumer.settled_seq) == (second, 2, 1)
+    consumer.settle(third, 3, _totals(o0=1), settled_seq=1)
+    consumer.settle(third, 3, _totals(o0=1, o8=1), 2)
+    consumer.close()
+    heir = Consumer(ring.open())
+    assert (heir.head, heir.head_seq, heir.settled_seq) == (third, 3, 2)
+    assert (heir.cursor, heir.cursor_seq) == (third, 3)
+    assert heir.totals == _totals(o0=1, o8=1)
+
+
+@pytest.mark.parametrize(
+    ("position", "seq", "totals", "settled_seq"),
+    [
+        (120, 3, _totals(o0=4), 4),  # settled past what is released
+        (120, 3, _totals(o0=2), 1),  # the totals reach further
+        (120, 3, _totals(), 0),  # less than is settled
+        (80, 2, _totals(o0=1), 1),  # behind head
+        (120, 2, _totals(o0=1), 1),  # the cursor is at seq 3
+        (160, 4, _totals(o0=1), 1),  # not drained
+    ],
+)
+def test_a_spooled_settlement_that_does_not_fit_is_refused(
+    ring: RingBuilder,
+    consumer: Consumer,
+    position: int,
+    seq: int,
+    totals: list[int],
+    settled_seq: int,
+) -> None:
+    """The two seqs are judged each by its own, and against each other."""
+    _append(ring, 4)
+    consumer.skip_to(3)
+    consumer.settle(120, 3, _totals(o0=1), 1)
+    before = bytes(ring.peek(ControlZone))
+    with pytest.raises(ValueError, match="fit"):
+        consumer.settle(position, seq, totals, settled_seq)
+    assert bytes(ring.peek(ControlZone)) == before
+    assert (consumer.head_seq, consumer.settled_seq) == (3, 1)
+
+
 def test_rewind_goes_back_to_head(ring: RingBuilder, consumer: Consumer) -> None:
     """What was not settled is drained again, the same bytes."""
     first, *_ = _append(ring, 3)

@@ -6,6 +6,7 @@ from ctypes import LittleEndianStructure
 import pytest
 
 from shmtel import _ring
+from shmtel.wire.frames import Outcome
 from support import ring_layout
 
 STRUCTURES = {
@@ -90,7 +91,10 @@ def test_outcomes_and_drop_reasons_are_the_catalogue() -> None:
     """Outcomes have the numbers of the settlement slots; reasons have a text."""
     assert _ring.OUTCOMES[0] == ("delivered", "delivered")
     assert _ring.OUTCOMES[10] == ("rejected", "bad_threshold")
+    assert _ring.OUTCOMES[11] == ("rejected", "by_hub")
     assert _ring.OUTCOMES[17] == ("lost", "hub_state_lost")
+    assert _ring.OUTCOMES[20] == ("lost", "spool_damaged")
+    assert set(_ring.OUTCOMES) == set(Outcome)
     assert max(_ring.OUTCOMES) < ring_layout.OUTCOME_SLOTS
     assert list(_ring.DROP_REASONS) == [
         "ring_full",

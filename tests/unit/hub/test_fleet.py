@@ -69,6 +69,15 @@ def test_the_same_process_may_come_back() -> None:
     assert fleet.admit(HELLO, new) == [old]
 
 
+def test_a_stream_that_was_given_up_is_stale() -> None:
+    """Its hello may be read after that of the next stream of the same process."""
+    fleet, live, late = Fleet(NONE), Recorder(), Recorder()
+    fleet.admit(replace(HELLO, stream=2), live)
+    assert fleet.admit(replace(HELLO, stream=1), late) == []
+    assert late.told == [ErrorCode.STALE_EPOCH]
+    assert live.told == []
+
+
 @pytest.mark.parametrize("epoch", [6, 7])
 def test_another_process_of_no_greater_epoch_is_stale(epoch: int) -> None:
     """An older collector, or a clone, does not throw out the live one."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shmtel.hub.ledger import facts
 from shmtel.hub.services import Services
 from shmtel.hub.stream import Stream
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
@@ -14,11 +15,16 @@ from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     Error,
     ErrorCode,
+    HostCounters,
     HubFrame,
     NamesAdded,
     ResumePoint,
+    RingClosed,
+    RingCounters,
+    WorkerCounters,
 )
 from support.frames import HELLO, OPENED, TERMS
 from support.hubs import WAIT_S, make_services
@@ -120,3 +126,26 @@ def test_a_transport_that_is_gone_ends_the_stream() -> None:
     assert [decode_hub_frame(data) for data in answers] == []
     waiting.put(None)
     assert stream.stopped.wait(WAIT_S)
+
+
+def test_counters_reach_the_ledger() -> None:
+    """What a collector tells of a live ring and of itself is there to be asked."""
+    services = make_services()
+    told = Counters(
+        (RingCounters(1, 2, 0, WorkerCounters(9)),), HostCounters(evicted_rings=3)
+    )
+    serve(services, HELLO, OPENED, told)
+    known = facts(services.table, set())
+    assert known.rings[0].counters == WorkerCounters(9)
+    assert known.hosts[0].counters == HostCounters(evicted_rings=3)
+    assert known.hosts[0].as_of_ns > 0
+
+
+def test_counters_of_a_closed_ring_are_no_fault() -> None:
+    """The collector may have told them before it read the answer to the end."""
+    services = make_services()
+    batch = Batch(1, (make_segment(0, 1),), (RingClosed(1, 1, "closed"),))
+    late = Counters((RingCounters(1, 1, 0, WorkerCounters(1)),))
+    answers = serve(services, HELLO, OPENED, NAMES, batch, late, Bye("done"))
+    assert isinstance(answers[-1], Ack)
+    assert services.counters.snapshot().violations == 0

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from shmtel.wire.codec import encode_collector_frame
 from shmtel.wire.collector_role import CollectorProtocol
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel.wire.frames import (
@@ -17,9 +18,18 @@ from shmtel.wire.frames import (
     WorkerCounters,
 )
 from shmtel.wire.hub_role import HubProtocol
-from shmtel.wire.limits import COUNTED_MAX, COUNTED_NAME_MAX
+from shmtel.wire.limits import (
+    COUNTED_MAX,
+    COUNTED_NAME_MAX,
+    COUNTED_RINGS_MAX,
+    counters_flaw,
+    fitted_counters,
+)
 from support.frames import HELLO, OPENED, TERMS, WORKER, plain_segment
 
+MESSAGE_BYTES_MAX = 4 << 20  # what grpc takes unless told otherwise
+LARGEST = (1 << 64) - 1
+FULL = WorkerCounters(*[LARGEST] * 4, {f"reason_{n:030}": LARGEST for n in range(8)})
 MANY = {str(number): 1 for number in range(COUNTED_MAX + 1)}
 LONG = {"x" * (COUNTED_NAME_MAX + 1): 1}
 ABOUT = Counters((RingCounters(1, 7, 5, WorkerCounters(9)),), HostCounters({"a": 1}))
@@ -48,7 +58,7 @@ def test_counters_pass_batches() -> None:
     """They need no credit, and the hub hands them on."""
     protocol = make_collector()
     protocol.send_batch([plain_segment(0, 1)])
-    protocol.send_counters(ABOUT)
+    protocol.send_counters([ABOUT])
     assert protocol.outgoing() == [ABOUT, Batch(1, (plain_segment(0, 1),))]
     assert make_hub().receive(ABOUT, 0) == ABOUT
 
@@ -57,17 +67,17 @@ def test_a_ring_that_is_closing_is_left_out() -> None:
     """The hub may have forgotten it; when it has not, the ring is back."""
     protocol = make_collector()
     protocol.send_batch([plain_segment(0, 1)], [RingClosed(1, 1, "closed")])
-    protocol.send_counters(ABOUT)
+    protocol.send_counters([ABOUT])
     left = replace(ABOUT, rings=())
     assert protocol.outgoing()[0] == left
     protocol.receive(ResumePoint(1, 0), 0)
-    protocol.send_counters(ABOUT)
+    protocol.send_counters([ABOUT])
     assert protocol.outgoing() == [ABOUT]
     protocol.send_batch([plain_segment(0, 1)], [RingClosed(1, 1, "closed")])
     protocol.outgoing()
     protocol.receive(Ack(2, 2, 1_000), 0)
     with pytest.raises(LocalProtocolError, match="ring 1 is not open"):
-        protocol.send_counters(ABOUT)
+        protocol.send_counters([ABOUT])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ def test_counters_are_bounded(frame: Counters, reason: str) -> None:
     with pytest.raises(RemoteProtocolError, match=reason):
         make_hub().receive(frame, 0)
     with pytest.raises(LocalProtocolError, match=reason):
-        make_collector().send_counters(frame)
+        make_collector().send_counters([frame])
 
 
 @pytest.mark.parametrize(
@@ -113,4 +123,32 @@ def test_no_counters_before_hello_and_after_bye() -> None:
     protocol = make_collector()
     protocol.bye("done")
     with pytest.raises(LocalProtocolError, match="ended"):
-        protocol.send_counters(Counters())
+        protocol.send_counters([Counters()])
+
+
+def test_counters_do_not_pile_up() -> None:
+    """While some have not left there is no room for more, whatever they say."""
+    protocol = make_collector()
+    assert protocol.send_counters([Counters(), Counters()])
+    assert not protocol.send_counters([Counters()])
+    assert len(protocol.outgoing()) == 2
+    assert protocol.send_counters([Counters()])
+
+
+def test_many_rings_are_several_frames() -> None:
+    """What does not fit one frame is split, none is left out, and each is accepted."""
+    rings = [RingCounters(n, counters=FULL) for n in range(2 * COUNTED_RINGS_MAX + 1)]
+    frames = fitted_counters(rings, HostCounters(evicted_rings=1))
+    assert [ring for frame in frames for ring in frame.rings] == rings
+    assert len(frames) == 3
+    assert all(frame.host.evicted_rings == 1 for frame in frames)
+    assert all(counters_flaw(frame) is None for frame in frames)
+    sizes = [len(encode_collector_frame(frame)) for frame in frames]
+    assert max(sizes) < MESSAGE_BYTES_MAX
+
+
+def test_counters_of_no_ring_are_one_frame() -> None:
+    """A host without rings has counters of its own."""
+    assert fitted_counters([], HostCounters(evicted_rings=1)) == [
+        Counters((), HostCounters(evicted_rings=1))
+    ]

@@ -143,3 +143,69 @@ class WorkerStatus(_message.Message):
     totals: _containers.RepeatedCompositeFieldContainer[_uplink_pb2.OutcomeTotal]
     closed: bool
     def __init__(self, node: _Optional[str] = ..., worker: _Optional[_Union[_uplink_pb2.Worker, _Mapping]] = ..., ring_id: _Optional[bytes] = ..., last_seq: _Optional[int] = ..., totals: _Optional[_Iterable[_Union[_uplink_pb2.OutcomeTotal, _Mapping]]] = ..., closed: bool = ...) -> None: ...
+
+class LedgerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LedgerPage(_message.Message):
+    __slots__ = ("hosts", "rings")
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    RINGS_FIELD_NUMBER: _ClassVar[int]
+    hosts: _containers.RepeatedCompositeFieldContainer[HostLedger]
+    rings: _containers.RepeatedCompositeFieldContainer[RingLedger]
+    def __init__(self, hosts: _Optional[_Iterable[_Union[HostLedger, _Mapping]]] = ..., rings: _Optional[_Iterable[_Union[RingLedger, _Mapping]]] = ...) -> None: ...
+
+class HostLedger(_message.Message):
+    __slots__ = ("host_id", "node", "namespace", "connected", "as_of_ns", "counters", "folded")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_NS_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    FOLDED_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    node: str
+    namespace: str
+    connected: bool
+    as_of_ns: int
+    counters: _uplink_pb2.HostCounters
+    folded: RingSum
+    def __init__(self, host_id: _Optional[str] = ..., node: _Optional[str] = ..., namespace: _Optional[str] = ..., connected: bool = ..., as_of_ns: _Optional[int] = ..., counters: _Optional[_Union[_uplink_pb2.HostCounters, _Mapping]] = ..., folded: _Optional[_Union[RingSum, _Mapping]] = ...) -> None: ...
+
+class RingSum(_message.Message):
+    __slots__ = ("rings", "committed", "totals", "counters")
+    RINGS_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    rings: int
+    committed: int
+    totals: _containers.RepeatedCompositeFieldContainer[_uplink_pb2.OutcomeTotal]
+    counters: _uplink_pb2.WorkerCounters
+    def __init__(self, rings: _Optional[int] = ..., committed: _Optional[int] = ..., totals: _Optional[_Iterable[_Union[_uplink_pb2.OutcomeTotal, _Mapping]]] = ..., counters: _Optional[_Union[_uplink_pb2.WorkerCounters, _Mapping]] = ...) -> None: ...
+
+class RingLedger(_message.Message):
+    __slots__ = ("host_id", "worker", "ring_id", "last_seq", "totals", "sent_seq", "spooled_seq", "counters", "closed_reason", "gone")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    RING_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    SENT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SPOOLED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_REASON_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    worker: _uplink_pb2.Worker
+    ring_id: bytes
+    last_seq: int
+    totals: _containers.RepeatedCompositeFieldContainer[_uplink_pb2.OutcomeTotal]
+    sent_seq: int
+    spooled_seq: int
+    counters: _uplink_pb2.WorkerCounters
+    closed_reason: str
+    gone: bool
+    def __init__(self, host_id: _Optional[str] = ..., worker: _Optional[_Union[_uplink_pb2.Worker, _Mapping]] = ..., ring_id: _Optional[bytes] = ..., last_seq: _Optional[int] = ..., totals: _Optional[_Iterable[_Union[_uplink_pb2.OutcomeTotal, _Mapping]]] = ..., sent_seq: _Optional[int] = ..., spooled_seq: _Optional[int] = ..., counters: _Optional[_Union[_uplink_pb2.WorkerCounters, _Mapping]] = ..., closed_reason: _Optional[str] = ..., gone: bool = ...) -> None: ...

@@ -85,7 +85,7 @@ class HubFrame(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., resume_point: _Optional[_Union[ResumePoint, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace", "policy_origin", "rejected_origin", "rejected_version")
+    __slots__ = ("protocol_min", "protocol_max", "node", "host_id", "instance_id", "epoch", "policy_version", "namespace", "policy_origin", "rejected_origin", "rejected_version", "stream")
     PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,7 @@ class Hello(_message.Message):
     POLICY_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     REJECTED_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     REJECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     protocol_min: int
     protocol_max: int
     node: str
@@ -108,7 +109,8 @@ class Hello(_message.Message):
     policy_origin: str
     rejected_origin: str
     rejected_version: int
-    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., node: _Optional[str] = ..., host_id: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., policy_version: _Optional[int] = ..., namespace: _Optional[str] = ..., policy_origin: _Optional[str] = ..., rejected_origin: _Optional[str] = ..., rejected_version: _Optional[int] = ...) -> None: ...
+    stream: int
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., node: _Optional[str] = ..., host_id: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., policy_version: _Optional[int] = ..., namespace: _Optional[str] = ..., policy_origin: _Optional[str] = ..., rejected_origin: _Optional[str] = ..., rejected_version: _Optional[int] = ..., stream: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "hub_id", "credit_bytes", "max_batch_bytes", "heartbeat_interval_ms", "ack_level")

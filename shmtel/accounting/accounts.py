@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shmtel import _ring
-from shmtel_collector.finished import EventCounts, add_counts
+from shmtel.accounting.counts import EventCounts, add_counts
 
 
 @dataclass(frozen=True, slots=True)

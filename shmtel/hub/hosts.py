@@ -1,0 +1,97 @@
+"""What the hub knows of hosts, beside the positions of their rings.
+
+Their collectors tell once a second what no event says: how far each ring is, what
+its worker claims, and what the host has refused or evicted. It lives in memory: a
+collector tells all of it again on its next stream.
+
+Rings that the table no longer keeps one by one are summed up here by host, so that
+what a host has delivered does not shrink when they go.
+
+Rules:
+- one stream at a time speaks for a host (see `fleet`); everybody may read;
+- the lock here is taken after the table's, never before it.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from shmtel.accounting.fleet import counted_of
+from shmtel.accounting.rings import (
+    NOTHING_CLAIMED,
+    Counted,
+    Placed,
+    sum_of_counted,
+)
+from shmtel.wire.control import RingLedger
+from shmtel.wire.frames import Hello, HostCounters
+
+HOSTS_MAX = 10_000  # that are remembered; those heard of last
+_NOTHING = Counted({}, NOTHING_CLAIMED, Placed(0))
+
+
+@dataclass(slots=True)
+class HostEntry:
+    """One host.
+
+    Attributes:
+        stream: number of its newest stream.
+        told: number of the stream whose first counters have come: by then it has
+            announced every ring that there is.
+        heard_ns: CLOCK_REALTIME of its last frame.
+        folded_rings, folded: its rings that the table no longer keeps.
+    """
+
+    host_id: str
+    node: str
+    namespace: str = ""
+    stream: int = 0
+    told: int = 0
+    heard_ns: int = 0
+    counters: HostCounters = field(default_factory=HostCounters)
+    folded_rings: int = 0
+    folded: Counted = _NOTHING
+
+    def tell(self, counters: HostCounters) -> None:
+        """Note what its collector has told of it."""
+        self.counters = counters
+        self.told = self.stream
+
+
+class Hosts:
+    """All hosts that the hub has heard of."""
+
+    def __init__(self, hosts_max: int = HOSTS_MAX) -> None:
+        self._hosts_max = hosts_max
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, HostEntry] = OrderedDict()
+
+    def enter(self, hello: Hello, now_ns: int) -> HostEntry:
+        """Note a new stream of a host."""
+        with self._lock:
+            entry = self._entry(hello.host_id, hello.node)
+            entry.node, entry.namespace = hello.node, hello.namespace
+            entry.stream += 1
+            entry.heard_ns = now_ns
+            return entry
+
+    def fold(self, ring: RingLedger, node: str) -> None:
+        """Add up a ring that the table no longer keeps."""
+        with self._lock:
+            entry = self._entry(ring.host_id, node)
+            entry.folded_rings += 1
+            entry.folded = sum_of_counted([entry.folded, counted_of(ring)])
+
+    def entries(self) -> list[HostEntry]:
+        """Return the hosts that there are now."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def _entry(self, host_id: str, node: str) -> HostEntry:
+        entry = self._entries.get(host_id)
+        if entry is None:
+            entry = self._entries[host_id] = HostEntry(host_id, node)
+        self._entries.move_to_end(host_id)
+        if len(self._entries) > self._hosts_max:
+            self._entries.popitem(last=False)
+        return entry

@@ -1,0 +1,425 @@
+"""The uplink in simulated time: both real roles, a network that breaks, one seed.
+
+Everything that happens is drawn from one random generator and happens in one
+thread, in the order of a clock that only the simulation moves. So a seed replays a
+run to the last frame.
+
+For some seconds events are emitted and faults happen; then all is well again, and
+what is left has to arrive: every event handed on once, or counted with a reason, or
+handed on again and marked so, and both sides' totals the same.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Any
+
+from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
+from shmtel.wire.collector_events import Acked
+from shmtel.wire.errors import RemoteProtocolError
+from shmtel.wire.frames import Batch, ErrorCode, Outcome
+from shmtel_collector.uplink import Backoff
+from support.simulation_faults import FAULTS
+from support.simulation_report import line
+from support.wire_hub import ModelHub, ModelStream
+from support.wire_rings import Flaw, ModelCollector, ModelRing, Oracle
+
+MILLISECOND = 1_000_000
+SECOND = 1_000 * MILLISECOND
+FAULTS_UNTIL_NS = 4 * SECOND
+END_NS = 90 * SECOND
+STEPS_SHOWN = 50
+_FENCED = (ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of; a broken part must make it fail."""
+
+    hub: type[ModelHub] = ModelHub
+    ring: type[ModelRing] = ModelRing
+
+
+class SimulationFailed(AssertionError):
+    """A run of a seed has shown a flaw."""
+
+
+class Link:
+    """One stream's way: frames arrive in order and late, and at times not at all."""
+
+    def __init__(self, world: "Simulation", host: "Host", stream: ModelStream) -> None:
+        self.world, self.host, self.stream = world, host, stream
+        self.latency_ns = world.random.choice((1, 5, 30)) * MILLISECOND
+        self.is_lossy = self.drops_batch = False
+        self.is_up_dead = self.is_down_dead = False
+        self._up_ns = self._down_ns = 0
+
+    def send_up(self, data: bytes) -> None:
+        """Carry a frame to the hub."""
+        self._up_ns = max(self._up_ns, self.world.now_ns + self._latency_ns())
+        self.world.at(self._up_ns, self._arrive_up, data)
+
+    def send_down(self, data: bytes) -> None:
+        """Carry a frame to the collector."""
+        self._down_ns = max(self._down_ns, self.world.now_ns + self._latency_ns())
+        self.world.at(self._down_ns, self._arrive_down, data)
+
+    def close_down(self) -> None:
+        """Have the collector see the end of the stream behind the last frame."""
+        self._down_ns = max(self._down_ns, self.world.now_ns + self._latency_ns())
+        self.world.at(self._down_ns, self._end_down)
+
+    def close_up(self, after_ns: int) -> None:
+        """Have the hub see the end of the stream behind the last frame."""
+        self.world.at(max(self._up_ns, self.world.now_ns) + after_ns, self._end_up)
+
+    def _arrive_up(self, data: bytes) -> None:
+        if not self.is_up_dead and not self.stream.stopped.is_set():
+            self.stream.inbox.append(data)
+            self.world.work(self.stream)
+
+    def _arrive_down(self, data: bytes) -> None:
+        if not self.is_down_dead and self.host.link is self:
+            self.host.receive(data)
+
+    def _end_down(self) -> None:
+        if not self.is_down_dead and self.host.link is self:
+            self.host.lose("the stream has ended")
+
+    def _end_up(self) -> None:
+        stream = self.stream
+        if stream.stopped.is_set():
+            return
+        if stream.inbox or stream.is_working():
+            self.world.after(20 * MILLISECOND, self._end_up)
+        else:
+            stream.stop()
+
+    def _latency_ns(self) -> int:
+        return self.world.random.randrange(self.latency_ns)
+
+
+class Host:
+    """A host: its collector, and the stream that it has or dials."""
+
+    def __init__(self, world: "Simulation", name: str, rings: list[ModelRing]) -> None:
+        self.world, self.name = world, name
+        self.collector = ModelCollector(name, rings)
+        self.link: Link | None = None
+        self.frozen_until_ns = 0
+        self.is_dead = False
+        self._backoff = Backoff(world.random.uniform)
+        self._dials = count()
+        self._inbox: deque[bytes] = deque()
+
+    def dial(self, number: int | None = None) -> None:
+        """Open a stream, unless a newer attempt is under way."""
+        if self.is_dead or self.link is not None:
+            return
+        if number is not None and number != self._last_dial:
+            return
+        world = self.world
+        if not world.is_hub_up:
+            self._redial("refused", self._backoff.next_delay())
+            return
+        self.link = Link(world, self, world.connect())
+        world.links[self.link.stream] = self.link
+        world.note("dials", self.name)
+        self.collector.begin(world.now_ns)
+        self.flush()
+
+    def lose(self, reason: str) -> None:
+        """Lose the stream, and dial again later."""
+        link, self.link = self.link, None
+        self._inbox.clear()
+        if link is not None:
+            link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
+        redial_ms = self.collector.redial_ms
+        self.collector.end()
+        delay = self._backoff.next_delay() if redial_ms is None else redial_ms / 1e3
+        self._redial(reason, delay)
+
+    def crash(self, down_ns: int) -> None:
+        """Be killed, and start again later."""
+        self.is_dead = True
+        link, self.link = self.link, None
+        self._inbox.clear()
+        if link is not None:
+            link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
+        self.collector.restart()
+        self.world.after(down_ns, self._start)
+
+    def step(self) -> None:
+        """Make a pass over the rings, and come back later."""
+        world = self.world
+        world.after(world.random.randrange(10, 100) * MILLISECOND, self.step)
+        if self.link is None or world.now_ns < self.frozen_until_ns:
+            return
+        collector, protocol = self.collector, self.collector.protocol
+        assert protocol is not None
+        try:
+            collector.take(protocol.tick(world.now_ns))
+        except RemoteProtocolError as error:
+            world.seen[str(error)] += 1
+            self.lose(str(error))
+            return
+        collector.open_rings()
+        rings = collector.rings
+        chosen = world.random.sample(rings, world.random.randint(1, len(rings)))
+        while collector.send(chosen, world.random.randint(1, 40)):
+            pass
+        if world.random.random() < 0.1:
+            collector.send_counters()
+        self.flush()
+
+    def receive(self, data: bytes) -> None:
+        """Act on a frame of the hub; a frozen process does so when it goes on."""
+        self._inbox.append(data)
+        if self.world.now_ns >= self.frozen_until_ns:
+            self._read()
+        elif len(self._inbox) == 1:
+            self.world.at(self.frozen_until_ns, self._thaw)
+
+    def _thaw(self) -> None:
+        if self.world.now_ns < self.frozen_until_ns:
+            self.world.at(self.frozen_until_ns, self._thaw)
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        while self._inbox:
+            self._act(self._inbox.popleft())
+
+    def _act(self, data: bytes) -> None:
+        world, protocol = self.world, self.collector.protocol
+        assert protocol is not None
+        events = protocol.receive(decode_hub_frame(data), world.now_ns)
+        world.note("receives", self.name, events)
+        for event in events:
+            world.seen[type(event).__name__] += 1
+        if any(isinstance(event, Acked) for event in events):
+            self._backoff.reset()
+        try:
+            self.collector.take(events)
+        except RemoteProtocolError as error:
+            if self.collector.ended_with in _FENCED:
+                raise Flaw(f"{self.name} was fenced: {error}") from error
+            self.lose(str(error))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the protocol has to say."""
+        protocol, link = self.collector.protocol, self.link
+        if protocol is None or link is None:
+            return
+        for frame in protocol.outgoing():
+            if link.drops_batch and isinstance(frame, Batch):
+                link.drops_batch = False
+                self.world.note("drops", self.name, frame)
+                continue
+            self.world.note("sends", self.name, frame)
+            link.send_up(encode_collector_frame(frame))
+
+    def _redial(self, reason: str, delay: float) -> None:
+        self._last_dial = next(self._dials)
+        self.world.note("waits", self.name, reason, delay)
+        self.world.after(int(delay * SECOND) + MILLISECOND, self.dial, self._last_dial)
+
+    def _start(self) -> None:
+        self.is_dead = False
+        self.dial()
+
+
+class Simulation:
+    """One run."""
+
+    def __init__(self, seed: int, parts: Parts | None = None) -> None:
+        parts = parts or Parts()
+        self.seed = seed
+        self.random = Random(seed)
+        self.now_ns = 0
+        self.seen: Counter[str] = Counter()
+        self.links: dict[ModelStream, Link] = {}
+        self.is_hub_up = True
+        self.hub_frozen_until_ns = 0
+        self.wedged_until_ns: dict[ModelStream, int] = {}
+        self.oracle = Oracle()
+        self.hub = parts.hub(self.oracle, lambda: self.now_ns)
+        # Few kinds at a time: all at once would hide what two do to each other.
+        self.faults = self.random.sample(FAULTS, self.random.randint(2, 5))
+        self._flush_ms = self.random.choice((20, 200, 2_000))
+        self._work_ms = self.random.choice((5, 10, 200))
+        self._steps: deque[tuple[int, tuple[Any, ...]]] = deque(maxlen=STEPS_SHOWN)
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order = count()
+        self._scheduled: set[ModelStream] = set()
+        self.hosts = [
+            Host(self, f"host-{number}", self._make_rings(parts, number))
+            for number in range(self.random.randint(1, 2))
+        ]
+
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises:
+            SimulationFailed: something is not as it must be.
+        """
+        try:
+            self._run()
+        except Exception as error:
+            steps = (line(at_ns, step) for at_ns, step in self._steps)
+            text = "\n".join((f"seed {self.seed}: {error}", *steps))
+            raise SimulationFailed(text) from error
+
+    # -- for its parts -------------------------------------------------------
+
+    def at(self, moment_ns: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Have something happen at a moment."""
+        heapq.heappush(self._heap, (moment_ns, next(self._order), act, arguments))
+
+    def after(self, delay_ns: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Have something happen after a while."""
+        self.at(self.now_ns + delay_ns, act, *arguments)
+
+    def note(self, what: str, *about: Any) -> None:
+        """Remember a step, for the report."""
+        self._steps.append((self.now_ns, (what, *about)))
+
+    def connect(self) -> ModelStream:
+        """Open a stream at the hub."""
+        return self.hub.connect()
+
+    def work(self, stream: ModelStream) -> None:
+        """Have a stream work on what has come in."""
+        if stream not in self._scheduled:
+            self._scheduled.add(stream)
+            delay_ms = self.random.randint(1, self._work_ms)
+            self.after(delay_ms * MILLISECOND, self._work, stream)
+
+    def pump(self) -> None:
+        """Send what the streams of the hub have to say."""
+        for stream in self.hub.streams:
+            stream.settle()
+            link = self.links.get(stream)
+            for data in stream.outgoing():
+                if link is not None:
+                    link.send_down(data)
+        for stream in [s for s in self.hub.streams if s.stopped.is_set()]:
+            self.seen[stream.ended_with] += 1
+            self.hub.streams.remove(stream)
+            link = self.links.get(stream)
+            if link is not None:
+                link.close_down()
+
+    def kill_hub(self, down_ns: int) -> None:
+        """Kill the hub, with all that it has not made durable."""
+        self.is_hub_up = False
+        self.hub_frozen_until_ns = 0
+        for stream in self.hub.streams:
+            stream.stopped.set()
+            link = self.links.get(stream)
+            if link is not None:
+                link.close_down()
+        self.hub.streams.clear()
+        self.after(down_ns, self._start_hub)
+
+    # -- what happens --------------------------------------------------------
+
+    def _run(self) -> None:
+        for host in self.hosts:
+            self.after(self.random.randrange(300) * MILLISECOND, host.dial)
+            self.after(0, host.step)
+        self.after(0, self._flush)
+        self.after(0, self._beat)
+        self.after(0, self._emit)
+        self.after(self.random.randrange(1, 900) * MILLISECOND, self._break)
+        self._go_on(lambda: self.now_ns > FAULTS_UNTIL_NS)
+        self._go_on(self._is_settled)
+        for host in self.hosts:  # a fresh event gets through
+            for ring in host.collector.rings:
+                ring.emitted += not ring.is_dead
+        self._go_on(self._is_settled)
+        self._check_end()
+
+    def _go_on(self, is_done: Callable[[], bool]) -> None:
+        while not is_done():
+            self.now_ns, _, act, arguments = heapq.heappop(self._heap)
+            if self.now_ns > END_NS:
+                raise Flaw("it does not come to rest")
+            act(*arguments)
+
+    def _check_end(self) -> None:
+        for host in self.hosts:
+            for ring in host.collector.rings:
+                position = self.hub.durable.get((host.name, ring.ring_id))
+                self.oracle.check_end(ring, position)
+                for outcome, events in ring.settled.totals.items():
+                    self.seen[Outcome(outcome).name] += events
+                self.seen["closed"] += ring.is_closed
+        self.seen["redelivered"] += self.oracle.redelivered
+
+    def _is_settled(self) -> bool:
+        return all(host.collector.is_settled() for host in self.hosts)
+
+    def _work(self, stream: ModelStream) -> None:
+        self._scheduled.discard(stream)
+        resumes_ns = max(self.hub_frozen_until_ns, self.wedged_until_ns.get(stream, 0))
+        if self.now_ns < resumes_ns:
+            self._scheduled.add(stream)
+            self.at(resumes_ns, self._work, stream)
+            return
+        has_worked = stream.step()
+        link = self.links.get(stream)
+        if stream.error is not None and (link is None or not link.is_lossy):
+            raise Flaw(f"the collector broke the protocol: {stream.error}")
+        self.seen["discarded"] += stream.protocol.take_discarded()
+        self.pump()
+        if not stream.stopped.is_set() and (has_worked or stream.inbox):
+            self.work(stream)
+
+    def _flush(self) -> None:
+        """Commit a group, at the hub's own pace."""
+        delay_ms = self.random.randint(1, self._flush_ms)
+        self.after(delay_ms * MILLISECOND, self._flush)
+        if self.is_hub_up and self.now_ns >= self.hub_frozen_until_ns:
+            self.hub.flush()
+            self.pump()
+
+    def _beat(self) -> None:
+        self.after(250 * MILLISECOND, self._beat)
+        if self.now_ns >= self.hub_frozen_until_ns:
+            for stream in self.hub.streams:
+                stream.protocol.tick(self.now_ns)
+            self.pump()
+
+    def _emit(self) -> None:
+        if self.now_ns < FAULTS_UNTIL_NS:
+            self.after(self.random.randrange(10, 80) * MILLISECOND, self._emit)
+            host = self.random.choice(self.hosts)
+            ring = self.random.choice(host.collector.rings)
+            if not ring.is_dead:
+                ring.emitted += self.random.choice((1, 3, 20))
+                ring.is_dead = self.random.random() < 0.03
+
+    def _break(self) -> None:
+        if self.now_ns < FAULTS_UNTIL_NS:
+            soon_ms = self.random.choice((40, 800))  # faults come in clusters
+            self.after(self.random.randrange(1, soon_ms) * MILLISECOND, self._break)
+            fault = self.random.choice(self.faults)
+            self.seen[fault.__name__] += 1
+            self.note("fault", fault.__name__)
+            fault(self)
+            self.pump()
+
+    def _start_hub(self) -> None:
+        if not self.is_hub_up:
+            self.note("the hub starts")
+            self.hub.start()
+            self.is_hub_up = True
+
+    def _make_rings(self, parts: Parts, host: int) -> list[ModelRing]:
+        numbers = range(self.random.randint(1, 4))
+        return [parts.ring(bytes([host, number]) + bytes(14)) for number in numbers]

@@ -1,0 +1,172 @@
+"""A spool that is damaged is never in the way, and never yields what was not put in."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shmtel_collector.spool_records import Closing
+from shmtel_collector.spool_store import PAGE_BYTES, SpoolStore
+from support.spools import (
+    EVENTS,
+    FIVE,
+    MAX_BYTES,
+    OTHER,
+    RING,
+    OpenedSpool,
+    fill,
+    segment,
+    spooled_ring,
+    take_all,
+)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[OpenedSpool]:
+    """An empty spool."""
+    opened = OpenedSpool(tmp_path / "spool" / "n.spool.sqlite3")
+    yield opened
+    opened.spool.abandon()
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _flip(offset: int) -> Callable[[Path], None]:
+    def flip(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(offset)
+            old = file.read(64)
+            file.seek(offset)
+            file.write(bytes(byte ^ 0xFF for byte in old))
+
+    return flip
+
+
+@pytest.mark.parametrize(
+    "damage", [_truncate, _empty, _flip(0), _flip(18), _flip(100), _flip(PAGE_BYTES)]
+)
+def test_a_damaged_file_is_never_in_the_way(
+    opened: OpenedSpool, damage: Callable[[Path], None]
+) -> None:
+    """What it yields is what was put in; the rest is missing, and new events fit."""
+    fill(opened.spool, segments=20)
+    opened.spool.close()
+    damage(opened.path)
+    spool = opened.again()
+    found = take_all(spool, RING, 40)
+    assert set(found) <= {(n, n + 2) for n in range(0, 40, 2)}
+    assert spool.append([(spooled_ring(OTHER), [segment(0, 2)])])
+    assert take_all(spool, OTHER, 2) == [(0, 2)]
+    asides = list(opened.path.parent.glob("*.damaged-*"))
+    assert (len(found) == 20) or spool.damages > 0 or damage is _empty
+    assert len(asides) == sum("set aside" in line for line in opened.log.lines)
+
+
+def test_each_bit_of_a_segment_counts(opened: OpenedSpool) -> None:
+    """A disk that changes what was stored makes a hole, not another event."""
+    fill(opened.spool)
+    opened.spool.close()
+    data = opened.path.read_bytes()
+    at = data.index(EVENTS[30_000:30_050])
+    _flip(at)(opened.path)
+    spool = opened.again()
+    assert len(take_all(spool, RING, 10)) == 4
+    assert spool.damages == 1
+    assert list(opened.path.parent.glob("*.damaged-*")) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE segments SET delivered = 2 WHERE seq_last = 4",
+        "UPDATE segments SET seq_before = 3 WHERE seq_last = 4",
+        "UPDATE segments SET ring_id = x'00' WHERE seq_last = 4",
+        "UPDATE segments SET counts = '[]' WHERE seq_last = 4",
+        "UPDATE segments SET counts = 5 WHERE seq_last = 4",
+        "UPDATE segments SET events = 'text' WHERE seq_last = 4",
+        "UPDATE segments SET checksum = checksum + 1 WHERE seq_last = 4",
+        "DELETE FROM segments WHERE seq_last = 4",
+    ],
+)
+def test_a_changed_row_is_a_hole(opened: OpenedSpool, change: str) -> None:
+    """All that a row says is under its checksum."""
+    fill(opened.spool)
+    opened.change(change)
+    assert take_all(opened.again(), RING, 10) == [FIVE[0], *FIVE[2:]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE rings SET ring = replace(ring, 'w1', 'w2')",
+        "UPDATE rings SET ring = x'00ff'",
+        "UPDATE rings SET ring_id = x'00'",
+        "UPDATE standings SET standing = replace(standing, '0', '1')",
+        "DELETE FROM standings",
+    ],
+)
+def test_a_changed_ring_is_as_good_as_gone(opened: OpenedSpool, change: str) -> None:
+    """The state database knows how many events it had."""
+    opened.spool.append([(spooled_ring(closing=Closing("closed", 2)), [segment(0, 2)])])
+    opened.change(change)
+    spool = opened.again()
+    assert spool.rings(9, are_closed=True) == []
+    assert not spool.has_ring(RING)
+    assert spool.damages == 1
+
+
+def test_a_damaged_log_costs_no_more_than_itself(opened: OpenedSpool) -> None:
+    """What is in the file is there; what was in the log alone is missing."""
+    fill(opened.spool)
+    opened.spool.close()
+    opened.again().append([(spooled_ring(), [segment(10, 12)])])
+    copies = [Path(f"{opened.path}{suffix}") for suffix in ("", "-wal")]
+    kept = [copy.read_bytes() for copy in copies]
+    opened.spool.close()
+    for copy, data in zip(copies, kept, strict=True):
+        copy.write_bytes(data)
+    _flip(40)(copies[1])
+    spool = opened.again()
+    assert take_all(spool, RING, 12) == FIVE
+    assert spool.append([(spooled_ring(), [segment(10, 12)])])
+
+
+def test_damage_that_is_met_later_begins_anew(opened: OpenedSpool) -> None:
+    """The collector goes on, and the old file is there for whoever wants it."""
+    fill(opened.spool, segments=200)
+    opened.spool.close()
+    spool = opened.again()
+    for page in range(3, 30):
+        _flip(page * PAGE_BYTES)(opened.path)
+    found = take_all(spool, RING, 400)
+    assert len(found) < 200
+    assert spool.damages > 0
+    assert spool.append([(spooled_ring(OTHER), [segment(0, 2)])])
+    assert take_all(spool, OTHER, 2) == [(0, 2)]
+
+
+def test_another_version_is_set_aside(opened: OpenedSpool) -> None:
+    """What nobody here can read is kept for who can."""
+    opened.change("PRAGMA user_version = 99")
+    spool = opened.again()
+    assert spool.is_open
+    assert len(list(opened.path.parent.glob("*.damaged-*"))) == 1
+
+
+def test_a_store_closes_what_it_could_not_use(tmp_path: Path) -> None:
+    """An open that fails leaves no descriptor behind."""
+    path = tmp_path / "x.sqlite3"
+    path.write_bytes(b"no database" * 1000)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(sqlite3.DatabaseError):
+            SpoolStore(path, MAX_BYTES)
+    assert len(os.listdir("/proc/self/fd")) == before

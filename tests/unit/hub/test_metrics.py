@@ -1,0 +1,64 @@
+"""The metrics of a hub, and what it says of itself when asked."""
+
+import asyncio
+from dataclasses import fields
+
+from shmtel.accounting.fleet import fleet_ledger
+from shmtel.hub.counters import HubStats
+from shmtel.hub.hub import Hub
+from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.watched import WatchedHub
+from shmtel.wire.control import HostLedger, RingLedger
+from shmtel.wire.frames import HostCounters, Worker, WorkerCounters
+from support.http import samples, total
+
+HOST = HostLedger(
+    *("h", "node", "ns", True, 3_000_000_000),
+    HostCounters({"link": 1}, {"names": 2}, 3, {19: 4}, 5, 6, {"full": 7}),
+)
+AWAY = HostLedger("i", "node", as_of_ns=1)  # of the same name
+CLAIMS = WorkerCounters(9, dropped={"ring_full": 2})
+RINGS = [
+    RingLedger("h", Worker("w"), b"r" * 16, 4, {0: 4}, 6, 0, CLAIMS),
+    RingLedger("i", Worker("w"), b"s" * 16, 1, {0: 1}, closed_reason="closed"),
+]
+
+
+def test_every_counter_of_the_hub_is_exposed() -> None:
+    """A counter that is added to the hub is not forgotten here."""
+    stats = HubStats(*range(1, len(fields(HubStats)) + 1))
+    found = samples_of(stats, fleet_ledger([], []), {})
+    own = [f.name for f in FAMILIES if f.name.startswith("shmtel_hub_")]
+    values = sorted(found.of(name)[()] for name in own)
+    assert values == sorted(getattr(stats, field.name) for field in fields(stats))
+
+
+def test_hosts_of_one_name_add_up() -> None:
+    """A node is a label, and no two hosts have to differ in it."""
+    found = samples_of(HubStats(), fleet_ledger([HOST, AWAY], RINGS), {"node": 10**9})
+    assert found.of("shmtel_fleet_events_delivered_total") == {("node",): 5}
+    assert found.of("shmtel_fleet_events_in_flight") == {("node",): 2}
+    assert found.of("shmtel_fleet_events_dropped_total") == {("node", "ring_full"): 2}
+    assert found.of("shmtel_fleet_events_lost_total") == {("node", "evicted"): 4}
+    assert found.of("shmtel_fleet_ledger_unaccounted_events") == {("node",): 0}
+    assert found.of("shmtel_fleet_host_connected") == {("node",): 1}
+    assert found.of("shmtel_fleet_host_heard_timestamp_seconds") == {("node",): 3}
+    assert found.of("shmtel_fleet_oldest_unanswered_seconds") == {("node",): 1}
+    assert found.of("shmtel_fleet_rings") == {
+        ("node", "live"): 1,
+        ("node", "closed"): 1,
+    }
+    assert found.of("shmtel_fleet_rings_refused_total") == {("node", "link"): 1}
+    assert found.of("shmtel_fleet_rings_evicted_total") == {("node",): 3}
+    assert found.of("shmtel_fleet_spool_bytes") == {("node",): 5}
+
+
+def test_a_hub_that_nobody_has_dialled() -> None:
+    """It is ready, and its metrics are there, for whoever comes first."""
+    watched = WatchedHub(Hub("127.0.0.1:0"))
+    readiness = asyncio.run(watched.readiness())
+    assert readiness.is_ready
+    assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
+    body, _ = asyncio.run(watched.metrics(""))
+    assert total(samples(body.decode()), "shmtel_hub_streams") == 0
+    assert watched.is_alive()
