@@ -173,6 +173,13 @@ class Ring:
         grown, self._last_tail = tail - self._last_tail, tail
         return max(grown, 0) / self.source.capacity
 
+    def is_idle(self) -> bool:
+        """Say whether nothing was there to do when `growth` was last asked."""
+        source = self.source
+        is_read = source.cursor == self._last_tail and source.damage is None
+        is_sent = not self._unsent and self.sent_seq >= source.head_seq
+        return is_read and is_sent and self.end is None
+
     def fill(self) -> float:
         """Return how much of it is not released, as share of the ring."""
         return (self.source.tail() - self.source.head) / self.source.capacity

@@ -107,6 +107,12 @@ class CollectorProcess:
         code = self._process.wait(20)
         return code, time.monotonic() - started
 
+    @property
+    def pid(self) -> int:
+        """The pid of the collector that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit code."""
         assert self._process is not None
