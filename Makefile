@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos simulation model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -90,6 +90,11 @@ test-pythons:  ## run the tests under every Python that is found here; PYTHONS="
 
 stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
+
+# Faults on a full disk take a mount namespace (root, or user namespaces).
+chaos: $(VENV)/dev.stamp  ## faults of every kind on the whole line, judged by an oracle; SEED=1 SECONDS=10 SEEDS=200
+	cd tests && $(CURDIR)/$(BIN)/python -m support.chaos --seed $(or $(SEED),1) \
+		--seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),10)
 
 control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
