@@ -268,8 +268,10 @@ class Ring:
 
     def _sent(self, read: Read) -> Segment:
         segment = read.segment
-        resent = min(segment.seq_last, self._ever_sent_seq)
-        if segment.delivered == 0 or resent <= segment.seq_before:
+        # All that was ever sent, also past this segment: of later streams the hub
+        # believes only itself, so it has to hear at once how far an earlier one heard.
+        resent = self._ever_sent_seq
+        if resent <= segment.seq_before:
             resent = 0
         sent = replace(segment, ring=self.number, resent_through=resent)
         self.sent_seq = sent.seq_last

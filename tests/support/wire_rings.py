@@ -138,8 +138,7 @@ class ModelRing:
     ) -> Segment:
         before, self.sent_seq = self.sent_seq, last
         self.highest_sent = max(self.highest_sent, last)
-        resent = min(self.resent_through, last)
-        resent = resent if resent > before else 0
+        resent = self.resent_through if self.resent_through > before else 0
         return Segment(self.number, before, last, delivered, events, counts, resent)
 
 
