@@ -7,7 +7,7 @@ expires.
 
 Stopping: a last pass or more, up to a second for the answers, a farewell, and
 the channel is closed within a deadline. What is not acknowledged by then stays
-in the rings, for the next collector.
+in the rings, for the next collector, or goes to the spool if there is no hub.
 """
 
 import asyncio
@@ -166,5 +166,7 @@ class Agent:
                 break
             await self._sleep(min(delay_ns, 5_000_000))
             delay_ns = self._step()
+        if not self._session.is_welcome():
+            self._spooling.save()
         self._session.bye("stopping")
         await self._uplink.finish(FAREWELL_SECONDS)

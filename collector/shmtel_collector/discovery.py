@@ -23,7 +23,7 @@ descriptor would drop the lock that proves the process alive.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from shmtel import _ring, segments
@@ -60,6 +60,7 @@ class Discovery:
         self._home = home
         self._attached: set[str] = set()
         self._refused: set[str] = set()
+        self._gone: Container[bytes] = ()
         self._unfinished: dict[str, int] = {}  # without magic, since when
         self._now_ns = 0
         self._changed_ns = -1
@@ -67,8 +68,13 @@ class Discovery:
         self._has_open_cases = False
         self.refusals: Counter[str] = Counter()
 
-    def poll(self, now_ns: int) -> Iterator[Found]:
-        """Yield each ring that has appeared, with its consumer."""
+    def poll(self, now_ns: int, gone: Container[bytes] = ()) -> Iterator[Found]:
+        """Yield each ring that has appeared, with its consumer.
+
+        Args:
+            gone: ids of rings without a segment, which no segment may borrow.
+        """
+        self._gone = gone
         if not self._is_due(now_ns):
             return
         self._now_ns = now_ns
@@ -90,6 +96,11 @@ class Discovery:
                 self._attached.add(name)
                 yield Found(name, consumer, is_own)
         self._has_open_cases = bool(present - self._attached - self._refused)
+
+    def awaits(self, ring_id: bytes) -> bool:
+        """Say whether the segment of a ring is there, and is not refused."""
+        name = segments.segment_name(self._namespace, ring_id)
+        return name not in self._refused and self._home.has(name)
 
     def remove(self, name: str) -> None:
         """Remove the segment of a ring that is finished, and forget it.
@@ -178,9 +189,13 @@ class Discovery:
         return None
 
     def _is_named(self, name: str, ring_id: bytes) -> bool:
-        if segments.segment_name(self._namespace, ring_id) == name:
+        if ring_id in self._gone:
+            fault = "has the id of a ring that has ended"
+        elif segments.segment_name(self._namespace, ring_id) != name:
+            fault = "has another id inside"
+        else:
             return True
-        self._log.warning(f"refused {name}", "ring %s has another id inside", name)
+        self._log.warning(f"refused {name}", "ring %s %s", name, fault)
         self.refuse(name, "wrong_name")
         return False
 
