@@ -21,7 +21,7 @@ from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.collector_events import Acked
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Batch, ErrorCode, Outcome
-from shmtel_collector.uplink import Backoff
+from shmtel_collector.redial import Nearby
 from support.simulation_faults import FAULTS
 from support.simulation_report import line
 from support.wire_hub import ModelHub, ModelStream
@@ -111,7 +111,7 @@ class Host:
         self.link: Link | None = None
         self.frozen_until_ns = 0
         self.is_dead = False
-        self._backoff = Backoff(world.random.uniform)
+        self._pace = Nearby(world.random.uniform)
         self._dials = count()
         self._inbox: deque[bytes] = deque()
 
@@ -123,7 +123,7 @@ class Host:
             return
         world = self.world
         if not world.is_hub_up:
-            self._redial("refused", self._backoff.next_delay())
+            self._redial("refused", self._pace.next_delay())
             return
         self.link = Link(world, self, world.connect())
         world.links[self.link.stream] = self.link
@@ -139,7 +139,7 @@ class Host:
             link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
         redial_ms = self.collector.redial_ms
         self.collector.end()
-        delay = self._backoff.next_delay() if redial_ms is None else redial_ms / 1e3
+        delay = self._pace.next_delay() if redial_ms is None else redial_ms / 1e3
         self._redial(reason, delay)
 
     def crash(self, down_ns: int) -> None:
@@ -201,7 +201,7 @@ class Host:
         for event in events:
             world.seen[type(event).__name__] += 1
         if any(isinstance(event, Acked) for event in events):
-            self._backoff.reset()
+            self._pace.proven()
         try:
             self.collector.take(events)
         except RemoteProtocolError as error:
