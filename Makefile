@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress control-chaos soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -46,7 +46,7 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 
 # All that make rings: the hub's own tests do not, nor do those of the words.
 WITHOUT_RINGS := tests/unit/hub tests/unit/policy tests/unit/wire tests/docs \
-	tests/packaging tests/typing
+	tests/simulation tests/packaging tests/typing
 
 test-file: $(VENV)/dev.stamp  ## run the tests that make rings with the rings in a directory
 	directory=$$(mktemp -d -p /dev/shm shmtel-test.XXXXXX); trap 'rm -rf "$$directory"' EXIT; \
@@ -91,8 +91,16 @@ test-pythons:  ## run the tests under every Python that is found here; PYTHONS="
 stress: $(VENV)/dev.stamp  ## kill workers and collectors at random; SEEDS=20 runs of each kind
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress -s --timeout 1800
 
+# Faults on a full disk take a mount namespace (root, or user namespaces).
+chaos: $(VENV)/dev.stamp  ## faults of every kind on the whole line, judged by an oracle; SEED=1 SECONDS=10 SEEDS=200
+	cd tests && $(CURDIR)/$(BIN)/python -m support.chaos --seed $(or $(SEED),1) \
+		--seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),10)
+
 control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, with restarts, under load; SEEDS=20
 	SEEDS=$(or $(SEEDS),20) $(PYTEST) -m stress tests/stress/test_control_chaos.py --timeout 1800
+
+simulation: $(VENV)/dev.stamp  ## the uplink in simulated time, seed after seed; SEEDS=20000, or SEED=7 alone
+	SEEDS=$(or $(SEEDS),20000) $(PYTEST) tests/simulation/test_simulation.py --timeout 7200
 
 soak: $(VENV)/dev.stamp  ## a line under load, with workers that come and go, stays flat; SECONDS=1800 RATE=50000
 	SOAK_SECONDS=$(or $(SECONDS),1800) SOAK_RATE=$(or $(RATE),50000) $(PYTEST) -s tests/soak/test_soak.py

@@ -137,7 +137,7 @@ def _measure(kind: str, *, pinned: bool) -> dict[str, Any]:
         collector = _start(
             *("-P", "-m", "shmtel.cli", "collector", "--hub", listen),
             *("--namespace", namespace, "--state-dir", str(directory / "state")),
-            *("--parent", str(os.getpid())),
+            *("--parent", str(os.getpid()), "--no-lifecycle"),
         )
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)

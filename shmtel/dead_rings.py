@@ -17,7 +17,8 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from shmtel import _ring
 from shmtel.budget import Segment
@@ -109,10 +110,7 @@ def _is_loose(home: Home, ring: Segment) -> bool:
         pass_on(error)
         return False
     try:
-        asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
-        kind = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
-        is_held: bool = kind != fcntl.F_UNLCK
-        return not is_held and _ring.lock_holder(fd) is None
+        return not has_consumer(fd) and _ring.lock_holder(fd) is None
     except (_ring.RingError, OSError) as error:
         pass_on(error)
         return False
@@ -127,26 +125,39 @@ def _evict_if_dead(home: Home, name: str, evictions: Evictions, host: Host) -> N
         pass_on(error)
         return
     try:
-        if _lock(fd) and _is_dead(fd, host):
-            evictions.evict(name, account_of(fd))
+        with consumers_place(fd) as is_ours:
+            if is_ours and _is_dead(fd, host):
+                evictions.evict(name, account_of(fd))
     except SegmentError as error:
         pass_on(error)
         if home.has(name):  # else somebody was faster
             raise
     finally:
-        # By hand: a child that was forked meanwhile would keep it.
-        _set_lock(fd, fcntl.F_UNLCK)
         os.close(fd)
 
 
-def _lock(fd: int) -> bool:
-    """Take the consumer's place, so that no collector does."""
+def has_consumer(fd: int) -> bool:
+    """Say whether a collector holds a ring, or somebody in a consumer's place."""
+    asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_CONSUMER, 1, 0)
+    kind = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+    is_held: bool = kind != fcntl.F_UNLCK
+    return is_held
+
+
+@contextmanager
+def consumers_place(fd: int) -> Iterator[bool]:
+    """Take the consumer's place, so that no collector does; say whether it is ours."""
     try:
         _set_lock(fd, fcntl.F_WRLCK)
     except OSError as error:
         pass_on(error)
-        return False
-    return True
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        # By hand: a child that was forked meanwhile would keep it.
+        _set_lock(fd, fcntl.F_UNLCK)
 
 
 def _set_lock(fd: int, kind: int) -> None:

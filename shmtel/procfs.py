@@ -22,12 +22,24 @@ class Host(NamedTuple):
 
 
 def this_host() -> Host:
-    """Return the boot and the pid namespace that this process lives in."""
+    """Return the boot and the pid namespace that this process lives in.
+
+    Below a /proc of another namespace the second is not known: whom it shows under
+    a pid is not whom the kernel means when we name that pid.
+    """
     try:
-        return Host(resource.boot_id(), resource.pid_namespace())
+        namespace = resource.pid_namespace() if _shows_our_pids() else 0
+        return Host(resource.boot_id(), namespace)
     except (OSError, ValueError) as error:  # no /proc: then nothing can be compared
         pass_on(error)
         return Host(b"", 0)
+
+
+def _shows_our_pids() -> bool:
+    """Say whether /proc is of our own pid namespace: then it sees none inside it."""
+    with open("/proc/self/status", "rb") as file:
+        pids = [line.split() for line in file if line.startswith(b"NSpid:")]
+    return [len(line) for line in pids] == [2]
 
 
 def start_time(pid: int) -> int | None:

@@ -35,6 +35,7 @@ class CollectorConfig:
             nowhere.
         spool_max_bytes: of what is kept there.
         directory: where the rings live, by its absolute path; None: POSIX.
+        lifecycle: ends of workers become events.
         guard: limits that nothing from afar lifts.
         http: where metrics and health are served, HOST:PORT or `off`.
     """
@@ -46,6 +47,7 @@ class CollectorConfig:
     spool_dir: Path | None = None
     spool_max_bytes: int = DEFAULT_SPOOL_BYTES
     directory: str | None = None
+    lifecycle: bool = True
     guard: Guard = field(default_factory=Guard)
     http: str = OFF
 

@@ -8,7 +8,8 @@ that may yet become a ring, else each five.
 What a segment can be:
 - a ring: its consumer is made and handed over, once;
 - not a ring yet (no magic): looked at again on each listing; removed when
-  nobody holds its lock and it is older than a minute;
+  nobody holds its lock and it has been like that for a minute, by our own watch:
+  when the wall clock jumps, the file of a ring in the making is suddenly old;
 - out of reach (locked by another consumer, no permission, no descriptor left):
   looked at again, and logged once a minute;
 - refused (damaged, another version, a link, a second name of another ring):
@@ -21,14 +22,13 @@ descriptor would drop the lock that proves the process alive.
 """
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
-from shmtel.liveness import is_abandoned
+from shmtel.liveness import ABANDONED_SECONDS
 from shmtel_collector.logs import ConditionLog
 
 RESCAN_NS = 1_000_000_000
@@ -60,6 +60,8 @@ class Discovery:
         self._home = home
         self._attached: set[str] = set()
         self._refused: set[str] = set()
+        self._unfinished: dict[str, int] = {}  # without magic, since when
+        self._now_ns = 0
         self._changed_ns = -1
         self._next_scan_ns = 0
         self._has_open_cases = False
@@ -69,9 +71,12 @@ class Discovery:
         """Yield each ring that has appeared, with its consumer."""
         if not self._is_due(now_ns):
             return
+        self._now_ns = now_ns
         kinds = self._home.scan_kinds(self._namespace)
         present = set(kinds)
         self._refused &= present
+        for name in self._unfinished.keys() - present:
+            del self._unfinished[name]
         own = {
             segments.segment_name(self._namespace, ring_id)
             for ring_id in _ring.own_rings()
@@ -193,9 +198,15 @@ class Discovery:
         if error.reason != "no_magic":
             self._log.warning(f"refused {name}", "ring %s is refused: %s", name, error)
             self.refuse(name, error.reason)
-        elif is_abandoned(fd, time.time()):
+        elif self._is_abandoned(name, fd):
             self._log.info("removing %s: its maker never finished it", name)
             self._remove(name)
+
+    def _is_abandoned(self, name: str, fd: int) -> bool:
+        """Say of a segment without magic whether its maker never came to finish it."""
+        since_ns = self._unfinished.setdefault(name, self._now_ns)
+        is_old = self._now_ns - since_ns > ABANDONED_SECONDS * 1e9
+        return is_old and _ring.lock_holder(fd) is None
 
     def _remove(self, name: str) -> None:
         try:

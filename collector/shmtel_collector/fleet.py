@@ -27,6 +27,7 @@ from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.last_account import acknowledged, buried
 from shmtel_collector.left_out import LeftOut
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.refusals import Refusals
@@ -65,6 +66,7 @@ class Fleet:
         spool: Spool,
         spooled: SpooledRings,
         log: ConditionLog,
+        lifecycle: Lifecycle,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
         self.spooled = spooled
@@ -85,6 +87,7 @@ class Fleet:
         self._host = host
         self._epoch = epoch
         self._log = log
+        self._lifecycle = lifecycle
         self._next_round_ns = 0
         self._realtime_ns = 0
 
@@ -158,14 +161,18 @@ class Fleet:
         What fails is logged, and tried again when it is asked for again.
         """
         if self._write_down(ring, account):
-            self.evicted += 1
-            self._log.warning(
-                "evicted",
-                "the hub is away, and the rings of dead workers fill more than a "
-                "quarter of their file system: %d were removed undrained by now, see "
-                "`shmtel ledger`",
-                self.evicted,
-            )
+            self.note_eviction()
+
+    def note_eviction(self) -> None:
+        """Count and log a ring that was removed undrained."""
+        self.evicted += 1
+        self._log.warning(
+            "evicted",
+            "the hub is away, and the rings of dead workers fill more than a "
+            "quarter of their file system: %d were removed undrained by now, see "
+            "`shmtel ledger`",
+            self.evicted,
+        )
 
     def refusals(self) -> Refusals:
         """Return how often rings were refused or quarantined, ever."""
@@ -209,6 +216,8 @@ class Fleet:
         del self.rings[ring.ring_id]
 
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
+        lifeline, is_final = self._lifelines.get(ring.ring_id), not account.spooled
+        self._lifecycle.note(ring, account, lifeline, is_final=is_final)
         try:
             self._database.finish(account)
             ring.is_counted = True
@@ -219,6 +228,7 @@ class Fleet:
             )
             return False
         self._detach(ring)
+        self._lifecycle.tell(self.rings)
         return True
 
     def _go_round(self, now_ns: int) -> None:
@@ -228,6 +238,7 @@ class Fleet:
         self.spooled.retry(self._realtime_ns)
         self._note_left_out()
         self._note_refusals()
+        self._lifecycle.tell(self.rings)
 
     def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
         exited = [self.rings[ring_id] for ring_id in self._exited & self.rings.keys()]
@@ -267,7 +278,7 @@ class Fleet:
             self._log.warning("refusals", "counts of refusals are not kept: %s", error)
 
     def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
-        lifeline.probe(now_ns)
+        lifeline.probe(now_ns, self._realtime_ns)
         pidfd = lifeline.pidfd
         if lifeline.ring.end is not None:
             self._unwatch(lifeline)

@@ -67,8 +67,10 @@ class Hoard:
         """Give up what of a ring is not in the spool."""
         gap = gap_of(ring.source.head_seq, last, lost)
         closing = closing_of(ring, EVICTED, last)
-        if self._spool.append([(spooled_ring(ring, closing), gap)]):
+        if self._spool.append([(spooled_ring(ring, closing), gap)]) and (
             self._fleet.bury(ring, closing)
+        ):
+            self._fleet.note_eviction()
 
 
 def beyond_budget(rings: Iterable[Ring], home: Home) -> list[Ring]:

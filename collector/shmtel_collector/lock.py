@@ -1,13 +1,15 @@
 """One collector per namespace: a locked file beside the rings.
 
 The lock is an flock, so it ends with the process, however that ends. The file
-holds the pid, for the message that the second collector gives.
+holds the pid, for the message that the second collector gives; without room for it
+the lock holds all the same.
 
 Rules: the file is removed only while it is locked, and whoever gets the lock
 checks that the file it locked is still the one at that path; else two
 collectors could hold locks on two files of one name.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -40,7 +42,8 @@ class NamespaceLock:
             fd = self._try_lock()
         self._fd = fd
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # it is full; to drain is what helps
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
     def __enter__(self) -> "NamespaceLock":
         return self

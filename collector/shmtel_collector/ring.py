@@ -121,7 +121,7 @@ class Ring:
             self._rewind()  # the hub has discarded a segment, or may have ours
         self.accepted = settlement.to_list(totals)
         self.accepted_seq = self.sent_seq = last_seq
-        self.control.set_sent_seq(last_seq)
+        self._note_sent()
         if last_seq > self.source.settled_seq:
             self._catch_up()
         self.state = State.LIVE
@@ -274,8 +274,15 @@ class Ring:
         sent = replace(segment, ring=self.number, resent_through=resent)
         self.sent_seq = sent.seq_last
         self._in_flight.append(Read(sent, read.position))
-        self.control.set_sent_seq(sent.seq_last)
+        self._note_sent()
         return sent
+
+    def _note_sent(self) -> None:
+        """Leave how far anything was ever sent, for a collector after this one.
+
+        What a hub may have handed out stays so when the stream is lost.
+        """
+        self.control.set_sent_seq(max(self.sent_seq, self._ever_sent_seq))
 
     def _rewind(self) -> None:
         self._in_flight.clear()
@@ -283,10 +290,6 @@ class Ring:
         self._backlog.drop()
         self.reader.rewind()
         self.sent_seq = self.source.settled_seq
-        # What was sent and then overwritten may be at the hub all the same: it is not
-        # called lost before the hub has said where it stands.
-        if not self.source.overwrites:
-            self.control.set_sent_seq(self.sent_seq)
 
     def _catch_up(self) -> None:
         """Settle what the hub had accepted when the collector before us died."""

@@ -29,6 +29,7 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.operators import Operators
@@ -121,6 +122,11 @@ class Collector:
         epoch = state.next_epoch(time.time_ns())
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         enforcement = Enforcement(state.policies, origin.node, self._log)
+        journal = self._make_journal(state)
+        lifecycle = self._make_lifecycle(state, journal)
+        spooled = SpooledRings(
+            spool, state, self._has_segment, lifecycle.settle, self._log
+        )
         fleet = Fleet(
             Discovery(namespace, self._log, self._home),
             state,
@@ -129,10 +135,11 @@ class Collector:
             procfs.this_host(),
             epoch,
             spool,
-            SpooledRings(spool, state, self._has_segment, self._log),
+            spooled,
             self._log,
+            lifecycle,
         )
-        steering = self._make_steering(state, fleet, enforcement)
+        steering = self._make_steering(state, fleet, enforcement, journal)
         counts = HostCounts(fleet, state.tally, spool, self._home, namespace)
         counting = Counting(fleet, counts)
         session = Session(fleet, steering, counting, origin, self._log)
@@ -190,14 +197,18 @@ class Collector:
         return {name: waking(call) for name, call in methods.items()}
 
     def _make_steering(
-        self, state: State, fleet: Fleet, enforcement: Enforcement
+        self,
+        state: State,
+        fleet: Fleet,
+        enforcement: Enforcement,
+        journal: RingJournal,
     ) -> Steering:
         return Steering(
             fleet.rings,
             state.policies,
             self._config.guard,
             enforcement,
-            self._make_journal(state),
+            journal,
             Clocks(time.time_ns, time.monotonic_ns),
             self._log,
         )
@@ -208,6 +219,10 @@ class Collector:
             state.policies.note_own_ring,
             directory=self._config.directory,
         )
+
+    def _make_lifecycle(self, state: State, journal: RingJournal) -> Lifecycle:
+        is_told = self._config.lifecycle
+        return Lifecycle(state.ends, journal, self._log, is_told=is_told)
 
     def _wake(self) -> None:
         if self._agent is not None:

@@ -8,6 +8,7 @@
     spool_max = "1GiB"
     dir = "/run/shmtel/rings"
     http = "127.0.0.1:9748"
+    lifecycle = true
     [guard]                        # see guard.py
 
 Rules: what is not known is refused, with the nearest name there is; every error
@@ -30,7 +31,8 @@ from shmtel_collector.guard import Guard, guard_of_table
 _NAMES = ("hub", "namespace", "state_dir", "socket", "spool_dir", "spool_max", "http")
 _TEXTS = {key: key for key in _NAMES}
 _TEXTS["dir"] = "directory"
-_KEYS = (*_TEXTS, "guard")
+_SWITCHES = ("lifecycle",)
+_KEYS = (*_TEXTS, *_SWITCHES, "guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class SettingsFile:
         values: by the name of the setting; only what is in the file.
     """
 
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | bool] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
 
 
@@ -68,17 +70,20 @@ def read_settings(path: Path) -> SettingsFile:
 
 def _settings(table: Mapping[str, Any]) -> SettingsFile:
     refuse_unknown(table, _KEYS)
-    values = {
+    texts = {
         name: _text(key, table[key]) for key, name in _TEXTS.items() if key in table
     }
     CollectorConfig(  # judges them
-        namespace=values.get("namespace", DEFAULT_NAMESPACE),
-        http=values.get("http", OFF),
+        namespace=texts.get("namespace", DEFAULT_NAMESPACE),
+        http=texts.get("http", OFF),
     )
-    if "spool_max" in values:
-        spool_bytes_of(values["spool_max"])
+    if "spool_max" in texts:
+        spool_bytes_of(texts["spool_max"])
+    switches = {key: _switch(key, table[key]) for key in _SWITCHES if key in table}
     try:
-        return SettingsFile(values, guard_of_table(table.get("guard", {})))
+        return SettingsFile(
+            {**texts, **switches}, guard_of_table(table.get("guard", {}))
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"[guard]: {error}") from error
 
@@ -86,4 +91,10 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
 def _text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"`{key}` is a text in quotes, not {value!r}")
+    return value
+
+
+def _switch(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"`{key}` is true or false, not {value!r}")
     return value

@@ -46,13 +46,20 @@ class SpooledRings:
         spool: Spool,
         database: Database,
         has_segment: Callable[[bytes], bool],
+        on_finished: Callable[[FinishedRing], None],
         log: ConditionLog,
     ) -> None:
-        """Take over a spool; `has_segment` knows whether a ring is in memory."""
+        """Take over a spool.
+
+        Args:
+            has_segment: knows whether a ring is in memory.
+            on_finished: is told the final account of a ring.
+        """
         self.rings: dict[bytes, Ring] = {}
         self._spool = spool
         self._database = database
         self._has_segment = has_segment
+        self._on_finished = on_finished
         self._log = log
         self._next_load_ns = 0
 
@@ -104,11 +111,13 @@ class SpooledRings:
     def remove(self, ring: Ring, realtime_ns: int) -> bool:
         """Write down a ring that the hub has all of; False: it is tried again."""
         ring.state = State.CLOSED
+        account = acknowledged(ring, realtime_ns)
         try:
-            self._database.finish(acknowledged(ring, realtime_ns))
+            self._database.finish(account)
         except StateError as error:
             self._log.warning("spooled rings", "a spooled ring stays: %s", error)
             return False
+        self._on_finished(account)
         self._spool.forget(ring.ring_id)
         del self.rings[ring.ring_id]
         return True

@@ -5,7 +5,8 @@ before the worker drops events. So after each pass over the rings that is looked
 
 - a ring that is half full goes to the spool if the link does not relieve it: there is
   no hub, or its oldest answer is overdue;
-- one that is three quarters full goes in any case;
+- one that stays three quarters full goes in any case: the link works, and is not
+  fast enough;
 - the ring of a dead worker goes when the link has not relieved it for a second: the
   memory that it takes is needed for the rings of the living. Once all of it is
   spooled, its end is written down and its segment removed.
@@ -23,6 +24,7 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.last_account import closing_of, reason_of, spooled_ring
 from shmtel_collector.reader import Read
 from shmtel_collector.ring import Ring, State
+from shmtel_collector.session import OVERDUE_NS
 from shmtel_collector.spool import Spool
 
 PASS_BYTES = 2 << 20
@@ -39,6 +41,7 @@ class Spooling:
         self._spool = spool
         self._fleet = fleet
         self._unrelieved_since_ns: int | None = None
+        self._full_since_ns: dict[bytes, int] = {}
 
     def tick(self, now_ns: int, found: Pass, *, is_relieved: bool) -> bool:
         """Move what is due; say whether there is more that should not wait.
@@ -61,9 +64,6 @@ class Spooling:
         return is_more
 
     def _due(self, now_ns: int, found: Pass, *, is_relieved: bool) -> list[Ring]:
-        since_ns = self._unrelieved_since_ns
-        wants_dead = since_ns is not None and now_ns - since_ns >= DEAD_PATIENCE_NS
-        threshold = NEARLY_FULL if is_relieved else HALF_FULL
         due = []
         for ring in self._fleet.rings.values():
             if ring.state not in (State.OPENED, State.LIVE):
@@ -71,9 +71,22 @@ class Spooling:
             if ring.state is State.OPENED:  # nobody else has looked at it
                 found.fill = max(found.fill, ring.growth())
             fill = ring.fill()
-            if fill >= threshold or (wants_dead and ring.end is not None):
+            is_stuck = self._is_stuck(ring.ring_id, fill, now_ns)
+            is_wanted = ring.end is not None and self._wants_dead(now_ns)
+            if is_stuck or is_wanted or (fill >= HALF_FULL and not is_relieved):
                 due.append((fill, ring))
         return [ring for _, ring in sorted(due, key=lambda one: -one[0])]
+
+    def _is_stuck(self, ring_id: bytes, fill: float, now_ns: int) -> bool:
+        """Say whether a ring stays nearly full, whatever the link does."""
+        if fill < NEARLY_FULL:
+            self._full_since_ns.pop(ring_id, None)
+            return False
+        return now_ns - self._full_since_ns.setdefault(ring_id, now_ns) >= OVERDUE_NS
+
+    def _wants_dead(self, now_ns: int) -> bool:
+        since_ns = self._unrelieved_since_ns
+        return since_ns is not None and now_ns - since_ns >= DEAD_PATIENCE_NS
 
     def _move(self, due: list[Ring], found: Pass) -> bool:
         room = min(self._spool.room_bytes(), PASS_BYTES)

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import finished_store, policy_store, refusals, tally
+from shmtel_collector import end_store, finished_store, policy_store, refusals, tally
 from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.policy_store import PolicyStore
 from shmtel_collector.refusals import Refusals
+from shmtel_collector.worker_end import WorkerEnd
 
 MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
@@ -66,6 +67,7 @@ class State:
             self._database = self._start_over(error)
         self.policies = PolicyStore(self._database)
         self.tally = tally.Tally(self._database)
+        self.ends = end_store.EndStore(self._database)
         self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
@@ -204,6 +206,13 @@ def read_refusals(path: Path) -> Refusals:
         return refusals.from_text(row[0] if row else None)
 
 
+def read_ends(path: Path) -> list[WorkerEnd]:
+    """Read what is kept of workers that have ended, or raise StateError."""
+    with _reading(path, "ends") as database:
+        rows = database.execute(end_store.KEPT).fetchall() if database else []
+        return end_store.readable(row[0] for row in rows)
+
+
 @contextlib.contextmanager
 def _reading(path: Path, *tables: str) -> Iterator[sqlite3.Connection | None]:
     """Open a database to read some tables; None: there are none yet."""
@@ -240,7 +249,7 @@ def _open(path: Path) -> sqlite3.Connection:
         # An older one may lack a table:
         for schema in (
             *(_SCHEMA, finished_store.SCHEMA),
-            *(policy_store.SCHEMA, tally.SCHEMA),
+            *(policy_store.SCHEMA, tally.SCHEMA, end_store.SCHEMA),
         ):
             database.executescript(schema)
         if version == 0:

@@ -68,7 +68,7 @@ def _use_file(
     "--spool-dir",
     envvar="SHMTEL_SPOOL_DIR",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),  # what cannot be used keeps nothing from starting
     help="Where events wait on disk that the hub does not take in time."
     "  [default: nowhere]",
 )
@@ -91,6 +91,14 @@ def _use_file(
     " $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shmtel, else /tmp/shmtel-UID]",
 )
 @common.http_option("SHMTEL_COLLECTOR_HTTP", common.DEFAULT_COLLECTOR_HTTP)
+@click.option(
+    "--lifecycle/--no-lifecycle",
+    envvar="SHMTEL_LIFECYCLE",
+    default=True,
+    show_default=True,
+    show_envvar=True,
+    help="Make the ends of workers events.",
+)
 @common.log_level_option
 @common.parent_option
 def command(

@@ -30,8 +30,10 @@ class CommandError(Exception):
 # Which extra brings what a verb needs. `all` where it takes both.
 EXTRAS = {
     "collector": "collector",
+    "crash": "collector",
     "ctl": "collector",
     "demo": "all",
+    "gc": "collector",
     "hub": "hub",
     "ledger": "collector",
     "run": "all",

@@ -6,21 +6,18 @@ what the worker has not overwritten since, can be read; what came too late is
 counted and said.
 """
 
-import json
-import math
 import sys
 import time
-from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from shmtel.cli import common
-from shmtel.cli.console import format_event
+from shmtel.cli.event_lines import json_line, text_line
 from shmtel.segments import home_of
 
 if TYPE_CHECKING:
@@ -111,46 +108,3 @@ class _Printer:
             known = not self._globs or any(fnmatchcase(name, g) for g in self._globs)
             self._known[name] = known
         return known
-
-
-def text_line(event: "Event") -> str:
-    """Put an event on a line for people; nothing in it steers a terminal."""
-    line = format_event(event.name, event.worker.worker_id, event)
-    ids = (("span", event.span_id), ("parent", event.parent_id))
-    return line + "".join(f" {word}={value}" for word, value in ids if value)
-
-
-def json_line(event: "Event") -> str:
-    """Put an event on a line for programs, with the keys of the hub's JSON lines."""
-    document = {
-        "event": event.name,
-        "measurements": event.measurements,
-        "metadata": event.metadata or {},
-        "correlation_id": event.correlation_id,
-        "timestamp_ns": event.timestamp_ns,
-        "ring_id": event.ring_id,
-        "seq": event.seq,
-        "span_id": event.span_id,
-        "parent_id": event.parent_id,
-        "sampling_probability": event.sampling_probability,
-        "worker_id": event.worker.worker_id,
-        "pool_name": event.worker.pool_name,
-        "pid": event.worker.pid,
-    }
-    try:
-        return json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError):  # bytes, or a number that JSON does not know
-        return json.dumps(_jsonable(document))
-
-
-def _jsonable(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _jsonable(item) for key, item in value.items()}
-        case list():
-            return list(map(_jsonable, value))
-        case bytes():
-            return b64encode(value).decode()
-        case float() if not math.isfinite(value):
-            return None
-    return value

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "ring_consumer.h"
 
+#include "ring_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -211,6 +213,7 @@ static void access_settle(void *context)
      * kill finds the old settlement whole or the new one whole, and a head that
      * is not ahead of it. */
     atomic_store_explicit(&control->active_slot, settling->slot, memory_order_release);
+    RING_POINT(settle_slotted);
     /* Pairs with the acquire in ring_refresh(): the producer may reuse the
      * bytes below head, and we are done with them. */
     atomic_store_explicit(&control->head, settling->settlement->head,

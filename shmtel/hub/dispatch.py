@@ -32,12 +32,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Unpack
 
 from shmtel.hub.calls import Delivery, wanted
-from shmtel.hub.handlers import (
-    Handler,
-    LaneOptions,
-    RequiredHandlerError,
-    room_of,
-)
+from shmtel.hub.handlers import Handler, LaneOptions, RequiredHandlerError, room_of
 from shmtel.hub.lanes import DETACHED, Lane
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record
@@ -67,6 +62,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._attached = Attached(0, {})
         self._missed: Counter[tuple[str, str]] = Counter()
+        self._is_closed = False
         self.watch = Watch()
         self.handler_failures = 0
         self.failure: RequiredHandlerError | None = None  # the first one
@@ -87,8 +83,7 @@ class Dispatcher:
         """Attach a function to events.
 
         Raises:
-            ValueError: the id is taken, there are no events, or the options are
-                wrong.
+            ValueError: the id is taken, there are no events, or wrong options.
         """
         patterns = tuple(events)
         if not patterns:
@@ -125,13 +120,18 @@ class Dispatcher:
             return dict(self._missed)
 
     def close(self, seconds: float) -> None:
-        """Let handlers with a thread finish what waits for them, for so long."""
+        """Let handlers with a thread finish what waits for them, for so long.
+
+        What is left then, or comes later, is left to the next hub: it is held for good.
+        """
         deadline = time.monotonic() + seconds
+        self._is_closed = True
         lanes = [handler.lane for handler in self.handlers() if handler.lane]
         for lane in lanes:
             lane.end()
         for lane in lanes:
             lane.join(deadline - time.monotonic())
+            lane.end(is_given_up=True)
 
     def _make_lane(
         self, handler_id: str, **options: Unpack[LaneOptions]
@@ -225,6 +225,8 @@ class Dispatcher:
         self._miss(delivery, DETACHED)
 
     def _miss(self, delivery: Delivery, reason: str) -> None:
+        if self._is_closed and delivery.deed is not None:
+            return  # somebody else will handle it
         with self._lock:
             key = (delivery.handler.handler_id, reason)
             self._missed[key] += len(delivery.records)

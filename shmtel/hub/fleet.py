@@ -28,7 +28,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -183,7 +183,9 @@ class Fleet:
             live = [members[-1] for members in self._members.values()]
             return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
 
-    def drain(self, deadline_s: float) -> list[LiveStream]:
+    def drain(
+        self, deadline_s: float, draw: Callable[[int], int] = random.randrange
+    ) -> list[LiveStream]:
         """Ask all to leave in order and accept no more; return those that are to stop.
 
         Each is told to dial again after a delay of its own, so that a fleet does
@@ -193,8 +195,7 @@ class Fleet:
             self._closing = self._closing or _SHUTTING_DOWN
             streams = self._all()
             for stream in streams:
-                delay_ms = random.randrange(_REDIAL_MS)
-                stream.drain(self._closing, delay_ms, int(deadline_s * 1e3))
+                stream.drain(self._closing, draw(_REDIAL_MS), int(deadline_s * 1e3))
             return streams
 
     def longest_unanswered(self) -> tuple[int, str]:

@@ -30,13 +30,14 @@ import msgspec
 
 from shmtel.hub.handlers import EventBatch
 from shmtel.hub.jsontail import (
-    RingName,
+    Awaited,
+    awaited_in,
     end_last_line,
     identity,
-    last_seqs,
-    start_of,
+    mark_text,
 )
 from shmtel.hub.records import Record
+from shmtel.hub.sinks import IsCommitted
 
 _CLOSE_S = 0.1  # a write that hangs is not waited for
 
@@ -75,24 +76,24 @@ class JsonLines:
         self._lock = threading.Lock()
         self._identity = identity(self._file)
         self._end = os.fstat(self._file).st_size
-        self._stored: dict[RingName, int] = {}  # by a hub before: up to which seq
+        self._awaited: Awaited = {}  # what a hub before has left, and may come again
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def __call__(self, batch: EventBatch, config: object = None) -> None:
         """Write the events of a batch."""
-        records = self._unstored(batch) if self._stored else batch.records
+        records = self._unstored(batch) if self._awaited else batch.records
         data = self._encode([_line(batch, record) for record in records])
         with self._lock:
             self._write(data)
 
     def mark(self) -> str:
-        """Return which file it is, and how far it is written."""
-        return f"{self._identity}:{self._end}"
+        """Return which file it is, how far it is written, and what is awaited."""
+        end = self._end  # first: what is awaited may come meanwhile, and is behind it
+        return mark_text(self._identity, end, self._awaited)
 
-    def recover(self, mark: str | None) -> None:
-        """Remember which events stand behind the mark, or in a file without one."""
-        start = start_of(self.path, self._file, mark)
-        self._stored = last_seqs(self.path, self._file, start)
+    def recover(self, mark: str | None, is_committed: IsCommitted) -> None:
+        """Remember which events may come again of those in the file."""
+        self._awaited = awaited_in(self.path, self._file, mark, is_committed)
 
     def close(self) -> None:
         """Close the file."""
@@ -115,12 +116,14 @@ class JsonLines:
     def _unstored(self, batch: EventBatch) -> Sequence[Record]:
         """Return the events that are not in the file."""
         name = (batch.node, batch.ring_id)
-        last_seq = self._stored.get(name, 0)
-        records = [record for record in batch.records if record.seq > last_seq]
+        stored = self._awaited.get(name)
+        if stored is None:
+            return batch.records
+        records = [r for r in batch.records if r.seq > stored.last_seq]
         with self._lock:
             self.repeated += len(batch.records) - len(records)
-        if records:
-            self._stored.pop(name, None)  # from here on there are none
+        if batch.records[-1].seq >= stored.last_seq:
+            del self._awaited[name]  # all of it has come
         return records
 
     def _encode(self, lines: list[_Line]) -> bytes:

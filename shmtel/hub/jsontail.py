@@ -1,29 +1,32 @@
 """What stands at the end of a file of JSON lines.
 
 A hub that was killed while it wrote may have left lines that it never acknowledged,
-and part of one. The part is removed; the whole ones are remembered, so that they
-are not written again when their events come again.
+and part of one. The part is removed; the whole ones are remembered until their
+events have come again, so that they are not written once more. Their host may be
+away for longer than the next hub lives, so what is remembered is part of the mark.
 
 Rules:
 - lines that others have written are left alone, and say nothing;
-- what is remembered is bounded: the rings of the newest lines.
+- what is remembered is bounded: the rings of the newest lines, for a week.
 """
 
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 
 import msgspec
 
+from shmtel.hub.sinks import IsCommitted
+
 _log = logging.getLogger(__name__)
 
 LINE_START = b'{"event":'
-RINGS_MAX = 100_000  # remembered; what comes again was in work a moment before the end
+AWAITED_S = 7 * 24 * 3_600  # longer than any host is away that comes back
+RINGS_MAX = 10_000  # remembered; what comes again was in work a moment before the end
 _LOOK_BACK_BYTES = 64 << 10
 _READ_BYTES = 1 << 20
-
-RingName = tuple[str, str]  # node and ring id
 
 
 class _Place(msgspec.Struct, gc=False):
@@ -32,30 +35,85 @@ class _Place(msgspec.Struct, gc=False):
     seq: int
 
 
-_decoder = msgspec.json.Decoder(_Place)
+class Stored(msgspec.Struct, gc=False, frozen=True):
+    """Up to which event a ring is in the file, and since when that is awaited."""
+
+    last_seq: int
+    since_s: int
+
+
+class _Ring(msgspec.Struct, gc=False, array_like=True):
+    node: str
+    ring_id: str
+    stored: Stored
+
+
+class _Mark(msgspec.Struct):
+    file: str
+    end: int
+    awaited: list[_Ring] = []  # lines of these rings may stand before the end
+
+
+RingName = tuple[str, str]  # node and ring id
+Awaited = dict[RingName, Stored]
+
+_place_decoder = msgspec.json.Decoder(_Place)
+_mark_decoder = msgspec.json.Decoder(_Mark)
 
 
 def identity(file: int) -> str:
-    """Return which file it is, as marks begin; empty for what is no file."""
+    """Return which file it is; empty for what is no file."""
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         return ""
     return f"{status.st_dev}:{status.st_ino}"
 
 
-def start_of(path: Path, file: int, mark: str | None) -> int:
-    """Return where to begin to read: at the mark, if it is of this file."""
-    name, _, digits = (mark or "").rpartition(":")
-    if name != identity(file) or not digits.isdecimal():
-        return 0
-    end, size = int(digits), os.fstat(file).st_size
-    if end > size:
-        _log.error("%s has lost %d bytes that were acknowledged", path, end - size)
-        return 0
-    return end if _is_line_start(path, end) else 0
+def mark_text(file: str, end: int, awaited: Awaited) -> str:
+    """Return a mark."""
+    rings = [_Ring(*name, stored) for name, stored in list(awaited.items())]
+    return msgspec.json.encode(_Mark(file, end, rings)).decode()
 
 
-def last_seqs(path: Path, file: int, start: int) -> dict[RingName, int]:
+def awaited_in(
+    path: Path, file: int, mark: str | None, is_committed: IsCommitted
+) -> Awaited:
+    """Return what may come again of what is in the file."""
+    now_s = int(time.time())
+    start, awaited = _start(path, file, mark)
+    for name, seq in _last_seqs(path, file, start).items():
+        before = awaited.pop(name, None)
+        if before is None or seq > before.last_seq:
+            before = Stored(seq, now_s)
+        awaited[name] = before
+    for name, stored in list(awaited.items()):
+        is_old = now_s - stored.since_s > AWAITED_S
+        if is_old or is_committed(name[1], stored.last_seq):
+            del awaited[name]
+    for name in list(awaited)[: max(0, len(awaited) - RINGS_MAX)]:
+        del awaited[name]
+    return awaited
+
+
+def _start(path: Path, file: int, text: str | None) -> tuple[int, Awaited]:
+    """Return where to begin to read, and what to remember without."""
+    try:
+        mark = _mark_decoder.decode(text or "")
+    except msgspec.MsgspecError:
+        return 0, {}
+    size = os.fstat(file).st_size
+    if mark.file != identity(file) or mark.end < 0:
+        return 0, {}
+    if mark.end > size:
+        lost = mark.end - size
+        _log.error("%s has lost %d bytes that were acknowledged", path, lost)
+        return 0, {}
+    if not _is_line_start(path, mark.end):
+        return 0, {}
+    return mark.end, {(r.node, r.ring_id): r.stored for r in mark.awaited}
+
+
+def _last_seqs(path: Path, file: int, start: int) -> dict[RingName, int]:
     """Return the last seq of each ring in the lines from a position on."""
     seqs: dict[RingName, int] = {}
     if not identity(file):
@@ -64,7 +122,7 @@ def last_seqs(path: Path, file: int, start: int) -> dict[RingName, int]:
         lines.seek(start)
         for line in lines:
             try:
-                place = _decoder.decode(line)
+                place = _place_decoder.decode(line)
             except (msgspec.MsgspecError, ValueError):
                 continue
             name = (place.node, place.ring_id)

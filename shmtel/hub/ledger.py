@@ -76,7 +76,7 @@ def _is_gone(
     host = hosts.get(entry.host_id)
     if host is None or entry.host_id not in connected:
         return False
-    return host.told == host.stream and entry.stream != host.stream
+    return host.told == host.stream and not entry.streams
 
 
 def _earlier(folded: Folded, hosts: list[HostEntry]) -> RingSum:

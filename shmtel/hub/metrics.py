@@ -19,6 +19,36 @@ _OWN = {
     "delivered": Family(
         "shmtel_hub_events_delivered_total", "counter", "Events that handlers got."
     ),
+    "rejected": Family(
+        "shmtel_hub_events_rejected_total",
+        "counter",
+        "Events of segments that the hub could not read.",
+    ),
+    "redelivered": Family(
+        "shmtel_hub_events_redelivered_total",
+        "counter",
+        "Events that handlers of an earlier hub may have got, marked so.",
+    ),
+    "repeated": Family(
+        "shmtel_hub_events_repeated_total",
+        "counter",
+        "Events that exactly-once sinks had stored already.",
+    ),
+    "missed": Family(
+        "shmtel_hub_events_missed_total",
+        "counter",
+        "Events that handlers with a queue had no room for, or were detached before.",
+    ),
+    "commits": Family(
+        "shmtel_hub_commits_total",
+        "counter",
+        "Transactions, each for many batches.",
+    ),
+    "commit_failures": Family(
+        "shmtel_hub_commit_failures_total",
+        "counter",
+        "Transactions that failed and were tried again.",
+    ),
     "discarded": Family(
         "shmtel_hub_segments_discarded_total",
         "counter",

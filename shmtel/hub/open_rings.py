@@ -94,9 +94,7 @@ class OpenRings:
     def tell(self, counters: Iterable[RingCounters]) -> None:
         """Note what the collector has told of rings ahead of their events."""
         for of_ring in counters:
-            ring = self._rings.get(of_ring.ring)
-            if ring is not None:
-                ring.entry.tell(of_ring)
+            self._rings[of_ring.ring].entry.told = of_ring
 
     def take_changes(self, batch: Batch) -> list[Change]:
         """Return what a batch has done, as of this batch; forget what it closed."""

@@ -38,7 +38,8 @@ class Parts:
             raise
         kept = self.positions.read()
         self.table = RingTable(kept.rings, kept.folded)
-        self.marks = Marks(kept.marks)
+        last_seqs = {ring.ring_id.hex(): ring.last_seq for ring in kept.rings}
+        self.marks = Marks(kept.marks, last_seqs)
         self.counters = Counters()
         self.committer = Committer(
             self.table, self.positions, self.marks, self.counters

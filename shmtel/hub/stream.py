@@ -35,13 +35,13 @@ from shmtel.hub.open_rings import OpenRings, Part
 from shmtel.hub.progress import Progress, Work
 from shmtel.hub.services import Services
 from shmtel.policy.model import Policy, PolicyStatus
-from shmtel.wire import frames
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import (
     Batch,
     Bye,
     CollectorFrame,
+    Counters,
     ErrorCode,
     Hello,
     HubFrame,
@@ -65,7 +65,7 @@ class Stream:
         self._protocol = HubProtocol(terms, time.monotonic_ns())
         self._condition = threading.Condition()
         self._hello: Hello | None = None
-        self._host: HostEntry | None = None
+        self._host = HostEntry("", "")  # of nobody until it is accepted
         self._rings = OpenRings(services.table, services.dispatcher)
         self._predecessors: list[LiveStream] = []
         self._progress = Progress(
@@ -214,28 +214,30 @@ class Stream:
     def _act(self, frame: CollectorFrame | None) -> bool:
         with self._condition:
             judged = self._protocol.receive(frame, time.monotonic_ns())
-        if self._host is not None:
-            self._host.heard_ns = time.time_ns()
+        self._host.heard_ns = time.time_ns()
         match judged:
             case Hello():
-                self._hello = judged
-                self._predecessors = self._services.fleet.admit(judged, self)
-                if self._ending is None:
-                    hosts = self._services.table.hosts
-                    self._host = hosts.enter(judged, time.time_ns())
+                self._on_hello(judged)
             case RingOpened():
                 return self._on_ring_opened(judged)
             case NamesAdded():
                 self._rings.add_names(judged)
             case Batch():
                 self._on_batch(judged)
-            case frames.Counters():
-                self._on_counters(judged)
+            case Counters():
+                self._rings.tell(judged.rings)
+                self._host.tell(judged.host)
             case PolicyStatus():
                 self._services.desired.note_status(self, judged)
             case Bye():
                 return False
         return True
+
+    def _on_hello(self, hello: Hello) -> None:
+        self._hello = hello
+        self._predecessors = self._services.fleet.admit(hello, self)
+        if self._ending is None:
+            self._host = self._services.table.hosts.enter(hello, time.time_ns())
 
     def _on_ring_opened(self, frame: RingOpened) -> bool:
         assert self._hello is not None
@@ -248,8 +250,6 @@ class Stream:
         if is_known and not self._wait_at_rest():
             return False
         entry = self._services.table.open(self._hello, frame, int(time.time()))
-        if self._host is not None:
-            entry.stream = self._host.stream
         self._rings.add(frame.ring, entry)
         with self._condition:
             self._protocol.resume(frame.ring, entry)
@@ -263,11 +263,6 @@ class Stream:
                 lambda: self._progress.is_idle or self._ending or self._is_gone
             )
             return self._ending is None and not self._is_gone
-
-    def _on_counters(self, frame: frames.Counters) -> None:
-        self._rings.tell(frame.rings)
-        if self._host is not None:
-            self._host.tell(frame.host)
 
     def _on_batch(self, batch: Batch) -> None:
         services = self._services

@@ -63,10 +63,7 @@ class RingEntry:
     is_advanced: bool = False  # by this process
     was_advanced: bool = False  # when it was opened last
     kept: RingState | None = None  # what the database holds
-    claims: WorkerCounters = field(default_factory=WorkerCounters)  # until then
-    sent_seq: int = 0  # as the collector told last
-    spooled_seq: int = 0
-    stream: int = 0  # number of the stream of its host that announced it last
+    told: RingCounters = field(default_factory=lambda: RingCounters(0))  # the last
     key: str = field(init=False)  # among all rings of all hosts
 
     def __post_init__(self) -> None:
@@ -84,24 +81,18 @@ class RingEntry:
         through = min(self.redelivered_through, segment.seq_last)
         return through if through > segment.seq_before else 0
 
-    def tell(self, counters: RingCounters) -> None:
-        """Note what the collector has told of it."""
-        self.claims = counters.counters
-        self.spooled_seq = counters.spooled_seq
-        self.sent_seq = counters.sent_seq
-
     def for_ledger(self, *, gone: bool = False) -> RingLedger:
         """Return what the ledger is made of."""
-        closed_reason, position = self.closed_reason, self.position
+        closed_reason, position, told = self.closed_reason, self.position, self.told
         return RingLedger(
             host_id=self.host_id,
             worker=self.worker,
             ring_id=self.ring_id,
             last_seq=position.last_seq,
             totals=position.totals,
-            sent_seq=self.sent_seq,
-            spooled_seq=self.spooled_seq,
-            counters=self.counters or self.claims,
+            sent_seq=told.sent_seq,
+            spooled_seq=told.spooled_seq,
+            counters=self.counters or told.counters,
             closed_reason=closed_reason or "",
             gone=gone and closed_reason is None,
         )
@@ -171,7 +162,7 @@ class RingTable:
             entry.streams += 1
             entry.seen_s = now_s
             entry.was_advanced = entry.is_advanced
-            entry.sent_seq = 0  # what was under way is so no more
+            entry.told = replace(entry.told, sent_seq=0)  # it is under way no more
             return entry
 
     def close(self, entry: RingEntry, frame: RingClosed) -> None:

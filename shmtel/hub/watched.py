@@ -10,6 +10,8 @@ from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.readiness import LIMIT_S
+from shmtel.hub.readiness import Readiness as HubReadiness
 
 
 class WatchedHub:
@@ -25,21 +27,25 @@ class WatchedHub:
         return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
-        """Return whether the hub takes events."""
-        failure = self._hub.failure
-        streams = self._hub.stats().streams
-        return Readiness(
-            [
-                Check("sinks", failure is None, str(failure or "")),
-                Check(
-                    "streams",
-                    streams > 0,
-                    f"{streams} collectors are connected",
-                    is_required=False,
-                ),
-            ]
-        )
+        """Return whether the hub keeps up."""
+        return Readiness(_checks(self._hub.readiness(), self._hub.stats().streams))
 
     def is_alive(self) -> bool:
         """Say whether it answers: it does."""
         return True
+
+
+def _checks(now: HubReadiness, streams: int) -> list[Check]:
+    handler, acks = "", ""
+    if now.handler_id:
+        handler = f"{now.handler_id!r} at work for {now.handler_s:.1f} s"
+    if now.unanswered_node:
+        acks = f"a batch of {now.unanswered_node} waits for {now.unanswered_s:.1f} s"
+    return [
+        Check("serving", now.is_serving),
+        Check("sinks", now.failure is None, now.failure or ""),
+        Check("commits", now.commit_failure is None, now.commit_failure or ""),
+        Check("handlers", now.handler_s <= LIMIT_S, handler),
+        Check("acks", now.unanswered_s <= LIMIT_S, acks),
+        Check("streams", streams > 0, f"{streams} connected", is_required=False),
+    ]

@@ -28,7 +28,6 @@ from dataclasses import replace
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.collector_events import (
-    DrainAsked,
     Ended,
     Event,
     HubSilent,
@@ -37,6 +36,7 @@ from shmtel.wire.collector_events import (
     Welcomed,
 )
 from shmtel.wire.collector_rings import CollectorRings
+from shmtel.wire.draining import Draining
 from shmtel.wire.errors import (
     LocalProtocolError,
     RemoteProtocolError,
@@ -50,7 +50,6 @@ from shmtel.wire.frames import (
     Counters,
     Drain,
     Error,
-    ErrorCode,
     Heartbeat,
     Hello,
     HubFrame,
@@ -67,8 +66,6 @@ from shmtel.wire.limits import counters_flaw, fitted, welcome_flaw
 from shmtel.wire.protocol import batch_flaw, payload_bytes, totals_flaw
 from shmtel.wire.unacked import Unacked
 
-_DRAIN_MAX_MS = 60_000  # a hub may not ask for a longer silence
-
 
 class CollectorProtocol:
     """One stream, seen from the collector. See the module for the theory."""
@@ -82,8 +79,7 @@ class CollectorProtocol:
         self._credit_bytes = 0
         self._heartbeats = Heartbeats(now_ns)
         self._bye: Bye | None = None
-        self._drain: Drain | None = None
-        self._drain_until_ns = 0
+        self._drain: Draining | None = None
         self._ended = False
 
     # -- what the collector asks ---------------------------------------------
@@ -124,7 +120,7 @@ class CollectorProtocol:
         if heartbeat_ns is not None and not self._ended:
             due_ns.append(heartbeat_ns)
         if self._drain is not None:
-            due_ns.append(self._drain_until_ns)
+            due_ns.append(self._drain.until_ns)
         return min(due_ns)
 
     # -- what the collector says ---------------------------------------------
@@ -226,9 +222,8 @@ class CollectorProtocol:
         looks like the hub's.
         """
         self._unacked.see(now_ns)
-        if self._drain is not None and now_ns >= self._drain_until_ns:
-            error = Error(ErrorCode.SHUTTING_DOWN, self._drain.reason)
-            return self._end(Ended(error))
+        if self._drain is not None and now_ns >= self._drain.until_ns:
+            return self._end(self._drain.end())
         if self._ended:
             return []
         silent_ns = self._heartbeats.silent_ns(now_ns)
@@ -275,11 +270,9 @@ class CollectorProtocol:
     def _on_drain(self, frame: Drain, now_ns: int) -> list[Event]:
         if self._is_closing():
             return []
-        self._drain = frame
-        deadline_ms = min(frame.deadline_ms, _DRAIN_MAX_MS)
-        self._drain_until_ns = now_ns + deadline_ms * 1_000_000
+        self._drain = Draining.begin(frame, now_ns)
         self._end_drain()
-        return [DrainAsked(frame.reason, min(frame.delay_ms, _DRAIN_MAX_MS))]
+        return [self._drain.asked]
 
     def _end_drain(self) -> None:
         if self._drain is not None and self._bye is None and not self._unacked:

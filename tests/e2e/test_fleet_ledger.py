@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.fleet_scene import LAWS, WAIT_S, FleetScene, laws
-from support.http import by_label, get, total
+from support.http import by_label, get, scrape, total
 from support.processes import wait_until
 from support.program import fresh_namespace, shmtel
 
@@ -60,8 +60,8 @@ def test_metrics_say_what_the_ledgers_say(scene: FleetScene) -> None:
     """Of host and hub alike, word by word and reason by reason."""
     account = scene.wait_until_told()["total"]
     places = (
-        ("shmtel", scene.scrape(scene.collector_url())),
-        ("shmtel_fleet", scene.scrape(scene.hub_url)),
+        ("shmtel", scrape(scene.collector_url())),
+        ("shmtel_fleet", scrape(scene.hub_url)),
     )
     for prefix, values in places:
         for word in LAWS[:-1]:
@@ -78,7 +78,7 @@ def test_metrics_say_what_the_ledgers_say(scene: FleetScene) -> None:
 def test_metrics_of_workers(scene: FleetScene) -> None:
     """Whose ring was full is told, and how many rings went, and why."""
     scene.wait_until_told()
-    values = scene.scrape(scene.collector_url())
+    values = scrape(scene.collector_url())
     dropped = by_label(values, "shmtel_events_dropped_total", "worker")
     assert len(dropped) == 1
     assert total(values, "shmtel_workers", state="live") == 4

@@ -25,6 +25,7 @@ from support.program import (
     stopped_at_exit,
     worker_program,
 )
+from support.uplink import connected, make_hello, make_segment
 
 WAIT_S = 30.0
 _EMITS = (
@@ -50,10 +51,15 @@ class KilledHub:
 
     def start(self) -> None:
         """Start a hub."""
+        Path(self.address.removeprefix("unix:")).unlink(missing_ok=True)
         self._process = start_shmtel(
             *("hub", "--listen", self.address, "--jsonl", str(self.jsonl)),
             *("--state-dir", str(self.state_dir)),
         )
+
+    def wait_listening(self) -> None:
+        """Wait until it can be dialled."""
+        wait_until(Path(self.address.removeprefix("unix:")).exists, WAIT_S)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it, by default without a word."""
@@ -168,3 +174,35 @@ def test_what_was_written_and_not_committed(
         hub.end(signal.SIGTERM)
     require_once(hub, ledger)
     assert len(json_lines(hub.jsonl)) > before
+
+
+def test_a_host_that_is_away_while_hubs_come_and_go(tmp_path: Path) -> None:
+    """What was written of it is awaited, however much others have sent meanwhile."""
+    hub, away, other = KilledHub(tmp_path), make_hello("away"), make_hello("other")
+    hub.start()
+    hub.wait_listening()
+    with connected(hub.address, other) as peer:
+        peer.open()
+        peer.wait_acked(peer.send(make_segment(0, 1)))
+    with connected(hub.address, away) as peer, hub.committing_nothing():
+        peer.open(b"a" * 16)
+        peer.send(make_segment(0, 3))
+        wait_until(lambda: len(json_lines(hub.jsonl)) == 4, WAIT_S)
+        hub.end()
+    for seq in (1, 2):
+        hub.start()
+        hub.wait_listening()
+        with connected(hub.address, other) as peer:
+            peer.open()
+            peer.wait_acked(peer.send(make_segment(seq, seq + 1)))
+        hub.end()
+    hub.start()
+    hub.wait_listening()
+    with connected(hub.address, away) as peer:
+        peer.open(b"a" * 16)
+        peer.wait_acked(peer.send(make_segment(0, 4)))
+    hub.end()
+    lines = [
+        line["seq"] for line in json_lines(hub.jsonl) if line["node"] == "node-of-away"
+    ]
+    assert lines == [1, 2, 3, 4]

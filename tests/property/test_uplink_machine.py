@@ -101,6 +101,18 @@ class UplinkMachine(RuleBasedStateMachine):
         assert segment is not None
         self.hub.overtake(entry, segment)
 
+    @rule(number=numbers, other=numbers, moved=st.sampled_from([1, 4, 8]))
+    def overtake_in_flight(self, number: int, other: int, moved: int) -> None:
+        """Let it move while segments that rely on it are on their way."""
+        for _ in range(3):
+            self.emit(number, 4, 1)
+            self.send({number, other}, 4)
+        self.push_up()
+        self.overtake(number, moved)
+        self.exchange(5)
+        self.send({number}, 4)
+        self.exchange(5)
+
     # -- work ------------------------------------------------------------------
 
     @rule(number=numbers, count=st.integers(1, 20), dies=st.integers(0, 9))

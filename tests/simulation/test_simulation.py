@@ -6,8 +6,6 @@ SEED=n runs one seed, SEEDS=n as many as that (`make simulation SEEDS=20000`).
 import os
 from collections import Counter
 
-import pytest
-
 from support.simulation import Simulation
 from support.simulation_faults import FAULTS
 
@@ -27,7 +25,6 @@ def seeds() -> range:
     return range(SEEDS) if seed is None else range(int(seed), int(seed) + 1)
 
 
-@pytest.mark.timeout(0)
 def test_every_event_is_delivered_once_or_counted() -> None:
     """Whatever is cut, lost, killed, frozen or taken back, both sides agree."""
     seen: Counter[str] = Counter()

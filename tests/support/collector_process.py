@@ -1,10 +1,12 @@
 """The installed collector as a process, and a hub that notes what arrives."""
 
+import re
 import signal
 import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,14 +29,23 @@ class CollectorProcess:
         hub: str,
         directory: Path,
         config: str = "",
+        prefix: Sequence[str] = (),
+        lifecycle: bool = False,
         **variables: str,
     ) -> None:
+        """Prepare; `prefix` is a command that starts each of them.
+
+        With `lifecycle` ends of workers are events too, in a ring of its own.
+        """
         self.namespace = namespace
         self.state_dir = directory / "state"
         self.socket = directory / "c.sock"
         self.config = directory / "collector.toml"
         self._hub = hub
         self._variables = variables
+        self._prefix = prefix
+        self._flags = ("--lifecycle",) if lifecycle else ()
+        self._starts = 0
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -58,11 +69,13 @@ class CollectorProcess:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a collector; its lines go to one log, one after the other."""
+        self._starts += 1
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._prefix,
                     *(PROGRAM, "collector", "--hub", self._hub),
-                    *("--namespace", self.namespace),
+                    *("--namespace", self.namespace, *self._flags),
                     *("--state-dir", str(self.state_dir)),
                     *("--socket", str(self.socket), "--config", str(self.config)),
                 ],
@@ -108,6 +121,16 @@ class CollectorProcess:
     def log(self) -> str:
         """Everything it has said."""
         return self._log_path.read_text()
+
+    def url(self) -> str:
+        """Where the last one of them serves its endpoints."""
+
+        def said() -> str | None:
+            found = re.findall(r"metrics at (\S+)/metrics", self.log())
+            return found[-1] if len(found) == self._starts else None
+
+        url: str = wait_until(said, _QUIET_S)
+        return url
 
     def ledger(self) -> Ledger:
         """The ledger of the namespace, as it stands."""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import shmtel
@@ -23,10 +24,13 @@ EVENT = "emitter.event"
 class Emitter:
     """A worker process with one ring; killed at the end if it still lives."""
 
-    def __init__(self, namespace: str, **variables: str) -> None:
+    def __init__(
+        self, namespace: str, prefix: Sequence[str] = (), **variables: str
+    ) -> None:
+        """Start it, by the command `prefix` if there is one."""
         self._namespace = namespace
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "support.emitter"],
+            [*prefix, sys.executable, "-m", "support.emitter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,11 +94,23 @@ class Emitter:
         self.process.kill()
         self.process.wait()
 
+    def die(self) -> None:
+        """Have it kill itself, whatever its pid is to us; what started it may live."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print("die", file=self.process.stdin, flush=True)
+        assert self.process.stdout.read() == ""
+
     def leave(self) -> None:
         """Have it end in good order."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+
+
+def _die() -> str:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
 
 
 def _emit(count: str, event: str) -> str:
@@ -160,6 +176,7 @@ def _fork(count: str) -> str:
 _emitted = [0]
 _files: dict[int, int] = {}  # descriptors and their inodes
 _COMMANDS = {
+    "die": _die,
     "emit": _emit,
     "time": _time,
     "flood": _flood,

@@ -1,7 +1,6 @@
 """Workers of every fate, a collector and its hub, and what each says of them."""
 
 import json
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from shmtel.hub.watched import WatchedHub
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.hostile_rings import RINGS, Forged
-from support.http import Values, get, samples
 from support.processes import wait_until
 from support.program import shmtel
 
@@ -23,6 +21,14 @@ LAWS = (
     *("disabled_by_collector", "lost", "spooled", "in_flight", "in_ring"),
     "unaccounted",
 )
+
+
+def ledger_of(*options: str) -> dict[str, Any]:
+    """Return what `shmtel ledger --json` says."""
+    result = shmtel("ledger", "--json", *options)
+    assert result.returncode == 0, result.stderr
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
 
 
 class FleetScene:
@@ -66,32 +72,15 @@ class FleetScene:
     def host(self) -> dict[str, Any]:
         """What the host's own ledger says."""
         place = ("--namespace", self.namespace, "--state-dir")
-        return self._json(*place, str(self.collector.state_dir))
+        return ledger_of(*place, str(self.collector.state_dir))
 
     def fleet(self, *options: str) -> dict[str, Any]:
         """What the hub's ledger says."""
-        return self._json("--hub", self.address, *options)
-
-    def _json(self, *options: str) -> dict[str, Any]:
-        result = shmtel("ledger", "--json", *options)
-        assert result.returncode == 0, result.stderr
-        document: dict[str, Any] = json.loads(result.stdout)
-        return document
+        return ledger_of("--hub", self.address, *options)
 
     def collector_url(self) -> str:
         """Where the collector serves its endpoints."""
-
-        def said() -> "re.Match[str] | None":
-            return re.search(r"metrics at (\S+)/metrics", self.collector.log())
-
-        found: re.Match[str] = wait_until(said, WAIT_S)
-        return found[1]
-
-    def scrape(self, url: str) -> Values:
-        """What is exposed there."""
-        answer = get(f"{url}/metrics")
-        assert answer.status == 200, answer.text
-        return samples(answer.text)
+        return self.collector.url()
 
     def wait_until_told(self) -> dict[str, Any]:
         """Wait until nothing is under way and the hub has heard the last word."""

@@ -32,6 +32,13 @@ def get(url: str, accept: str = "") -> Answer:
             return Answer(error.code, error.read().decode(), kind)
 
 
+def scrape(url: str) -> Values:
+    """Return what a daemon exposes."""
+    answer = get(f"{url}/metrics")
+    assert answer.status == 200, answer.text
+    return samples(answer.text)
+
+
 def samples(text: str) -> Values:
     """Return the values of an exposition by name and labels."""
     return {

@@ -39,6 +39,8 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
+from shmtel_collector.journal import Metadata
+from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.session import Origin, Session
 from shmtel_collector.spool import Spool
 from shmtel_collector.spooled_rings import SpooledRings
@@ -188,13 +190,17 @@ class ListJournal:
     """Keeps what is recorded."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Mapping[str, int], Mapping[str, str]]] = []
+        self.events: list[tuple[str, Mapping[str, int], Metadata]] = []
+        self.is_open = True
 
     def record(
-        self, event: str, measurements: Mapping[str, int], metadata: Mapping[str, str]
+        self, event: str, measurements: Mapping[str, int], metadata: Metadata
     ) -> None:
         """Note an event."""
         self.events.append((event, measurements, metadata))
+
+    def prepare(self) -> None:
+        """It is ready."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -321,10 +327,14 @@ class MemoryLine:
         self.spool = Spool(
             *(self.spool_path, self.spool_max_bytes, self.log), lambda: self.now_ns
         )
-        spooled = SpooledRings(self.spool, self.state, self._has_segment, self.log)
+        lifecycle = Lifecycle(self.state.ends, self.journal, self.log)
+        spooled = SpooledRings(
+            *(self.spool, self.state, self._has_segment, lifecycle.settle, self.log)
+        )
         self.fleet = Fleet(
             *(discovery, self.state, self.enforcement, self.watcher, this_host()),
             *(1, self.spool, spooled, self.log),
+            lifecycle,
         )
         self.hoard = Hoard(self.fleet, HOME, self.spool)
         self.spooling = Spooling(self.spool, self.fleet)

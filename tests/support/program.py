@@ -19,9 +19,13 @@ NO_HTTP = {"SHMTEL_COLLECTOR_HTTP": "off", "SHMTEL_HUB_HTTP": "off"}
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """Return our environment without other settings than the home, plus `extra`."""
+    """Return our environment without other settings than the home, plus `extra`.
+
+    Ends of workers are events where a test asks for it: else what it counts would
+    depend on how many had ended by then.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SHMTEL_")}
-    return {**kept, **VARIABLES, **NO_HTTP, **extra}
+    return {**kept, "SHMTEL_LIFECYCLE": "0", **VARIABLES, **NO_HTTP, **extra}
 
 
 def shmtel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

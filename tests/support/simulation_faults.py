@@ -15,7 +15,8 @@ from support.wire_hub import Key
 from support.wire_rings import Flaw
 
 if TYPE_CHECKING:
-    from support.simulation import Link, Simulation
+    from support.simulation import Simulation
+    from support.simulation_host import Link
 
 _MILLISECOND = 1_000_000
 _NEWER_FRAME = b"\xfa\x01\x01x"  # member 31 of the oneof, which nobody knows
@@ -90,7 +91,7 @@ def stop_hub(world: "Simulation") -> None:
     if not _is_hub_working(world):
         return
     grace_ms = world.random.choice((50, 500, 1_500))
-    world.hub.fleet.drain(grace_ms / 1e3)
+    world.hub.fleet.drain(grace_ms / 1e3, world.random.randrange)
     world.after(grace_ms * _MILLISECOND, _close, world, world.hub.fleet)
 
 

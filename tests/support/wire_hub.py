@@ -61,6 +61,7 @@ class ModelHub:
 
     def start(self) -> None:
         """Begin with what is durable."""
+        self.has_news = False
         self.fleet = Fleet(Policy())
         self.streams: list[ModelStream] = []
         self.table = {key: Entry(key, at) for key, at in self.durable.items()}
@@ -75,6 +76,7 @@ class ModelHub:
         """Return the entry of a ring; a new one starts where it was settled."""
         key = (hello.host_id, frame.ring_id)
         start = Position(frame.settled_seq, dict(frame.totals))
+        self.has_news = True
         return self.table.setdefault(key, Entry(key, start))
 
     def overtake(self, entry: Entry, segment: Segment) -> None:
@@ -86,11 +88,14 @@ class ModelHub:
             self.oracle.deliver(entry.key[1], segment, seqs)
         entry.position = advanced(entry.position, segment)
         self.oracle.commit(entry.key[1], segment)
+        self.has_news = True
         self.flush()
 
     def flush(self) -> None:
         """Make all positions durable, and only then acknowledge."""
-        self.durable = {key: entry.position for key, entry in self.table.items()}
+        if self.has_news:
+            self.has_news = False
+            self.durable = {key: entry.position for key, entry in self.table.items()}
         for stream in self.streams:
             stream.acknowledge()
 
@@ -222,6 +227,6 @@ class ModelStream:
             return
         self._work = None
         batch = self.protocol.commit(work.batch, work.rejected)
-        self._committed_seq = batch.batch_seq
+        self._committed_seq, self.hub.has_news = batch.batch_seq, True
         for segment in batch.segments:
             self.hub.oracle.commit(self._entries[segment.ring].key[1], segment)

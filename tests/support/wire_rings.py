@@ -79,12 +79,14 @@ class ModelRing:
     # of the stream
     accepted: Position = field(default_factory=Position)
     sent_seq: int = 0
+    highest_sent: int = 0
     number: int = 0
     is_closing: bool = False
 
     def suspend(self) -> None:
         """Forget the stream."""
-        self.resent_through = max(self.resent_through, self.sent_seq)
+        # Not `sent_seq`: a resume point in mid-stream takes it back.
+        self.resent_through = max(self.resent_through, self.highest_sent)
         self.sent_seq = self.settled.last_seq
         self.number, self.is_closing = 0, False
 
@@ -135,6 +137,7 @@ class ModelRing:
         self, last: int, delivered: int, events: bytes, counts: tuple[SegmentCount, ...]
     ) -> Segment:
         before, self.sent_seq = self.sent_seq, last
+        self.highest_sent = max(self.highest_sent, last)
         resent = min(self.resent_through, last)
         resent = resent if resent > before else 0
         return Segment(self.number, before, last, delivered, events, counts, resent)
@@ -210,7 +213,7 @@ class ModelCollector:
         if self.protocol is not None and self.is_welcome:
             opened = [ring for ring in self.rings if ring.number and not ring.is_closed]
             parts = (RingCounters(ring.number, ring.sent_seq) for ring in opened)
-            self.protocol.send_counters(Counters(tuple(parts)))
+            self.protocol.send_counters([Counters(tuple(parts))])
 
     def take(self, events: Iterable[Event]) -> None:
         """Act on what the protocol says.

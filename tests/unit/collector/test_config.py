@@ -12,6 +12,7 @@ from shmtel_collector.config import (
     control_path,
     default_state_dir,
     find_control_socket,
+    spool_bytes_of,
     state_path,
 )
 
@@ -51,6 +52,21 @@ def test_empty_hub_is_refused() -> None:
     """An address must be one."""
     with pytest.raises(ConfigurationError, match="HOST:PORT"):
         CollectorConfig(hub="")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("16MiB", 16 << 20), ("1GiB", 1 << 30), ("3GiB", 3 << 30)]
+)
+def test_the_size_of_a_spool_is_taken_as_it_is(text: str, expected: int) -> None:
+    """It is no power of two, as a ring's is."""
+    assert spool_bytes_of(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "much", "1MiB", "-1GiB", "1TB"])
+def test_a_size_that_no_spool_can_have_is_refused(text: str) -> None:
+    """The text says what can be written instead."""
+    with pytest.raises(ConfigurationError, match="MiB"):
+        spool_bytes_of(text)
 
 
 def test_the_control_socket_follows_the_host() -> None:

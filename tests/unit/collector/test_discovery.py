@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from shmtel import _ring, liveness, segments
+from shmtel import _ring, segments
 from shmtel.errors import SegmentError
 from shmtel.segments import Home
-from shmtel_collector import discovery
 from shmtel_collector.discovery import RESCAN_NS, REST_NS, SETTLE_NS, Discovery
 from support.emitter import Emitter
 from support.home import HOME
 from support.quiet_log import QuietLog
 from support.ring_layout import Identity, offset_of
 
+MINUTE_NS = 60_000_000_000
 _UID_OFFSET = offset_of(Identity, "uid")
 StartWorker = Callable[..., Emitter]
 
@@ -131,24 +131,32 @@ def _segment(namespace: str, content: bytes) -> str:
 
 
 def test_unfinished_segment_is_left_for_a_minute(
-    finder: Finder, namespace: str, monkeypatch: pytest.MonkeyPatch
+    finder: Finder, namespace: str
 ) -> None:
     """A segment without magic may be a ring in the making; an old one is removed."""
     name = _segment(namespace, bytes(8192))
     assert finder.poll() == []
+    assert finder.poll(after_ns=MINUTE_NS) == []
     assert finder.log.lines == []
     assert HOME.scan(namespace) == [name]
-    later = discovery.time.time() + liveness.ABANDONED_SECONDS + 1
-    monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
     assert HOME.scan(namespace) == []
+
+
+def test_unfinished_segment_with_an_old_date_is_left_as_well(
+    finder: Finder, namespace: str
+) -> None:
+    """When the wall clock jumps, a ring in the making is suddenly old."""
+    name = _segment(namespace, bytes(8192))
+    os.utime(f"{HOME.directory}/{name}", (0, 0))
+    finder.poll(after_ns=2 * MINUTE_NS)
+    assert HOME.scan(namespace) == [name]
 
 
 def test_old_unfinished_segment_that_is_locked_stays(
     finder: Finder,
     namespace: str,
     start_worker: StartWorker,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever holds the lock may still publish the ring."""
     worker = start_worker()
@@ -156,9 +164,8 @@ def test_old_unfinished_segment_that_is_locked_stays(
     name = worker.ring_name()
     with open(f"{HOME.directory}/{name}", "r+b", buffering=0) as file:
         file.write(bytes(8))
-    later = discovery.time.time() + liveness.ABANDONED_SECONDS + 1
-    monkeypatch.setattr("shmtel_collector.discovery.time.time", lambda: later)
     finder.poll()
+    finder.poll(after_ns=2 * MINUTE_NS)
     assert HOME.scan(namespace) == [name]
 
 

@@ -45,6 +45,16 @@ def test_flood_is_cut_and_counted(one: Recorded) -> None:
     assert one.events[BURST + 1][1] == {"version": 1}
 
 
+def test_kinds_do_not_hide_each_other(one: Recorded) -> None:
+    """However many workers die, a change of what is in force is on the record."""
+    for _ in range(1_000):
+        one.journal.record("pool.worker.terminated", {}, {"subject": "w"})
+    assert one.record() == 1
+    one.now += 1.0
+    one.journal.record("pool.worker.terminated", {}, {"subject": "w"})
+    assert one.events[-1][1]["left_out"] == 1_000 - 256
+
+
 def test_rest_fills_the_burst_again(one: Recorded) -> None:
     """It never holds more than one burst."""
     one.record(BURST)
@@ -56,6 +66,18 @@ def test_ring_is_noted_once(one: Recorded) -> None:
     """Whoever remembers own rings is told of each."""
     one.record(3)
     assert one.rings == [b"r" * 16]
+
+
+def test_prepared_ring_is_noted_before_any_event(
+    one: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made once, and whoever remembers own rings knows it by then."""
+    rings: list[bytes] = []
+    monkeypatch.setattr(_ring, "own_rings", lambda: rings)
+    monkeypatch.setattr(ring, "open_ring", lambda: rings.append(b"o" * 16))
+    for _ in range(2):
+        one.journal.prepare()
+    assert (one.rings, one.events) == ([b"o" * 16], [])
 
 
 def test_long_text_is_cut(one: Recorded) -> None:

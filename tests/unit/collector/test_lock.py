@@ -43,6 +43,24 @@ def test_killed_collector_does_not_hold_its_namespace(namespace: str) -> None:
     NamespaceLock(namespace, HOME.directory).release()
 
 
+def test_lock_is_taken_without_room_for_the_pid(namespace: str) -> None:
+    """Where the rings have filled everything, the collector comes all the same."""
+    code = (
+        "import resource, sys; from shmtel_collector.lock import NamespaceLock\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "with NamespaceLock(*sys.argv[1:]) as lock:\n"
+        "    print(open(lock.path).read(), end='locked')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, namespace, HOME.directory],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "locked"), done.stderr
+
+
 def test_lock_on_a_removed_file_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

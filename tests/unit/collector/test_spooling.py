@@ -10,6 +10,7 @@ from shmtel.accounting.accounts import Account
 from shmtel.wire.frames import Outcome
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
+from shmtel_collector.session import OVERDUE_NS
 from support.emitter import Emitter
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
@@ -121,14 +122,17 @@ def test_a_hub_that_does_not_answer_is_relieved_by_the_spool(
     assert _total(line, namespace).delivered == last
 
 
-def test_a_nearly_full_ring_does_not_wait_for_an_answer(
+def test_a_ring_that_stays_nearly_full_is_spooled(
     line: MemoryLine, ring: RingBuilder
 ) -> None:
-    """Three quarters are spooled even though the hub's answer is not overdue yet."""
+    """Three quarters for a while are spooled, though no answer is overdue."""
     line.hub.is_holding = True
     line.connect()
     last = _fill(ring, 0.8)
+    line.session.is_relieving = lambda now_ns: True  # type: ignore[method-assign]
     line.step()
+    assert _ring_of(line, ring).source.head_seq == 0
+    line.step(OVERDUE_NS)
     assert _ring_of(line, ring).source.head_seq == last
     line.hub.release()
     line.step()
@@ -263,6 +267,23 @@ def test_what_a_killed_collector_sent_is_marked_by_the_next(
     line.hub.is_holding = True
     line.connect()
     sent = _fill(ring, 0.2)
+    line.step()
+    line.kill()
+    line.hub.is_holding = False
+    line.connect()
+    assert max(line.hub.marks) == sent
+    assert _seqs(line, ring) == seqs_up_to(sent)
+
+
+def test_what_was_sent_is_known_after_the_stream_and_the_collector_are_gone(
+    line: MemoryLine, ring: RingBuilder
+) -> None:
+    """That the stream was lost before does not make it unsent for the next one."""
+    line.hub.is_holding = True
+    line.connect()
+    sent = _fill(ring, 0.2)
+    line.step()
+    line.cut()
     line.step()
     line.kill()
     line.hub.is_holding = False

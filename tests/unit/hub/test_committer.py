@@ -12,7 +12,7 @@ from shmtel.hub.committer import Committer
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.positions import NoPositions, PositionError, RingState, Row, SinkMark
 from shmtel.hub.progress import Progress
-from shmtel.hub.sinks import Marks
+from shmtel.hub.sinks import IsCommitted, Marks
 from shmtel.hub.table import EXPIRY_S, Change, RingEntry, RingTable
 from shmtel.wire.frames import RingOpened
 from shmtel.wire.protocol import Position
@@ -49,7 +49,7 @@ class FixedSink:
         """Return where it ends."""
         return "here"
 
-    def recover(self, mark: str | None) -> None:
+    def recover(self, mark: str | None, is_committed: IsCommitted) -> None:
         """Nothing is stored."""
 
 
@@ -191,6 +191,34 @@ def test_the_end_does_not_wait_for_a_disk_that_fails(bench: Bench) -> None:
     wait_until(lambda: bench.committer.failure, WAIT_S)
     bench.committer.close(WAIT_S)
     assert acks == []
+
+
+def test_a_defect_holds_all_acks(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, counted, and the hub is not ready any more."""
+    progress, acks = bench.stream()
+    monkeypatch.setattr(bench.table, "settle", None)
+    with caplog.at_level(logging.ERROR):
+        work(progress, 1, bench.ring(1))
+        wait_until(lambda: bench.committer.failure, WAIT_S)
+        bench.committer.close(WAIT_S)
+    assert acks == []
+    assert bench.stats().internal_errors == 1
+    assert "a defect in the hub" in caplog.text
+
+
+def test_much_that_waits_is_written_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams that would run out of credit do not wait for more to gather."""
+    monkeypatch.setattr(committer_module, "LAZY_S", 3_600.0)
+    progress, acks = bench.stream()
+    progress.begin(1).release()
+    wait_until(lambda: acks == [1], WAIT_S)
+    progress.begin(2).release()
+    progress.begin(3, committer_module.EAGER_BYTES).release()
+    wait_until(lambda: acks == [1, 3], WAIT_S)
 
 
 def test_it_sweeps_when_nothing_happens(

@@ -161,16 +161,31 @@ def test_a_detached_one_finishes_what_it_has(source: Source) -> None:
 
 
 def test_the_end_does_not_wait_for_ever(source: Source) -> None:
-    """One that hangs is left alone after the time that was given."""
+    """One that hangs is left alone after a time, and gets no more when it goes on."""
     dispatcher, seen = Dispatcher(), Seqs()
     dispatcher.attach("seen", ["*"], seen, is_batch=True, own_thread=True)
     seen.hold()
-    errand = deliver(dispatcher, source, 1, 1)
+    errands = [deliver(dispatcher, source, seq, seq) for seq in (1, 2)]
     assert seen.entered.wait(WAIT_S)
     dispatcher.close(0.01)
-    assert not is_done(errand)
+    assert not any(map(is_done, errands))
     seen.may_go_on.set()
-    errand.wait()
+    errands[0].wait()
+    dispatcher.close(WAIT_S)
+    assert not is_done(errands[1])
+    assert seen.seqs == [1]
+    assert dispatcher.missed() == {}
+
+
+def test_what_comes_after_the_end_is_not_done(source: Source) -> None:
+    """Nobody has handled it: it must not be acknowledged, and the next hub gets it."""
+    dispatcher, seen = Dispatcher(), Seqs()
+    dispatcher.attach("seen", ["*"], seen, is_batch=True, own_thread=True)
+    deliver(dispatcher, source, 1, 1).wait()
+    dispatcher.close(WAIT_S)
+    assert not is_done(deliver(dispatcher, source, 2, 2))
+    assert seen.seqs == [1]
+    assert dispatcher.missed() == {}
 
 
 def test_a_queue_without_a_thread_is_refused() -> None:

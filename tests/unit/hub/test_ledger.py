@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from shmtel.hub.ledger import facts
 from shmtel.hub.positions import Folded
 from shmtel.hub.table import Change, RingEntry, RingTable
@@ -28,11 +26,18 @@ def _open(table: RingTable, number: int, hello: Hello = HELLO) -> RingEntry:
     return entry
 
 
+def _close(table: RingTable, entry: RingEntry, counters: WorkerCounters) -> None:
+    """Close a ring, and let the committer fold what is too old."""
+    closed = RingClosed(1, entry.position.last_seq, "closed", counters)
+    table.close(entry, closed)
+    table.settle([Change(entry, entry.position, closed)], 0)
+
+
 def test_a_ring_has_the_last_claims() -> None:
     """Those that were told while it lives, and the final ones from its end on."""
     table = RingTable()
     entry = _open(table, 1)
-    entry.tell(RingCounters(1, 7, 5, CLAIMS))
+    entry.told = RingCounters(1, 7, 5, CLAIMS)
     (ring,) = facts(table, {ME}).rings
     assert (ring.last_seq, ring.spooled_seq, ring.sent_seq) == (4, 5, 7)
     assert ring.counters == CLAIMS
@@ -44,7 +49,7 @@ def test_a_ring_has_the_last_claims() -> None:
 def test_an_announcement_forgets_what_was_under_way() -> None:
     """What an earlier stream had sent without an answer is in the ring again."""
     table = RingTable()
-    _open(table, 1).tell(RingCounters(1, 7, 5, CLAIMS))
+    _open(table, 1).told = RingCounters(1, 7, 5, CLAIMS)
     _open(table, 1)
     (ring,) = facts(table, {ME}).rings
     assert (ring.sent_seq, ring.spooled_seq) == (0, 5)
@@ -73,20 +78,14 @@ def test_a_ring_that_is_not_announced_any_more_is_gone() -> None:
     """Not before its host has told of all rings, and not while it is away."""
     table = RingTable()
     host = table.hosts.enter(HELLO, 1)
-    for number in (1, 2):
-        _open(table, number).stream = host.stream
+    entries = [_open(table, number) for number in (1, 2)]
     host = table.hosts.enter(HELLO, 2)
-    _open(table, 2).stream = host.stream
+    table.leave(entries, 0)
+    _open(table, 2)
     assert [ring.gone for ring in facts(table, {ME}).rings] == [False, False]
     host.tell(HostCounters())
     assert [ring.gone for ring in facts(table, {ME}).rings] == [True, False]
     assert [ring.gone for ring in facts(table, set()).rings] == [False, False]
-
-
-def _close(table: RingTable, entry: RingEntry, claims: WorkerCounters) -> None:
-    closed = RingClosed(1, 4, "closed", claims)
-    table.close(entry, closed)
-    table.settle([Change(entry, entry.position, closed)], 0)
 
 
 def test_what_is_folded_stays_with_its_host() -> None:
@@ -103,12 +102,10 @@ def test_what_is_folded_stays_with_its_host() -> None:
     assert facts(table, set()).ledger().total.delivered == 12
 
 
-def test_what_earlier_hubs_folded_has_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_earlier_hubs_folded_has_no_host() -> None:
     """It still counts, under no name."""
-    table = RingTable(closed_max=0)
-    entry = _open(table, 1)
-    _close(table, entry, CLAIMS)
-    monkeypatch.setattr(table, "_folded", Folded(3, {0: 4 + 5, 17: 6}))
+    table = RingTable(folded=Folded(2, {0: 5, 17: 6}), closed_max=0)
+    _close(table, _open(table, 1), CLAIMS)
     *_, earlier = facts(table, set()).hosts
     assert earlier == HostLedger("", "", folded=RingSum(2, 11, {0: 5, 17: 6}))
 

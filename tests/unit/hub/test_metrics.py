@@ -3,10 +3,16 @@
 import asyncio
 from dataclasses import fields
 
+import pytest
+
 from shmtel.accounting.fleet import fleet_ledger
+from shmtel.endpoints.readiness import Readiness
+from shmtel.hub import watched
 from shmtel.hub.counters import HubStats
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.readiness import LIMIT_S
+from shmtel.hub.readiness import Readiness as HubReadiness
 from shmtel.hub.watched import WatchedHub
 from shmtel.wire.control import HostLedger, RingLedger
 from shmtel.wire.frames import HostCounters, Worker, WorkerCounters
@@ -55,10 +61,33 @@ def test_hosts_of_one_name_add_up() -> None:
 
 def test_a_hub_that_nobody_has_dialled() -> None:
     """It is ready, and its metrics are there, for whoever comes first."""
-    watched = WatchedHub(Hub("127.0.0.1:0"))
-    readiness = asyncio.run(watched.readiness())
-    assert readiness.is_ready
-    assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
-    body, _ = asyncio.run(watched.metrics(""))
-    assert total(samples(body.decode()), "shmtel_hub_streams") == 0
-    assert watched.is_alive()
+    with Hub("127.0.0.1:0") as hub:
+        daemon = WatchedHub(hub)
+        readiness = asyncio.run(daemon.readiness())
+        assert readiness.is_ready
+        assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
+        body, _ = asyncio.run(daemon.metrics(""))
+        assert total(samples(body.decode()), "shmtel_hub_streams") == 0
+        assert daemon.is_alive()
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        HubReadiness(True),
+        HubReadiness(False),
+        HubReadiness(True, failure="disk full"),
+        HubReadiness(True, commit_failure="disk full"),
+        HubReadiness(True, handler_id="slow", handler_s=6.0),
+        HubReadiness(True, handler_id="quick", handler_s=0.1),
+        HubReadiness(True, unanswered_node="node", unanswered_s=6.0),
+    ],
+)
+def test_readiness_is_the_hubs_own(now: HubReadiness) -> None:
+    """The endpoint says what `Hub.readiness()` says, and names what fails."""
+    readiness = Readiness(watched._checks(now, 1))
+    assert readiness.is_ready == now.is_ready
+    for detail in (now.failure, now.commit_failure):
+        assert (detail or "") in readiness.text()
+    if now.handler_s > LIMIT_S:
+        assert "'slow' at work for 6.0 s" in readiness.text()

@@ -87,6 +87,32 @@ def test_a_group_is_written_whole_or_not(tmp_path: Path, is_removing: bool) -> N
     assert kept_after(tmp_path).rings == (STATE,)
 
 
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """Nothing of the group is there, and it is when there is room again."""
+    rings = [replace(STATE, ring_id=bytes([n]) * 16) for n in range(100)]
+    rows: dict[str, Row | None] = {}
+    for ring in rings:
+        rows |= row(ring)
+    with closing(PositionStore(tmp_path)) as store:
+        store.write(row(rings[0]))
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages + 1}")
+        for group in (rows, rows | {"ring:gone": None}):
+            with pytest.raises(PositionError, match="full"):
+                store.write(group)
+        assert kept_beside(store) == 1
+        store._database.execute("PRAGMA max_page_count = 1000000")
+        store.write(rows)
+        assert kept_beside(store) == 100
+
+
+def kept_beside(store: PositionStore) -> int:
+    """Count the rows as another process sees them."""
+    with closing(sqlite3.connect(store.path)) as database:
+        (count,) = database.execute("SELECT count(*) FROM kept").fetchone()
+        return int(count)
+
+
 def put(path: Path, key: str, value: str) -> None:
     """Put a row past the hub."""
     with closing(sqlite3.connect(path)) as database, database:

@@ -1,6 +1,6 @@
 """Up to where sinks are known to be on the record."""
 
-from shmtel.hub.sinks import Marks
+from shmtel.hub.sinks import IsCommitted, Marks
 
 
 class Sink:
@@ -10,19 +10,26 @@ class Sink:
         self.repeated = 0
         self.end = 0
         self.recovered: list[str | None] = []
+        self.is_committed: IsCommitted | None = None
 
     def mark(self) -> str:
         """Return where it ends."""
         return str(self.end)
 
-    def recover(self, mark: str | None) -> None:
+    def recover(self, mark: str | None, is_committed: IsCommitted) -> None:
         """Note the mark."""
         self.recovered.append(mark)
+        self.is_committed = is_committed
+
+
+def make_marks(**kept: str) -> Marks:
+    """Return marks that are noted for each batch."""
+    return Marks(kept, {"ab": 5}, interval_s=0.0)
 
 
 def test_a_mark_is_before_all_that_is_in_work() -> None:
     """What any batch in work may have stored already lies behind it."""
-    marks, sink = Marks(), Sink()
+    marks, sink = make_marks(), Sink()
     marks.add("s", sink)
     first = marks.begin()
     sink.end = 10
@@ -38,7 +45,7 @@ def test_a_mark_is_before_all_that_is_in_work() -> None:
 
 def test_a_sink_that_comes_while_something_is_in_work() -> None:
     """That batch may have reached it, at a place that nobody noted."""
-    marks, sink = Marks({"s": "7"}), Sink()
+    marks, sink = make_marks(s="7"), Sink()
     early = marks.begin()
     marks.add("s", sink)
     sink.end = 50
@@ -49,7 +56,7 @@ def test_a_sink_that_comes_while_something_is_in_work() -> None:
 
 def test_a_sink_recovers_from_the_mark_that_was_kept() -> None:
     """Or from none, and after a detach from where it was."""
-    marks, sink, other = Marks({"s": "7"}), Sink(), Sink()
+    marks, sink, other = make_marks(s="7"), Sink(), Sink()
     marks.recover("s", sink)
     marks.recover("o", other)
     assert (sink.recovered, other.recovered) == (["7"], [None])
@@ -60,3 +67,23 @@ def test_a_sink_recovers_from_the_mark_that_was_kept() -> None:
     marks.recover("s", sink)
     assert sink.recovered == ["7", "9"]
     assert marks.repeated() == 2
+
+
+def test_a_sink_is_told_what_is_on_record() -> None:
+    """What the hub before has committed does not come again."""
+    marks, sink = make_marks(), Sink()
+    marks.recover("s", sink)
+    assert sink.is_committed is not None
+    assert [sink.is_committed("ab", seq) for seq in (5, 6)] == [True, False]
+    assert not sink.is_committed("cd", 1)
+
+
+def test_marks_are_noted_now_and_then() -> None:
+    """A mark may be large, and an older one is as good."""
+    marks, sink = Marks(interval_s=3_600.0), Sink()
+    marks.add("s", sink)
+    first = marks.begin()
+    sink.end = 10
+    second = marks.begin()
+    assert marks.finish([first]) == {"s": "0"}
+    assert marks.finish([second]) == {}

@@ -5,8 +5,20 @@ import pytest
 from shmtel.policy.model import Policy, Rule, Selector
 from shmtel.wire import codec
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
-from shmtel.wire.frames import CollectorFrame, Hello, HubFrame, RingOpened
+from shmtel.wire.frames import (
+    UNKNOWN_EVENT_ID,
+    Ack,
+    Batch,
+    CollectorFrame,
+    Error,
+    Hello,
+    HubFrame,
+    RingOpened,
+    Segment,
+    SegmentCount,
+)
 from shmtel.wire.limits import HELLO_TEXT_MAX
+from shmtel.wire.protocol import OUTCOME_SLOTS, batch_flaw
 from support.frames import COLLECTOR_FRAMES, HUB_FRAMES, WORKER
 
 
@@ -99,3 +111,18 @@ def test_a_policy_that_no_hello_could_name() -> None:
     data = codec.encode_hub_frame(Policy(1, origin="o" * (HELLO_TEXT_MAX + 1)))
     with pytest.raises(RemoteProtocolError, match="origin has 256 characters"):
         codec.decode_hub_frame(data)
+
+
+@pytest.mark.parametrize("frame", [Error(99, "why"), Ack(1, 77, 5)])
+def test_numbers_that_are_not_known_are_kept(frame: HubFrame) -> None:
+    """A newer hub may know more levels of an ack, and more reasons for an end."""
+    assert codec.decode_hub_frame(codec.encode_hub_frame(frame)) == frame
+
+
+def test_outcomes_that_are_not_known_are_kept() -> None:
+    """They count like the others, as long as a ring has a place for them."""
+    count = SegmentCount(UNKNOWN_EVENT_ID, OUTCOME_SLOTS - 1, 3)
+    batch = Batch(1, (Segment(1, 0, 3, 0, b"", (count,)),))
+    data = codec.encode_collector_frame(batch)
+    assert codec.decode_collector_frame(data) == batch
+    assert batch_flaw(batch) is None

@@ -1,0 +1,121 @@
+"""Ends of workers in the state database: bounded, and judged when they are read."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from shmtel.wire.frames import Worker
+from shmtel_collector.end_store import DUE, KEPT_MAX, PENDING, TOLD
+from shmtel_collector.last_words import LastWords
+from shmtel_collector.state import State, StateError, read_ends
+from shmtel_collector.worker_end import WorkerEnd, from_bytes, to_bytes
+
+WORDS = LastWords({0: "a.start"}, (b"\x90",), (b"\x91\x00",), 1, 7, 9)
+
+
+def _end(number: int) -> WorkerEnd:
+    worker = Worker("w", "p", "s", 1, 2, "argv", "3.12", 3)
+    counts = {"committed": 5, "lost.evicted": 2}
+    ring_id = number.to_bytes(16, "big")
+    return WorkerEnd(ring_id, worker, "vanished", number, 4, counts, WORDS)
+
+
+def test_end_is_read_as_it_was_written() -> None:
+    """Names, arrays and counts come back."""
+    assert from_bytes(to_bytes(_end(1))) == _end(1)
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    """A host whose workers die for ever has a database that does not grow."""
+    state = State(tmp_path / "n.sqlite3")
+    for number in range(KEPT_MAX + 50):
+        state.ends.note(_end(number), DUE, is_kept=True)
+        assert state.ends.take_due(()) == [_end(number)]
+    state.ends.note(_end(999), TOLD, is_kept=True)
+    state.close()
+    kept = read_ends(state.path)
+    assert kept == [_end(n) for n in (*range(51, KEPT_MAX + 50), 999)]
+
+
+def test_what_is_due_is_taken_once_the_ring_is_gone(tmp_path: Path) -> None:
+    """As long as a ring is there it is not told; and written twice it is told once."""
+    state = State(tmp_path / "n.sqlite3")
+    state.ends.note(_end(1), DUE, is_kept=False)
+    state.ends.note(_end(1), DUE, is_kept=False)
+    assert state.ends.take_due({_end(1).ring_id}) == []
+    state.close()
+    state = State(state.path)
+    assert state.ends.take_due(()) == [_end(1)]
+    state.ends.note(_end(1), DUE, is_kept=False)
+    assert state.ends.take_due(()) == []
+    state.close()
+
+
+def test_pending_end_is_told_with_its_final_counters(tmp_path: Path) -> None:
+    """What is still under way when the ring goes is not told as what became of it."""
+    state = State(tmp_path / "n.sqlite3")
+    state.ends.note(_end(1), PENDING, is_kept=False)
+    state.ends.note(_end(2), DUE, is_kept=False)
+    assert state.ends.take_due(()) == [_end(2)]
+    for _ in range(2):
+        state.ends.settle(_end(1).ring_id, {"delivered": 9}, DUE)
+        state.ends.settle(_end(2).ring_id, {"delivered": 9}, DUE)
+    assert state.ends.take_due(()) == [replace(_end(1), counts={"delivered": 9})]
+    assert state.ends.take_due(()) == []
+    state.close()
+
+
+def test_older_database_gets_the_table(tmp_path: Path) -> None:
+    """One of a version that knew no ends goes on, and can be read before."""
+    state = State(tmp_path / "n.sqlite3")
+    host_id = state.host_id()
+    state.close()
+    with sqlite3.connect(state.path) as database:
+        database.execute("DROP TABLE ends")
+    database.close()
+    assert read_ends(state.path) == []
+    state = State(state.path)
+    state.ends.note(_end(1), TOLD, is_kept=True)
+    assert (state.host_id(), state.set_aside) == (host_id, None)
+    state.close()
+    assert read_ends(state.path) == [_end(1)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc1",
+        b"\x80",
+        msgpack.packb([1, 2]),
+        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
+                      | {"ended_ns": "now"}),
+        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
+                      | {"counts": {"committed": "many"}}),
+        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
+                      | {"words": {"events": 5}}),
+    ],
+)  # fmt: skip
+def test_damaged_row_is_left_out(tmp_path: Path, content: bytes) -> None:
+    """It only informs, so it neither stops a collector nor a reader."""
+    state = State(tmp_path / "n.sqlite3")
+    state.ends.note(_end(1), DUE, is_kept=True)
+    with sqlite3.connect(state.path) as database:
+        row = (bytes(16), 5, 1, 1, content)
+        database.execute("INSERT INTO ends VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    assert read_ends(state.path) == [_end(1)]
+    assert state.ends.take_due(()) == [_end(1)]
+    assert state.ends.take_due(()) == []
+    state.close()
+
+
+def test_file_that_is_no_database(tmp_path: Path) -> None:
+    """Whoever asks is told that it cannot be read."""
+    path = tmp_path / "n.sqlite3"
+    path.write_bytes(b"x" * 10_000)
+    with pytest.raises(StateError):
+        read_ends(path)
