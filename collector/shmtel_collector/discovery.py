@@ -2,7 +2,8 @@
 
 The directory's time of change is looked at on each tick: one system call. When
 it has moved the directory is listed, and once more a moment later, because that
-time is coarse; it is listed each second in any case.
+time is coarse. It is listed again in any case: each second while something is there
+that may yet become a ring, else each five.
 
 What a segment can be:
 - a ring: its consumer is made and handed over, once;
@@ -22,7 +23,7 @@ descriptor would drop the lock that proves the process alive.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from shmtel import _ring, segments
@@ -31,6 +32,7 @@ from shmtel.liveness import ABANDONED_SECONDS
 from shmtel_collector.logs import ConditionLog
 
 RESCAN_NS = 1_000_000_000
+REST_NS = 5_000_000_000
 SETTLE_NS = 20_000_000  # the kernel stamps directories once per clock tick
 
 
@@ -58,14 +60,21 @@ class Discovery:
         self._home = home
         self._attached: set[str] = set()
         self._refused: set[str] = set()
+        self._gone: Container[bytes] = ()
         self._unfinished: dict[str, int] = {}  # without magic, since when
         self._now_ns = 0
         self._changed_ns = -1
         self._next_scan_ns = 0
+        self._has_open_cases = False
         self.refusals: Counter[str] = Counter()
 
-    def poll(self, now_ns: int) -> Iterator[Found]:
-        """Yield each ring that has appeared, with its consumer."""
+    def poll(self, now_ns: int, gone: Container[bytes] = ()) -> Iterator[Found]:
+        """Yield each ring that has appeared, with its consumer.
+
+        Args:
+            gone: ids of rings without a segment, which no segment may borrow.
+        """
+        self._gone = gone
         if not self._is_due(now_ns):
             return
         self._now_ns = now_ns
@@ -86,6 +95,12 @@ class Discovery:
             if consumer is not None:
                 self._attached.add(name)
                 yield Found(name, consumer, is_own)
+        self._has_open_cases = bool(present - self._attached - self._refused)
+
+    def awaits(self, ring_id: bytes) -> bool:
+        """Say whether the segment of a ring is there, and is not refused."""
+        name = segments.segment_name(self._namespace, ring_id)
+        return name not in self._refused and self._home.has(name)
 
     def remove(self, name: str) -> None:
         """Remove the segment of a ring that is finished, and forget it.
@@ -113,7 +128,8 @@ class Discovery:
             self._next_scan_ns = now_ns + SETTLE_NS
             return True
         if now_ns >= self._next_scan_ns:
-            self._next_scan_ns = now_ns + RESCAN_NS
+            pause_ns = RESCAN_NS if self._has_open_cases else REST_NS
+            self._next_scan_ns = now_ns + pause_ns
             return True
         return False
 
@@ -173,9 +189,13 @@ class Discovery:
         return None
 
     def _is_named(self, name: str, ring_id: bytes) -> bool:
-        if segments.segment_name(self._namespace, ring_id) == name:
+        if ring_id in self._gone:
+            fault = "has the id of a ring that has ended"
+        elif segments.segment_name(self._namespace, ring_id) != name:
+            fault = "has another id inside"
+        else:
             return True
-        self._log.warning(f"refused {name}", "ring %s has another id inside", name)
+        self._log.warning(f"refused {name}", "ring %s %s", name, fault)
         self.refuse(name, "wrong_name")
         return False
 

@@ -94,7 +94,8 @@ class Fleet:
     def tick(self, now_ns: int, realtime_ns: int) -> list[Ring]:
         """Look for rings and look after them; return those that are new."""
         self._realtime_ns = realtime_ns
-        attached = [self._attach(found) for found in self._discovery.poll(now_ns)]
+        polled = self._discovery.poll(now_ns, self.spooled.rings)
+        attached = [self._attach(found) for found in polled]
         if now_ns >= self._next_round_ns:
             self._next_round_ns = now_ns + ROUND_NS
             self._go_round(now_ns)

@@ -177,6 +177,13 @@ class Ring:
         grown, self._last_tail = tail - self._last_tail, tail
         return max(grown, 0) / self.source.capacity
 
+    def is_idle(self) -> bool:
+        """Say whether nothing was there to do when `growth` was last asked."""
+        source = self.source
+        is_read = source.cursor == self._last_tail and source.damage is None
+        is_sent = not self._unsent and self.sent_seq >= source.head_seq
+        return is_read and is_sent and self.end is None
+
     def fill(self) -> float:
         """Return how much of it is not released, as share of the ring."""
         return (self.source.tail() - self.source.head) / self.source.capacity
@@ -265,8 +272,10 @@ class Ring:
 
     def _sent(self, read: Read) -> Segment:
         segment = read.segment
-        resent = min(segment.seq_last, self._ever_sent_seq)
-        if segment.delivered == 0 or resent <= segment.seq_before:
+        # All that was ever sent, also past this segment: of later streams the hub
+        # believes only itself, so it has to hear at once how far an earlier one heard.
+        resent = self._ever_sent_seq
+        if resent <= segment.seq_before:
             resent = 0
         sent = replace(segment, ring=self.number, resent_through=resent)
         self.sent_seq = sent.seq_last

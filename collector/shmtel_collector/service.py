@@ -124,11 +124,12 @@ class Collector:
         enforcement = Enforcement(state.policies, origin.node, self._log)
         journal = self._make_journal(state)
         lifecycle = self._make_lifecycle(state, journal)
+        discovery = Discovery(namespace, self._log, self._home)
         spooled = SpooledRings(
-            spool, state, self._has_segment, lifecycle.settle, self._log
+            spool, state, discovery.awaits, lifecycle.settle, self._log
         )
         fleet = Fleet(
-            Discovery(namespace, self._log, self._home),
+            discovery,
             state,
             enforcement,
             _LoopWatcher(loop, self._wake),
@@ -168,10 +169,6 @@ class Collector:
             await asyncio.to_thread(http.close)
             await admin.close()
             fleet.close()
-
-    def _has_segment(self, ring_id: bytes) -> bool:
-        name = segments.segment_name(self._config.namespace, ring_id)
-        return self._home.has(name)
 
     async def _open_admin(self, operators: Operators) -> Admin:
         path = self._config.socket or control_path(self._config.namespace)

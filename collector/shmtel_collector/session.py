@@ -163,6 +163,10 @@ class Session:
         self._dispatch(events)
         return any(isinstance(event, Acked) for event in events)
 
+    def has_outgoing(self) -> bool:
+        """Say whether there are frames to be sent."""
+        return self._protocol is not None and self._protocol.has_outgoing()
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take the frames that are to be sent, in order."""
         return [] if self._protocol is None else self._protocol.outgoing()

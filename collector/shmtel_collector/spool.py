@@ -33,6 +33,7 @@ RESERVE_BYTES = 1 << 20  # of the quota: for how rings have ended
 DISK_RESERVE_BYTES = 2 * LOG_BYTES
 LEAST_ROOM_BYTES = 256 << 10  # less is none
 RETRY_NS = 1_000_000_000
+_SAY_NS = 60_000_000_000
 
 Part = tuple[SpooledRing, Sequence[Segment]]
 
@@ -59,6 +60,8 @@ class Spool:
         self._released: dict[bytes, Standing] = {}
         self._retry_ns: int | None = None
         self._is_shrinking = True
+        self._is_said = False
+        self._said_ns: int | None = None
         self._file = SpoolFile(path, max_bytes, log, clock)
         self._file.on_start_over = self._forget_all
         self._holds = self._file.attempt(SpoolStore.holds_segments, False)
@@ -117,8 +120,7 @@ class Spool:
         self._retry_ns = None
         if segments and not self._holds:
             self._holds = True
-            text = "events go to the spool %s: the hub is away, or slow"
-            self._log.warning(CONDITION, text, store.path)
+            self._say_that_it_is_used(store.path)
         return True
 
     def refuse(self, segments: int) -> None:
@@ -164,9 +166,8 @@ class Spool:
 
     def tidy(self, ring_id: bytes, settled_seq: int, head_seq: int) -> None:
         """Make the spool agree with a ring that has just been attached."""
-        if self.has_ring(ring_id):
-            seqs = (settled_seq, head_seq)
-            self._file.attempt(lambda store: store.tidy(ring_id, *seqs), None)
+        seqs = (settled_seq, head_seq)
+        self._file.attempt(lambda store: store.tidy(ring_id, *seqs), None)
 
     def release(self, ring_id: bytes, standing: Standing) -> None:
         """Note that segments are settled; `flush` removes them."""
@@ -230,9 +231,18 @@ class Spool:
         if self._holds and not holds:
             self._is_shrinking = True
             self._retry_ns = None
-            self._log.cleared(CONDITION)
-            self._log.info("the spool is empty again")
+            if self._is_said:
+                self._is_said = False
+                self._log.info("the spool is empty again")
         self._holds = holds
+
+    def _say_that_it_is_used(self, path: Path) -> None:
+        """Say so once a minute: beside a slow hub it may begin and end all the time."""
+        now_ns = self._clock()
+        if self._said_ns is None or now_ns - self._said_ns >= _SAY_NS:
+            self._said_ns, self._is_said = now_ns, True
+            text = "events go to the spool %s: the hub is away, or slow"
+            self._log.warning(f"{CONDITION} used", text, path)
 
     def _forget_all(self) -> None:
         self._released = {}

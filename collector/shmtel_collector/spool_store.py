@@ -157,7 +157,13 @@ class SpoolStore:
         return None if row is None or row[0] is None else int(str(row[0]))
 
     def tidy(self, ring_id: bytes, settled_seq: int, head_seq: int) -> None:
-        """Remove what the ring itself has not released yet, and what is settled."""
+        """Remove what the ring itself has not released yet, and what is settled.
+
+        Of a ring that has ended nothing is: its segment may be a borrowed one.
+        """
+        row = self._row("SELECT is_closed FROM rings WHERE ring_id = ?", ring_id)
+        if row is None or row[0]:
+            return
         with self._database as database:
             self._forget_behind(ring_id, head_seq)
             _release(database, ring_id, settled_seq)

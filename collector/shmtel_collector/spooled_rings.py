@@ -45,7 +45,7 @@ class SpooledRings:
         self,
         spool: Spool,
         database: Database,
-        has_segment: Callable[[bytes], bool],
+        is_served: Callable[[bytes], bool],
         on_finished: Callable[[FinishedRing], None],
         log: ConditionLog,
     ) -> None:
@@ -58,7 +58,7 @@ class SpooledRings:
         self.rings: dict[bytes, Ring] = {}
         self._spool = spool
         self._database = database
-        self._has_segment = has_segment
+        self._is_served = is_served
         self._on_finished = on_finished
         self._log = log
         self._next_load_ns = 0
@@ -72,7 +72,7 @@ class SpooledRings:
                 row = self._database.finished(ring.ring_id)
                 if row is not None and row.spooled == 0:
                     self._spool.forget(ring.ring_id)  # its collector was killed then
-                elif not self._has_segment(ring.ring_id):
+                elif not self._is_served(ring.ring_id):
                     self._adopt(ring, realtime_ns)
 
     def tick(self, now_ns: int, attached: Container[bytes]) -> list[Ring]:
@@ -136,7 +136,7 @@ class SpooledRings:
 
     def _is_in_memory(self, ring: SpooledRing, attached: Container[bytes]) -> bool:
         """Its collector was killed before it could remove the segment."""
-        return ring.ring_id in attached or self._has_segment(ring.ring_id)
+        return ring.ring_id in attached or self._is_served(ring.ring_id)
 
     def _find_lost(
         self, room: int, attached: Container[bytes]
@@ -146,7 +146,7 @@ class SpooledRings:
         for ring_id in self._database.spooled():
             if ring_id in self.rings or ring_id in attached:
                 continue
-            if self._spool.has_ring(ring_id) or self._has_segment(ring_id):
+            if self._spool.has_ring(ring_id) or self._is_served(ring_id):
                 continue
             row = self._database.finished(ring_id)
             if row is not None:

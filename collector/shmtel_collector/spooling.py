@@ -9,7 +9,9 @@ before the worker drops events. So after each pass over the rings that is looked
   fast enough;
 - the ring of a dead worker goes when the link has not relieved it for a second: the
   memory that it takes is needed for the rings of the living. Once all of it is
-  spooled, its end is written down and its segment removed.
+  spooled, its end is written down and its segment removed;
+- all of them go when the collector is stopped without a hub: the host may be going
+  down, and shared memory with it.
 
 Steps, each of which can be repeated after a kill: the spool has the segments → the
 ring has released them. And at the end: the spool has the closing record → the state
@@ -18,6 +20,8 @@ database has the account → the segment is removed.
 Rules: a pass takes a bounded number of bytes, so that the uplink has its turn; the
 fullest rings come first.
 """
+
+import time
 
 from shmtel_collector.drain import Pass
 from shmtel_collector.fleet import Fleet
@@ -32,6 +36,8 @@ SEGMENT_BYTES = 64 << 10  # so that it fits beside others into a batch
 HALF_FULL = 0.5
 NEARLY_FULL = 0.75
 DEAD_PATIENCE_NS = 1_000_000_000
+SAVE_NS = 250_000_000
+_UNCLOSED = (State.OPENED, State.LIVE)
 
 
 class Spooling:
@@ -63,13 +69,24 @@ class Spooling:
         self._spool.flush()
         return is_more
 
+    def save(self) -> None:
+        """Move what is left in all rings: the host may be going down.
+
+        It is soon over, however much there is.
+        """
+        deadline_ns = time.monotonic_ns() + SAVE_NS
+        rings = [r for r in self._fleet.rings.values() if r.state in _UNCLOSED]
+        while self._move(rings, Pass()) and time.monotonic_ns() < deadline_ns:
+            pass
+        self._spool.flush()
+
     def _due(self, now_ns: int, found: Pass, *, is_relieved: bool) -> list[Ring]:
         due = []
         for ring in self._fleet.rings.values():
-            if ring.state not in (State.OPENED, State.LIVE):
+            if ring.state not in _UNCLOSED:
                 continue
-            if ring.state is State.OPENED:  # nobody else has looked at it
-                found.fill = max(found.fill, ring.growth())
+            # The pass has not come to all of them, where there is no room or no hub.
+            found.fill = max(found.fill, ring.growth())
             fill = ring.fill()
             is_stuck = self._is_stuck(ring.ring_id, fill, now_ns)
             is_wanted = ring.end is not None and self._wants_dead(now_ns)

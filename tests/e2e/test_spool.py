@@ -1,5 +1,6 @@
 """The spool between real processes: the hub is away, and everything else dies."""
 
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -152,3 +153,26 @@ def test_a_directory_that_is_none_keeps_no_collector_from_starting(
         worker.emit(100)
         wait_until(lambda: hub.count() == 100)
         assert collector.log().count("--spool-dir") == 1
+
+
+def test_a_wedged_handler_is_relieved_by_the_spool(
+    namespace: str, tmp_path: Path
+) -> None:
+    """The hub is there and answers nothing: no event is dropped, all arrive once."""
+    with (
+        NotingHub() as hub,
+        Emitter(namespace, **_RING) as worker,
+        _Spooling(namespace, hub.hub.address, tmp_path / "c") as collector,
+    ):
+        is_free = threading.Event()
+        hub.hub.attach_batch("wedged", "*", lambda batch, config: is_free.wait(60.0))
+        try:
+            total = _emit_many(worker, collector, 20)
+        finally:
+            is_free.set()
+        wait_until(lambda: hub.count() >= total, 60.0)
+        wait_until(lambda: collector.ledger().total.spooled == 0, 60.0)
+        account = collector.wait_quiet().total
+        _assert_whole(hub)
+    assert (account.delivered, account.unaccounted) == (total, 0)
+    assert sum(account.dropped.values()) == 0

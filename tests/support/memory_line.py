@@ -13,7 +13,6 @@ import msgpack
 
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.procfs import this_host
-from shmtel.segments import segment_name
 from shmtel.wire.codec import (
     decode_collector_frame,
     encode_collector_frame,
@@ -315,9 +314,6 @@ class MemoryLine:
             self.hub.receive(encode_collector_frame(frame))
         self.cut()
 
-    def _has_segment(self, ring_id: bytes) -> bool:
-        return HOME.has(segment_name(self._namespace, ring_id))
-
     def _start(self) -> None:
         self.state = State(self.database_path)
         discovery = Discovery(self._namespace, self.log, HOME)
@@ -329,7 +325,7 @@ class MemoryLine:
         )
         lifecycle = Lifecycle(self.state.ends, self.journal, self.log)
         spooled = SpooledRings(
-            *(self.spool, self.state, self._has_segment, lifecycle.settle, self.log)
+            *(self.spool, self.state, discovery.awaits, lifecycle.settle, self.log)
         )
         self.fleet = Fleet(
             *(discovery, self.state, self.enforcement, self.watcher, this_host()),

@@ -212,3 +212,15 @@ def test_nobody_else_reads_it(opened: OpenedSpool) -> None:
     assert opened.path.parent.stat().st_mode & 0o77 == 0
     for suffix in ("", "-wal"):
         assert Path(f"{opened.path}{suffix}").stat().st_mode & 0o77 == 0
+
+
+def test_what_comes_and_goes_is_said_once_a_minute(opened: OpenedSpool) -> None:
+    """Beside a slow hub the spool may begin and end all the time."""
+    for _ in range(20):
+        last = fill(opened.spool)
+        opened.spool.release(RING, standing(last))
+        opened.spool.flush()
+    assert len(opened.log.lines) == 1
+    opened.now_ns += 60_000_000_000
+    fill(opened.spool)
+    assert len(opened.log.lines) == 2

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from shmtel import budget
+from shmtel.accounting.accounts import Account
 from shmtel.budget import keep_budget
 from shmtel.evictions import read_evictions
 from shmtel.segments import Home
 from shmtel.wire.frames import Outcome
-from shmtel_collector.accounts import Account
 from shmtel_collector.hoard import PATIENCE_NS
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
@@ -20,6 +20,7 @@ from shmtel_collector.spooled_rings import LOADED_MAX
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
 from support.ring_builder import RingBuilder
+from support.ring_layout import Identity
 
 MakeRing = Callable[..., RingBuilder]
 
@@ -189,6 +190,44 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
     HOME.create(ring.name)  # for the fixture to remove
 
 
+def test_a_host_that_goes_down_in_good_order_loses_nothing(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """What is still in rings when the collector is stopped is spooled then."""
+    rings = [make_ring() for _ in range(3)]
+    for ring in rings:
+        ring.hold_lock()
+        _fill(ring, 0.3)
+    line.step()
+    line.spooling.save()
+    line.close()
+    for ring in rings:
+        HOME.unlink(ring.name)
+    line._start()
+    _deliver(line)
+    for ring in rings:
+        entry = line.hub.rings[ring.ring_id]
+        assert (entry.seqs, entry.closed) == (seqs_up_to(ring.seq), "vanished")
+        HOME.create(ring.name)  # for the fixture to remove
+
+
+def test_a_ring_that_is_refused_later_keeps_what_is_spooled(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """A worker that spoils its segment spoils what is in there, and no more."""
+    ring = make_ring()
+    ring.hold_lock()
+    spooled = _fill(ring, 0.6)
+    line.step()
+    line.close()
+    ring.poke(Identity, capacity=3)
+    line._start()
+    _deliver(line)
+    entry = line.hub.rings[ring.ring_id]
+    assert (entry.seqs, entry.closed) == (seqs_up_to(spooled), "vanished")
+    assert _total(namespace, line).delivered == spooled
+
+
 def test_thousands_are_on_disk_and_few_in_memory(
     line: MemoryLine, make_ring: MakeRing, namespace: str
 ) -> None:
@@ -311,3 +350,29 @@ def test_no_worker_evicts_what_a_spool_has_the_beginning_of(
     line._start()
     _deliver(line)
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)
+
+
+def test_a_borrowed_id_does_not_break_the_stream(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """A segment under the id of a ring that is being delivered is left alone."""
+    ring, good = make_ring(), make_ring()
+    good.hold_lock()
+    last = _fill(ring, 0.2)
+    content = ring.path.read_bytes()
+    ring.die()
+    line.step()
+    line.step(SECOND_NS)
+    assert HOME.scan(namespace) == [good.name]
+    line.hub.is_holding = True
+    line.connect()
+    assert list(line.fleet.spooled.rings) == [ring.ring_id]
+    ring.path.write_bytes(content)
+    line.step(SECOND_NS)
+    line.hub.release()
+    seq = _fill(good, 0.1)
+    for _ in range(3):
+        line.step(SECOND_NS)
+    assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)
+    assert line.hub.rings[good.ring_id].seqs == seqs_up_to(seq)
+    assert line.fleet.refusals().refused == {"wrong_name": 1}

@@ -284,9 +284,24 @@ def test_what_was_sent_before_is_marked(line: MemoryLine, ring: RingBuilder) -> 
     last = _fill(ring, 0.2)
     line.hub.is_holding = False
     line.connect()
-    marks = line.hub.marks
-    assert max(marks) == sent < last
+    assert max(line.hub.marks) == sent < last
     assert _seqs(line, ring) == seqs_up_to(last)
+
+
+def test_the_first_segment_tells_all_that_was_sent(
+    line: MemoryLine, ring: RingBuilder
+) -> None:
+    """Though it holds only a part: of later streams a hub believes only itself."""
+    line.hub.is_holding = True
+    line.connect()
+    sent = _fill(ring, 0.4)
+    line.step()
+    line.cut()
+    (again,) = line.fleet.rings.values()
+    again.resume(0, {})
+    segment = again.take(0)
+    assert segment is not None
+    assert segment.seq_last < sent == segment.resent_through
 
 
 def test_what_a_killed_collector_sent_is_marked_by_the_next(
