@@ -5,7 +5,7 @@ States:
     OPENED   no resume point on this stream: nothing is sent
     LIVE     drained; segments are in flight ahead of the hub's acknowledgement
     CLOSING  drained to its end and announced as closed; the answer is awaited
-    CLOSED   acknowledged: to be written down and removed
+    CLOSED   acknowledged, or buried: nothing that is said of it counts any more
 
 A lost stream takes a ring back to OPENED from anywhere before CLOSED: the
 cursor returns to `head`, and the hub's next resume point says what it kept.
@@ -117,6 +117,8 @@ class Ring:
 
     def resume(self, last_seq: int, totals: Mapping[int, int]) -> None:
         """Go on from where the hub stands; its totals sum to its last seq."""
+        if self.state is State.CLOSED:
+            return
         if self.state is not State.OPENED or self._unsent:
             self._rewind()  # the hub has discarded a segment, or may have ours
         self.accepted = settlement.to_list(totals)
@@ -146,6 +148,8 @@ class Ring:
 
     def acknowledge(self, segment: Segment) -> None:
         """Settle a segment that the hub has accepted."""
+        if self.state is State.CLOSED:
+            return
         read = self._in_flight.popleft()
         assert read.segment.seq_last == segment.seq_last
         self.accepted = settlement.after(self.accepted, segment)

@@ -7,6 +7,7 @@ import pytest
 
 from shmtel import _ring
 from shmtel.accounting.accounts import Account
+from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Outcome
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
@@ -160,6 +161,34 @@ def test_a_dead_workers_ring_leaves_memory(
     assert (total.delivered, total.spooled, total.sampled_out) == (last, 0, 7)
     assert line.fleet.spooled.rings == {}
     assert line.spool.rings(9, are_closed=True) == []
+
+
+def test_a_ring_leaves_memory_before_the_hub_has_said_where_it_stands(
+    line: MemoryLine, ring: RingBuilder, make_ring: MakeRing, namespace: str
+) -> None:
+    """The answer is for a ring that is not there any more: the next stream has it."""
+    line.connect()
+    line.hub.outgoing = list  # type: ignore[method-assign]
+    _fill(ring, 0.1)
+    line.step()
+    dead = make_ring()
+    last = _fill(dead, 0.3)
+    dead.poke(ProducerZone, state=2)
+    for _ in range(2):
+        line.step(SECOND_NS)
+    assert [name[-32:] for name in HOME.scan(namespace)] == [ring.ring_id.hex()]
+    assert _total(line, namespace).spooled == last
+    line.session.tick(line.now_ns)  # not while the hub is slow
+    del line.hub.outgoing  # type: ignore[method-assign]
+    line.step(SECOND_NS)
+    with pytest.raises(RemoteProtocolError, match="moved to the spool"):
+        line.session.tick(line.now_ns)
+    line.cut()
+    line.connect()
+    line.step(SECOND_NS)
+    assert line.hub.rings[dead.ring_id].seqs == seqs_up_to(last)
+    assert line.hub.rings[dead.ring_id].closed == "closed"
+    assert _total(line, namespace).spooled == 0
 
 
 def test_dead_rings_are_delivered_by_the_next_collector(
