@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -101,6 +101,12 @@ control-chaos: $(VENV)/dev.stamp  ## random policies against a model: exact, wit
 
 simulation: $(VENV)/dev.stamp  ## the uplink in simulated time, seed after seed; SEEDS=20000, or SEED=7 alone
 	SEEDS=$(or $(SEEDS),20000) $(PYTEST) tests/simulation/test_simulation.py --timeout 7200
+
+soak: $(VENV)/dev.stamp  ## a line under load, with workers that come and go, stays flat; SECONDS=1800 RATE=50000
+	SOAK_SECONDS=$(or $(SECONDS),1800) SOAK_RATE=$(or $(RATE),50000) $(PYTEST) -s tests/soak/test_soak.py
+
+hub-away: $(VENV)/dev.stamp  ## a hub is away, the spool holds, all arrives afterwards; SECONDS=600 RATE=5000
+	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_RATE=$(or $(RATE),5000) $(PYTEST) -s tests/soak/test_hub_away.py
 
 model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600

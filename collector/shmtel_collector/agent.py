@@ -21,6 +21,7 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
+from shmtel_collector.redial import redial_of
 from shmtel_collector.session import Session
 from shmtel_collector.spooling import Spooling
 from shmtel_collector.steering import Steering
@@ -28,7 +29,6 @@ from shmtel_collector.uplink import Uplink
 
 ANSWER_SECONDS = 1.0
 FAREWELL_SECONDS = 0.2
-CLOSE_SECONDS = 0.5
 # After a pause this long of our own, what the hub sent is still unread: its
 # silence says nothing.
 STALL_NS = 500_000_000
@@ -56,7 +56,7 @@ class Agent:
         self._steering = steering
         self._hoard = hoard
         self._spooling = spooling
-        self._uplink = Uplink(hub, session, self._on_received, log)
+        self._uplink = Uplink(hub, session, self._on_received, redial_of(hub), log)
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._last_ns = time.monotonic_ns()
@@ -92,8 +92,6 @@ class Agent:
             uplink.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await uplink
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._uplink.close(), CLOSE_SECONDS)
 
     def _check(self, uplink: asyncio.Task[None]) -> None:
         if self._session.fenced is not None:

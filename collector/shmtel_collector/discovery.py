@@ -2,7 +2,8 @@
 
 The directory's time of change is looked at on each tick: one system call. When
 it has moved the directory is listed, and once more a moment later, because that
-time is coarse; it is listed each second in any case.
+time is coarse. It is listed again in any case: each second while something is there
+that may yet become a ring, else each five.
 
 What a segment can be:
 - a ring: its consumer is made and handed over, once;
@@ -31,6 +32,7 @@ from shmtel.liveness import ABANDONED_SECONDS
 from shmtel_collector.logs import ConditionLog
 
 RESCAN_NS = 1_000_000_000
+REST_NS = 5_000_000_000
 SETTLE_NS = 20_000_000  # the kernel stamps directories once per clock tick
 
 
@@ -63,6 +65,7 @@ class Discovery:
         self._now_ns = 0
         self._changed_ns = -1
         self._next_scan_ns = 0
+        self._has_open_cases = False
         self.refusals: Counter[str] = Counter()
 
     def poll(self, now_ns: int, gone: Container[bytes] = ()) -> Iterator[Found]:
@@ -92,6 +95,7 @@ class Discovery:
             if consumer is not None:
                 self._attached.add(name)
                 yield Found(name, consumer, is_own)
+        self._has_open_cases = bool(present - self._attached - self._refused)
 
     def awaits(self, ring_id: bytes) -> bool:
         """Say whether the segment of a ring is there, and is not refused."""
@@ -124,7 +128,8 @@ class Discovery:
             self._next_scan_ns = now_ns + SETTLE_NS
             return True
         if now_ns >= self._next_scan_ns:
-            self._next_scan_ns = now_ns + RESCAN_NS
+            pause_ns = RESCAN_NS if self._has_open_cases else REST_NS
+            self._next_scan_ns = now_ns + pause_ns
             return True
         return False
 

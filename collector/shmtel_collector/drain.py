@@ -54,6 +54,10 @@ class Drain:
         batch = BatchBuilder()
         first = self._turn % max(len(live), 1)
         for index, ring in enumerate(live[first:] + live[:first], first):
+            growth = ring.growth()
+            if not growth and ring.is_idle():  # as most rings are, most of the time
+                continue
+            result.fill = max(result.fill, growth)
             if not batch.has_place(ring.least_bytes()):
                 outlet.send(batch)
                 batch = BatchBuilder()
@@ -71,7 +75,6 @@ class Drain:
 
 
 def _visit(ring: Ring, batch: BatchBuilder, outlet: Outlet, result: Pass) -> None:
-    result.fill = max(result.fill, ring.growth())
     segment = ring.take(batch.budget_bytes())
     if segment is not None:
         outlet.announce(ring)

@@ -213,6 +213,7 @@ class Fleet:
             lifeline.close()
         self._enforcement.forget(ring)
         ring.source.close()
+        ring.state = State.CLOSED  # whatever a hub still has to say of it
         self._damaged.discard(ring.ring_id)
         del self.rings[ring.ring_id]
 

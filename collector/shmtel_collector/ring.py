@@ -5,7 +5,7 @@ States:
     OPENED   no resume point on this stream: nothing is sent
     LIVE     drained; segments are in flight ahead of the hub's acknowledgement
     CLOSING  drained to its end and announced as closed; the answer is awaited
-    CLOSED   acknowledged: to be written down and removed
+    CLOSED   acknowledged, or buried: nothing that is said of it counts any more
 
 A lost stream takes a ring back to OPENED from anywhere before CLOSED: the
 cursor returns to `head`, and the hub's next resume point says what it kept.
@@ -117,6 +117,8 @@ class Ring:
 
     def resume(self, last_seq: int, totals: Mapping[int, int]) -> None:
         """Go on from where the hub stands; its totals sum to its last seq."""
+        if self.state is State.CLOSED:
+            return
         if self.state is not State.OPENED or self._unsent:
             self._rewind()  # the hub has discarded a segment, or may have ours
         self.accepted = settlement.to_list(totals)
@@ -146,6 +148,8 @@ class Ring:
 
     def acknowledge(self, segment: Segment) -> None:
         """Settle a segment that the hub has accepted."""
+        if self.state is State.CLOSED:
+            return
         read = self._in_flight.popleft()
         assert read.segment.seq_last == segment.seq_last
         self.accepted = settlement.after(self.accepted, segment)
@@ -172,6 +176,13 @@ class Ring:
         tail = self.source.tail()
         grown, self._last_tail = tail - self._last_tail, tail
         return max(grown, 0) / self.source.capacity
+
+    def is_idle(self) -> bool:
+        """Say whether nothing was there to do when `growth` was last asked."""
+        source = self.source
+        is_read = source.cursor == self._last_tail and source.damage is None
+        is_sent = not self._unsent and self.sent_seq >= source.head_seq
+        return is_read and is_sent and self.end is None
 
     def fill(self) -> float:
         """Return how much of it is not released, as share of the ring."""
@@ -261,8 +272,10 @@ class Ring:
 
     def _sent(self, read: Read) -> Segment:
         segment = read.segment
-        resent = min(segment.seq_last, self._ever_sent_seq)
-        if segment.delivered == 0 or resent <= segment.seq_before:
+        # All that was ever sent, also past this segment: of later streams the hub
+        # believes only itself, so it has to hear at once how far an earlier one heard.
+        resent = self._ever_sent_seq
+        if resent <= segment.seq_before:
             resent = 0
         sent = replace(segment, ring=self.number, resent_through=resent)
         self.sent_seq = sent.seq_last

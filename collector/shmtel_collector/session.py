@@ -91,6 +91,8 @@ class Session:
         self._log = log
         self._protocol: CollectorProtocol | None = None
         self._numbers: dict[int, Ring] = {}
+        self._announced: set[bytes] = set()  # a stream takes a ring once
+        self._has_outgrown = False  # one of them waits for the next stream
         self._is_welcome = False
         self._is_starved = False  # the last pass ended for want of room
         self._unanswered = 0  # batches
@@ -139,8 +141,10 @@ class Session:
         """
         self._protocol = None
         self._is_welcome = self._is_starved = self.wants_pass = False
+        self._has_outgrown = False
         self._unanswered = 0
         self._numbers.clear()
+        self._announced.clear()
         self._counting.forget()
         self._fleet.suspend()
         redial_seconds, self._redial_seconds = self._redial_seconds, None
@@ -159,6 +163,10 @@ class Session:
         self._dispatch(events)
         return any(isinstance(event, Acked) for event in events)
 
+    def has_outgoing(self) -> bool:
+        """Say whether there are frames to be sent."""
+        return self._protocol is not None and self._protocol.has_outgoing()
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take the frames that are to be sent, in order."""
         return [] if self._protocol is None else self._protocol.outgoing()
@@ -167,10 +175,13 @@ class Session:
         """Let the protocol look at the clock.
 
         Raises:
-            RemoteProtocolError: the hub has fallen silent.
+            RemoteProtocolError: the hub has fallen silent, or the stream has to make
+                place for another.
         """
         if self._protocol is not None:
             self._dispatch(self._protocol.tick(now_ns))
+            if self._has_outgrown and self.is_relieving(now_ns):
+                raise RemoteProtocolError("rings have moved to the spool meanwhile")
             if self._is_welcome:
                 self._counting.tick(self._protocol, now_ns)
 
@@ -213,12 +224,16 @@ class Session:
         protocol = self._protocol
         if protocol is None or not self._is_welcome or ring.number:
             return
+        if ring.ring_id in self._announced:  # by the ring that was buried since
+            self._has_outgrown = True
+            return
         source = ring.source
         totals = settlement.to_table(source.totals)
         ring.number = protocol.open_ring(
             ring.ring_id, ring.worker, source.settled_seq, totals
         )
         self._numbers[ring.number] = ring
+        self._announced.add(ring.ring_id)
 
     def drain(self) -> Pass:
         """Make one pass over the rings, as far as the stream has room."""
@@ -290,7 +305,9 @@ class Session:
             self._numbers[segment.ring].acknowledge(segment)
         for closed in event.batch.closed:
             # The hub has forgotten it too: should it come back, it is a new one.
-            self._fleet.remove(self._numbers.pop(closed.ring))
+            ring = self._numbers.pop(closed.ring)
+            self._announced.discard(ring.ring_id)
+            self._fleet.remove(ring)
 
     def _on_policy(self, event: PolicyReceived) -> None:
         self.answer(self._steering.receive(event.policy))

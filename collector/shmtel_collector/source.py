@@ -62,7 +62,10 @@ class Source:
     def tail(self) -> int:
         """Return the tail; of a damaged ring the last that made sense."""
         if self.damage is None:
-            self._tail = self._try(lambda: self._consumer.tail(), self._tail)
+            try:  # as `_try` does, for what each pass asks of each ring
+                self._tail = self._consumer.tail()
+            except _ring.RingError as error:
+                self.spoil(error.reason)
         return self._tail
 
     def drain(self, budget_bytes: int) -> _ring.Drained | None:

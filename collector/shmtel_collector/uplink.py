@@ -2,21 +2,18 @@
 
 A reader and a writer task serve one stream; the loop that drains rings is never
 made to wait for either. What is read and written is the peer's business (the
-session); here it is bytes.
+session); here it is bytes. When to dial again is decided in redial.py, unless the
+hub has drawn the delay itself.
 
-Reconnecting waits a time drawn from the whole range up to a cap that doubles
-with each failure ("full jitter"), so that many hosts do not come back in step.
-The cap falls back only when a hub has acknowledged something: one that dies
-right after each handshake must not be hammered. One that speaks another version
-of the protocol will do so for long: the cap is at its largest at once. A hub that
-asked to be dialled again later has drawn the delay itself.
+Each stream has a channel of its own, which makes one connection: a channel that
+is kept goes on connecting by itself while its hub is away, at a pace of its own,
+and remembers for half a minute where a name led to.
 
 Rules: this and admin.py are the only files of the collector that know grpc.
 """
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -28,6 +25,7 @@ from shmtel.wire.codec import encode_collector_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import CollectorFrame
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.redial import Redial
 
 METHOD = "/shmtel.v1.Uplink/Stream"
 # Keepalive alone is no use: a frozen hub is noticed by the ping timer, whose
@@ -38,12 +36,13 @@ CHANNEL_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # So long may a connection take to come about; a second one is never made.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 60_000),
+    ("grpc.max_reconnect_backoff_ms", 60_000),
+    ("grpc.use_local_subchannel_pool", 1),
 )
-FIRST_CAP_SECONDS = 0.1
-LAST_CAP_SECONDS = 5.0
+CLOSE_SECONDS = 0.5
 CONDITION = "hub"
 
 
@@ -53,36 +52,20 @@ class Peer(Protocol):
     def begin(self, now_ns: int) -> None:
         """A stream has been opened."""
 
+    def has_outgoing(self) -> bool:
+        """Say whether there is something to be sent."""
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take what is to be sent."""
 
     def receive(self, data: bytes, now_ns: int) -> bool:
         """Act on a frame; say whether the hub acknowledged something."""
 
+    def is_welcome(self) -> bool:
+        """Say whether the hub has accepted the stream that is open."""
+
     def end(self) -> float | None:
         """The stream is gone; return the delay that the hub asked for, if it did."""
-
-
-class Backoff:
-    """Draws the delay before the next attempt."""
-
-    def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
-        self._draw = draw
-        self._cap_seconds = FIRST_CAP_SECONDS
-
-    def next_delay(self) -> float:
-        """Return how long to wait now, in seconds; the next may be longer."""
-        delay = self._draw(0.0, self._cap_seconds)
-        self._cap_seconds = min(self._cap_seconds * 2.0, LAST_CAP_SECONDS)
-        return delay
-
-    def slow_down(self) -> None:
-        """Expect no better for long."""
-        self._cap_seconds = LAST_CAP_SECONDS
-
-    def reset(self) -> None:
-        """Begin anew: the other side has proven that it works."""
-        self._cap_seconds = FIRST_CAP_SECONDS
 
 
 class Uplink:
@@ -93,15 +76,14 @@ class Uplink:
         address: str,
         peer: Peer,
         on_received: Callable[[], None],
+        redial: Redial,
         log: ConditionLog,
     ) -> None:
         self._address = address
         self._peer = peer
         self._on_received = on_received
         self._log = log
-        self._backoff = Backoff()
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stream: Any = self._channel.stream_stream(METHOD)
+        self._redial = redial
         self._has_outgoing = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -113,13 +95,13 @@ class Uplink:
             reason, asked_seconds = await self._run_stream()
             self._log.warning(CONDITION, "hub %s: %s", self._address, reason)
             if asked_seconds is None:
-                asked_seconds = self._backoff.next_delay()
+                asked_seconds = self._redial.next_delay()
             await asyncio.sleep(asked_seconds)
 
     def flush(self) -> None:
-        """Have the writer look for frames."""
-        self._has_outgoing.set()
-        if self._lost is not None:
+        """Have the writer take the frames that there are."""
+        if self._lost is not None and self._peer.has_outgoing():
+            self._has_outgoing.set()
             self._is_idle.clear()
 
     def abort(self, reason: str) -> None:
@@ -133,13 +115,16 @@ class Uplink:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_idle.wait(), seconds)
 
-    async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
-
     async def _run_stream(self) -> tuple[str, float | None]:
+        channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+        try:
+            return await self._serve_stream(channel.stream_stream(METHOD)())
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
+
+    async def _serve_stream(self, call: Any) -> tuple[str, float | None]:
         self._lost = asyncio.get_running_loop().create_future()
-        call = self._stream()
         self._peer.begin(time.monotonic_ns())
         self.flush()
         tasks = [
@@ -167,7 +152,7 @@ class Uplink:
             self.abort(f"{error.code().name}: {error.details()}")
         except RemoteProtocolError as error:
             if isinstance(error, VersionMismatch):
-                self._backoff.slow_down()
+                self._redial.slow_down()
             self.abort(str(error))
         except asyncio.InvalidStateError:  # a write after the call was over
             self.abort("the stream is closed")
@@ -178,8 +163,10 @@ class Uplink:
     async def _read(self, call: Any) -> None:
         while (data := await call.read()) is not grpc.aio.EOF:
             if self._peer.receive(data, time.monotonic_ns()):
-                self._backoff.reset()
+                self._redial.proven()
                 self._log.cleared(CONDITION)
+            if self._peer.is_welcome():
+                self._redial.welcomed()
             self.flush()
             self._on_received()
 

@@ -84,6 +84,11 @@ class CollectorProtocol:
 
     # -- what the collector asks ---------------------------------------------
 
+    def has_outgoing(self) -> bool:
+        """Tell whether `outgoing` has something to take."""
+        is_leaving = self._bye is not None and not self._ended
+        return bool(self._control) or self._unacked.has_untaken() or is_leaving
+
     def outgoing(self) -> list[CollectorFrame]:
         """Take the frames that are to be sent now, in this order."""
         taken = [*self._control, *self._unacked.take()]

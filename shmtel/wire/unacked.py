@@ -53,6 +53,10 @@ class Unacked:
         self._sent.append(sent)
         self._untaken.append(sent)
 
+    def has_untaken(self) -> bool:
+        """Tell whether `take` has something to return."""
+        return bool(self._untaken)
+
     def take(self) -> list[Batch]:
         """Return the batches that were not taken before."""
         taken = [sent.batch for sent in self._untaken]

@@ -45,7 +45,7 @@ class CollectorProcess:
         self._variables = variables
         self._prefix = prefix
         self._flags = ("--lifecycle",) if lifecycle else ()
-        self._starts = 0
+        self._said_before = 0  # characters, by those before it
         directory.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._log_path = directory / "collector.log"
@@ -69,8 +69,8 @@ class CollectorProcess:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a collector; its lines go to one log, one after the other."""
-        self._starts += 1
         with self._log_path.open("ab") as log:
+            self._said_before = len(self.log())
             self._process = subprocess.Popen(
                 [
                     *self._prefix,
@@ -107,6 +107,12 @@ class CollectorProcess:
         code = self._process.wait(20)
         return code, time.monotonic() - started
 
+    @property
+    def pid(self) -> int:
+        """The pid of the collector that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit code."""
         assert self._process is not None
@@ -119,12 +125,12 @@ class CollectorProcess:
     def url(self) -> str:
         """Where the last one of them serves its endpoints."""
 
-        def said() -> str | None:
-            found = re.findall(r"metrics at (\S+)/metrics", self.log())
-            return found[-1] if len(found) == self._starts else None
+        def said() -> "re.Match[str] | None":
+            text = self.log()[self._said_before :]
+            return re.search(r"metrics at (\S+)/metrics", text)
 
-        url: str = wait_until(said, _QUIET_S)
-        return url
+        found: re.Match[str] = wait_until(said, _QUIET_S)
+        return found[1]
 
     def ledger(self) -> Ledger:
         """The ledger of the namespace, as it stands."""

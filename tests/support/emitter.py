@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -62,6 +63,11 @@ class Emitter:
         """Have it emit some events, and wait until it has."""
         self.command(f"emit {count} {event}")
 
+    def time_emits(self, count: int) -> tuple[int, int]:
+        """Have it time each emit; return median and 99th percentile in ns."""
+        median, p99 = self.command(f"time {count}").split()
+        return int(median), int(p99)
+
     def command(self, text: str) -> str:
         """Have it obey one command, and return its answer."""
         assert self.process.stdin is not None
@@ -114,6 +120,25 @@ def _emit(count: str, event: str) -> str:
     return "done"
 
 
+def _time(count: str) -> str:
+    times = []
+    for _ in range(int(count)):
+        began = time.perf_counter_ns()
+        shmtel.emit(EVENT, {"number": _emitted[0]})
+        times.append(time.perf_counter_ns() - began)
+        _emitted[0] += 1
+    times.sort()
+    return f"{times[len(times) // 2]} {times[len(times) * 99 // 100]}"
+
+
+def _flood() -> str:
+    """Emit at full speed, pausing to breathe, until the end."""
+    print("flooding", flush=True)
+    while True:
+        _emit("200", EVENT)
+        time.sleep(0.001)
+
+
 def _lose_lock() -> str:
     """Drop the proof of life, as an application does that closes descriptors."""
     for ring_id in _ring.own_rings():
@@ -153,6 +178,8 @@ _files: dict[int, int] = {}  # descriptors and their inodes
 _COMMANDS = {
     "die": _die,
     "emit": _emit,
+    "time": _time,
+    "flood": _flood,
     "lose_lock": _lose_lock,
     "close_all": _close_all,
     "files": _look_at_files,

@@ -11,7 +11,7 @@ from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.collector_events import Acked
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Batch, ErrorCode
-from shmtel_collector.uplink import Backoff
+from shmtel_collector.redial import Nearby
 from support.wire_hub import ModelStream
 from support.wire_rings import Flaw, ModelCollector, ModelRing
 
@@ -87,7 +87,7 @@ class Host:
         self.link: Link | None = None
         self.frozen_until_ns = 0
         self.is_dead = False
-        self._backoff = Backoff(world.random.uniform)
+        self._pace = Nearby(world.random.uniform)
         self._dials = count()
         self._inbox: deque[bytes] = deque()
 
@@ -99,7 +99,7 @@ class Host:
             return
         world = self.world
         if not world.is_hub_up:
-            self._redial("refused", self._backoff.next_delay())
+            self._redial("refused", self._pace.next_delay())
             return
         self.link = Link(world, self, world.connect())
         world.links[self.link.stream] = self.link
@@ -115,7 +115,7 @@ class Host:
             link.close_up(self.world.random.randrange(2_000) * MILLISECOND)
         redial_ms = self.collector.redial_ms
         self.collector.end()
-        delay = self._backoff.next_delay() if redial_ms is None else redial_ms / 1e3
+        delay = self._pace.next_delay() if redial_ms is None else redial_ms / 1e3
         self._redial(reason, delay)
 
     def crash(self, down_ns: int) -> None:
@@ -177,7 +177,7 @@ class Host:
         for event in events:
             world.seen[type(event).__name__] += 1
         if any(isinstance(event, Acked) for event in events):
-            self._backoff.reset()
+            self._pace.proven()
         try:
             self.collector.take(events)
         except RemoteProtocolError as error:

@@ -138,8 +138,7 @@ class ModelRing:
     ) -> Segment:
         before, self.sent_seq = self.sent_seq, last
         self.highest_sent = max(self.highest_sent, last)
-        resent = min(self.resent_through, last)
-        resent = resent if resent > before else 0
+        resent = self.resent_through if self.resent_through > before else 0
         return Segment(self.number, before, last, delivered, events, counts, resent)
 
 
@@ -239,8 +238,14 @@ class ModelCollector:
                     raise RemoteProtocolError("silent")
 
     def is_settled(self) -> bool:
-        """Say whether everything was emitted, delivered and acknowledged."""
-        return all(ring.settled.last_seq == ring.emitted for ring in self.rings)
+        """Say whether everything is acknowledged, by the hub of this stream."""
+        return self.is_welcome and all(map(self._is_ring_settled, self.rings))
+
+    def _is_ring_settled(self, ring: ModelRing) -> bool:
+        if ring.is_closed:
+            return ring.settled.last_seq == ring.emitted
+        is_resumed = not ring.is_closing and self._is_ready(ring)
+        return is_resumed and ring.accepted.last_seq == ring.emitted
 
     def _on_acked(self, event: Acked) -> None:
         for segment in event.batch.segments:

@@ -32,7 +32,7 @@ from support.chaos.verdict import Verdict
 from support.program import clean_environment
 
 TICK_S = 0.01
-EXTRA_S = 30.0
+EXTRA_S = 90.0
 QUIET_S = 60.0
 END_S = 10.0
 FRESH_CALLS = 50

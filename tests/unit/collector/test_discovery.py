@@ -9,7 +9,7 @@ import pytest
 from shmtel import _ring, segments
 from shmtel.errors import SegmentError
 from shmtel.segments import Home
-from shmtel_collector.discovery import RESCAN_NS, SETTLE_NS, Discovery
+from shmtel_collector.discovery import RESCAN_NS, REST_NS, SETTLE_NS, Discovery
 from support.emitter import Emitter
 from support.home import HOME
 from support.quiet_log import QuietLog
@@ -56,8 +56,16 @@ def test_ring_is_found_once(finder: Finder, start_worker: StartWorker) -> None:
     assert finder.poll() == []
 
 
-def test_listing_waits_for_a_change(finder: Finder, namespace: str) -> None:
-    """Between changes the directory is listed once a moment later, then each second."""
+@pytest.mark.parametrize(("is_open", "pause_ns"), [(False, REST_NS), (True, RESCAN_NS)])
+def test_listing_waits_for_a_change(
+    finder: Finder, namespace: str, is_open: bool, pause_ns: int
+) -> None:
+    """Between changes it is listed a moment later, then seldom, or not so seldom.
+
+    The latter while there is something that may yet become a ring.
+    """
+    if is_open:
+        os.close(HOME.create(segments.segment_name(namespace, bytes(16))))
     listed: list[int] = []
     really_scan = HOME.scan_kinds
 
@@ -69,11 +77,11 @@ def test_listing_waits_for_a_change(finder: Finder, namespace: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Home, "scan_kinds", scan)
         patch.setattr(Home, "changed_ns", lambda home: 42)
-        for _ in range(220):
-            finder.poll(after_ns=SETTLE_NS // 2)
-    step = SETTLE_NS // 2
+        step = SETTLE_NS // 2
+        for _ in range(2 * pause_ns // step + 5):
+            finder.poll(after_ns=step)
     assert listed == [step, step + SETTLE_NS] + [
-        step + SETTLE_NS + RESCAN_NS * second for second in (1, 2)
+        step + SETTLE_NS + pause_ns * count for count in (1, 2)
     ]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from shmtel import budget
+from shmtel.accounting.accounts import Account
 from shmtel.budget import keep_budget
 from shmtel.evictions import read_evictions
 from shmtel.segments import Home
 from shmtel.wire.frames import Outcome
-from shmtel_collector.accounts import Account
 from shmtel_collector.hoard import PATIENCE_NS
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring

@@ -7,6 +7,7 @@ import pytest
 
 from shmtel import _ring
 from shmtel.accounting.accounts import Account
+from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Outcome
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
@@ -162,6 +163,34 @@ def test_a_dead_workers_ring_leaves_memory(
     assert line.spool.rings(9, are_closed=True) == []
 
 
+def test_a_ring_leaves_memory_before_the_hub_has_said_where_it_stands(
+    line: MemoryLine, ring: RingBuilder, make_ring: MakeRing, namespace: str
+) -> None:
+    """The answer is for a ring that is not there any more: the next stream has it."""
+    line.connect()
+    line.hub.outgoing = list  # type: ignore[method-assign]
+    _fill(ring, 0.1)
+    line.step()
+    dead = make_ring()
+    last = _fill(dead, 0.3)
+    dead.poke(ProducerZone, state=2)
+    for _ in range(2):
+        line.step(SECOND_NS)
+    assert [name[-32:] for name in HOME.scan(namespace)] == [ring.ring_id.hex()]
+    assert _total(line, namespace).spooled == last
+    line.session.tick(line.now_ns)  # not while the hub is slow
+    del line.hub.outgoing  # type: ignore[method-assign]
+    line.step(SECOND_NS)
+    with pytest.raises(RemoteProtocolError, match="moved to the spool"):
+        line.session.tick(line.now_ns)
+    line.cut()
+    line.connect()
+    line.step(SECOND_NS)
+    assert line.hub.rings[dead.ring_id].seqs == seqs_up_to(last)
+    assert line.hub.rings[dead.ring_id].closed == "closed"
+    assert _total(line, namespace).spooled == 0
+
+
 def test_dead_rings_are_delivered_by_the_next_collector(
     line: MemoryLine, make_ring: MakeRing, namespace: str
 ) -> None:
@@ -255,9 +284,24 @@ def test_what_was_sent_before_is_marked(line: MemoryLine, ring: RingBuilder) -> 
     last = _fill(ring, 0.2)
     line.hub.is_holding = False
     line.connect()
-    marks = line.hub.marks
-    assert max(marks) == sent < last
+    assert max(line.hub.marks) == sent < last
     assert _seqs(line, ring) == seqs_up_to(last)
+
+
+def test_the_first_segment_tells_all_that_was_sent(
+    line: MemoryLine, ring: RingBuilder
+) -> None:
+    """Though it holds only a part: of later streams a hub believes only itself."""
+    line.hub.is_holding = True
+    line.connect()
+    sent = _fill(ring, 0.4)
+    line.step()
+    line.cut()
+    (again,) = line.fleet.rings.values()
+    again.resume(0, {})
+    segment = again.take(0)
+    assert segment is not None
+    assert segment.seq_last < sent == segment.resent_through
 
 
 def test_what_a_killed_collector_sent_is_marked_by_the_next(
