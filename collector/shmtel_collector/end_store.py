@@ -6,7 +6,8 @@ the next collector would find the ring and tell it again; and it is marked befor
 is told, so that a kill in between costs the event and doubles none.
 
 Those that somebody may ask for are kept, the newest KEPT_MAX of them; all others
-are forgotten some time after they have been told.
+are forgotten some time after they have been told. With a hub away and a spool there
+may be thousands that wait to be told: of those too only the newest have last words.
 """
 
 import sqlite3
@@ -18,31 +19,33 @@ from shmtel_collector.worker_end import WorkerEnd, from_bytes, to_bytes
 
 KEPT_MAX = 200  # of 64 KiB at most
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS ends (
+CREATE TABLE IF NOT EXISTS worker_ends (
     ring_id BLOB PRIMARY KEY,
     ended_ns INTEGER NOT NULL,
     state INTEGER NOT NULL,
     is_kept INTEGER NOT NULL,
-    content BLOB NOT NULL
+    content BLOB NOT NULL,
+    words BLOB
 ) WITHOUT ROWID;
 """
 TOLD, DUE, PENDING = range(3)
 # One that was told stays told, should its ring come back.
 _NOTE = """
-INSERT INTO ends VALUES (?, ?, ?, ?, ?) ON CONFLICT (ring_id) DO UPDATE
-SET ended_ns = excluded.ended_ns, content = excluded.content
+INSERT INTO worker_ends VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (ring_id) DO UPDATE
+SET ended_ns = excluded.ended_ns, content = excluded.content, words = excluded.words
 """
-_DUE = (
-    f"SELECT ring_id, content FROM ends WHERE state = {DUE} ORDER BY ended_ns, ring_id"
-)
-_MARK = f"UPDATE ends SET state = {TOLD} WHERE ring_id = ?"
-_PENDING = f"SELECT content FROM ends WHERE ring_id = ? AND state = {PENDING}"
-_SETTLE = "UPDATE ends SET state = ?, content = ? WHERE ring_id = ?"
-_FORGET = f"""
-DELETE FROM ends WHERE state = {TOLD} AND (NOT is_kept OR ring_id NOT IN
-    (SELECT ring_id FROM ends WHERE is_kept ORDER BY ended_ns DESC, ring_id LIMIT ?))
+_OLDEST_FIRST = "ORDER BY ended_ns, ring_id"
+_DUE = f"SELECT ring_id, content FROM worker_ends WHERE state = {DUE} {_OLDEST_FIRST}"
+_MARK = f"UPDATE worker_ends SET state = {TOLD} WHERE ring_id = ?"
+_PENDING = f"SELECT content FROM worker_ends WHERE ring_id = ? AND state = {PENDING}"
+_SETTLE = "UPDATE worker_ends SET state = ?, content = ? WHERE ring_id = ?"
+_BEYOND = """
+UPDATE worker_ends SET is_kept = 0, words = NULL WHERE is_kept AND ring_id NOT IN
+    (SELECT ring_id FROM worker_ends WHERE is_kept
+    ORDER BY ended_ns DESC, ring_id LIMIT ?)
 """
-KEPT = "SELECT content FROM ends WHERE is_kept ORDER BY ended_ns, ring_id"
+_FORGET = f"DELETE FROM worker_ends WHERE state = {TOLD} AND NOT is_kept"
+KEPT = f"SELECT content, words FROM worker_ends WHERE is_kept {_OLDEST_FIRST}"
 
 
 class EndStoreError(ShmtelError):
@@ -63,11 +66,12 @@ class EndStore:
         """
         if state == TOLD and not is_kept:
             return
-        row = (end.ring_id, end.ended_ns, state, is_kept, to_bytes(end))
+        row = (end.ring_id, end.ended_ns, state, is_kept, *to_bytes(end))
         try:
             with self._database as database:
                 database.execute(_NOTE, row)
-                database.execute(_FORGET, (KEPT_MAX,))
+                database.execute(_BEYOND, (KEPT_MAX,))
+                database.execute(_FORGET)
         except (sqlite3.Error, OverflowError) as error:
             raise EndStoreError(f"the end of a worker is not kept: {error}") from error
 
@@ -80,8 +84,8 @@ class EndStore:
         try:
             with self._database as database:
                 rows = database.execute(_PENDING, (ring_id,)).fetchall()
-                for end in readable(row[0] for row in rows):
-                    content = to_bytes(replace(end, counts=counts))
+                for end in readable((row[0], None) for row in rows):
+                    content, _ = to_bytes(replace(end, counts=counts))
                     database.execute(_SETTLE, (state, content, ring_id))
         except (sqlite3.Error, OverflowError) as error:
             raise EndStoreError(f"the end of a worker is not kept: {error}") from error
@@ -109,15 +113,15 @@ class EndStore:
                 database.executemany(_MARK, [row[:1] for row in rows])
         except sqlite3.Error as error:
             raise EndStoreError(f"ends of workers are not told: {error}") from error
-        return readable(row[1] for row in rows)
+        return readable((row[1], None) for row in rows)
 
 
-def readable(contents: Iterable[bytes]) -> list[WorkerEnd]:
+def readable(rows: Iterable[tuple[bytes, bytes | None]]) -> list[WorkerEnd]:
     """Read ends; what is none is left out, for it only informs."""
     result = []
-    for content in contents:
+    for content, words in rows:
         try:
-            result.append(from_bytes(content))
+            result.append(from_bytes(content, words))
         except (ValueError, TypeError, LookupError):
             continue
     return result

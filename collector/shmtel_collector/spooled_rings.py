@@ -53,7 +53,7 @@ class SpooledRings:
 
         Args:
             has_segment: knows whether a ring is in memory.
-            on_finished: is told the final account of a ring.
+            on_finished: is told the final account of a ring, perhaps again.
         """
         self.rings: dict[bytes, Ring] = {}
         self._spool = spool
@@ -112,12 +112,12 @@ class SpooledRings:
         """Write down a ring that the hub has all of; False: it is tried again."""
         ring.state = State.CLOSED
         account = acknowledged(ring, realtime_ns)
+        self._on_finished(account)  # again, should we be killed before it is written
         try:
             self._database.finish(account)
         except StateError as error:
             self._log.warning("spooled rings", "a spooled ring stays: %s", error)
             return False
-        self._on_finished(account)
         self._spool.forget(ring.ring_id)
         del self.rings[ring.ring_id]
         return True

@@ -208,9 +208,9 @@ def read_refusals(path: Path) -> Refusals:
 
 def read_ends(path: Path) -> list[WorkerEnd]:
     """Read what is kept of workers that have ended, or raise StateError."""
-    with _reading(path, "ends") as database:
+    with _reading(path, "worker_ends") as database:
         rows = database.execute(end_store.KEPT).fetchall() if database else []
-        return end_store.readable(row[0] for row in rows)
+        return end_store.readable(rows)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ def counts_of(ring: FinishedRing) -> dict[str, int]:
         "filtered": claims.filtered,
         "disabled": claims.disabled,
     }
+    if ring.spooled:
+        counts["spooled"] = ring.spooled
     counts |= {f"dropped.{why}": n for why, n in claims.dropped.items() if n}
     for outcome, events in ring.totals.items():
         word, reason = _ring.OUTCOMES.get(outcome, ("lost", "unknown_outcome"))
@@ -65,13 +67,14 @@ def counts_of(ring: FinishedRing) -> dict[str, int]:
     return {word: min(events, _LARGEST) for word, events in counts.items()}
 
 
-def to_bytes(end: WorkerEnd) -> bytes:
-    """Return an end as bytes."""
-    data: bytes = msgpack.packb(asdict(end))
-    return data
+def to_bytes(end: WorkerEnd) -> tuple[bytes, bytes | None]:
+    """Return an end as bytes, and apart from it the last words, which are large."""
+    fields = asdict(end)
+    words = fields.pop("words")
+    return msgpack.packb(fields), None if words is None else msgpack.packb(words)
 
 
-def from_bytes(data: bytes) -> WorkerEnd:
+def from_bytes(data: bytes, words: bytes | None) -> WorkerEnd:
     """Read what `to_bytes` wrote.
 
     Raises:
@@ -81,7 +84,6 @@ def from_bytes(data: bytes) -> WorkerEnd:
     for name, kinds in _KINDS.items():
         if not isinstance(fields[name], kinds):
             raise TypeError(f"{name} is {fields[name]!r}")
-    words = fields["words"]
     return WorkerEnd(
         **fields
         | {
@@ -99,11 +101,11 @@ _KINDS: dict[str, type | UnionType] = {
     "ended_ns": int,
     "lifetime_ns": int | None,
     "counts": dict,
-    "words": dict | None,
 }
 
 
-def _words(fields: dict[str, Any]) -> LastWords:
+def _words(data: bytes) -> LastWords:
+    fields: dict[str, Any] = msgpack.unpackb(data, strict_map_key=False)
     arrays = {key: tuple(map(bytes, fields[key])) for key in ("events", "open_spans")}
     names = {int(event_id): str(name) for event_id, name in fields["names"].items()}
     return LastWords(**fields | arrays | {"names": names})

@@ -23,9 +23,14 @@ def _end(number: int) -> WorkerEnd:
     return WorkerEnd(ring_id, worker, "vanished", number, 4, counts, WORDS)
 
 
+def _told(number: int) -> WorkerEnd:
+    """The same as it is told: without last words."""
+    return replace(_end(number), words=None)
+
+
 def test_end_is_read_as_it_was_written() -> None:
     """Names, arrays and counts come back."""
-    assert from_bytes(to_bytes(_end(1))) == _end(1)
+    assert from_bytes(*to_bytes(_end(1))) == _end(1)
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
@@ -33,7 +38,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     state = State(tmp_path / "n.sqlite3")
     for number in range(KEPT_MAX + 50):
         state.ends.note(_end(number), DUE, is_kept=True)
-        assert state.ends.take_due(()) == [_end(number)]
+        assert state.ends.take_due(()) == [replace(_end(number), words=None)]
     state.ends.note(_end(999), TOLD, is_kept=True)
     state.close()
     kept = read_ends(state.path)
@@ -48,7 +53,7 @@ def test_what_is_due_is_taken_once_the_ring_is_gone(tmp_path: Path) -> None:
     assert state.ends.take_due({_end(1).ring_id}) == []
     state.close()
     state = State(state.path)
-    assert state.ends.take_due(()) == [_end(1)]
+    assert state.ends.take_due(()) == [_told(1)]
     state.ends.note(_end(1), DUE, is_kept=False)
     assert state.ends.take_due(()) == []
     state.close()
@@ -59,11 +64,11 @@ def test_pending_end_is_told_with_its_final_counters(tmp_path: Path) -> None:
     state = State(tmp_path / "n.sqlite3")
     state.ends.note(_end(1), PENDING, is_kept=False)
     state.ends.note(_end(2), DUE, is_kept=False)
-    assert state.ends.take_due(()) == [_end(2)]
+    assert state.ends.take_due(()) == [_told(2)]
     for _ in range(2):
         state.ends.settle(_end(1).ring_id, {"delivered": 9}, DUE)
         state.ends.settle(_end(2).ring_id, {"delivered": 9}, DUE)
-    assert state.ends.take_due(()) == [replace(_end(1), counts={"delivered": 9})]
+    assert state.ends.take_due(()) == [replace(_told(1), counts={"delivered": 9})]
     assert state.ends.take_due(()) == []
     state.close()
 
@@ -74,7 +79,7 @@ def test_older_database_gets_the_table(tmp_path: Path) -> None:
     host_id = state.host_id()
     state.close()
     with sqlite3.connect(state.path) as database:
-        database.execute("DROP TABLE ends")
+        database.execute("DROP TABLE worker_ends")
     database.close()
     assert read_ends(state.path) == []
     state = State(state.path)
@@ -84,32 +89,53 @@ def test_older_database_gets_the_table(tmp_path: Path) -> None:
     assert read_ends(state.path) == [_end(1)]
 
 
+FIELDS = msgpack.unpackb(to_bytes(_end(2))[0], strict_map_key=False)
+SOUND = msgpack.packb(FIELDS)
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "words"),
     [
-        b"",
-        b"\xc1",
-        b"\x80",
-        msgpack.packb([1, 2]),
-        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
-                      | {"ended_ns": "now"}),
-        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
-                      | {"counts": {"committed": "many"}}),
-        msgpack.packb({**msgpack.unpackb(to_bytes(_end(2)), strict_map_key=False)}
-                      | {"words": {"events": 5}}),
+        (b"", None),
+        (b"\xc1", None),
+        (b"\x80", None),
+        (msgpack.packb([1, 2]), None),
+        (msgpack.packb(FIELDS | {"ended_ns": "now"}), None),
+        (msgpack.packb(FIELDS | {"counts": {"committed": "many"}}), None),
+        (SOUND, b"\xc1"),
+        (SOUND, msgpack.packb({"events": 5})),
+        (SOUND, msgpack.packb([])),
     ],
-)  # fmt: skip
-def test_damaged_row_is_left_out(tmp_path: Path, content: bytes) -> None:
+)
+def test_damaged_row_is_left_out(
+    tmp_path: Path, content: bytes, words: bytes | None
+) -> None:
     """It only informs, so it neither stops a collector nor a reader."""
     state = State(tmp_path / "n.sqlite3")
     state.ends.note(_end(1), DUE, is_kept=True)
     with sqlite3.connect(state.path) as database:
-        row = (bytes(16), 5, 1, 1, content)
-        database.execute("INSERT INTO ends VALUES (?, ?, ?, ?, ?)", row)
+        row = (_end(2).ring_id, 5, DUE, 1, content, words)
+        database.execute("INSERT INTO worker_ends VALUES (?, ?, ?, ?, ?, ?)", row)
     database.close()
     assert read_ends(state.path) == [_end(1)]
-    assert state.ends.take_due(()) == [_end(1)]
+    assert _told(1) in state.ends.take_due(())
     assert state.ends.take_due(()) == []
+    state.close()
+
+
+def test_of_thousands_that_wait_only_the_newest_have_words(tmp_path: Path) -> None:
+    """With a hub away for a day all are told later, and the database stays small."""
+    state = State(tmp_path / "n.sqlite3")
+    for number in range(KEPT_MAX + 50):
+        state.ends.note(_end(number), PENDING, is_kept=True)
+    with sqlite3.connect(state.path) as database:
+        counted = database.execute("SELECT count(*), count(words) FROM worker_ends")
+        assert counted.fetchone() == (KEPT_MAX + 50, KEPT_MAX)
+    database.close()
+    for number in range(KEPT_MAX + 50):
+        state.ends.settle(_end(number).ring_id, {}, DUE)
+    assert len(state.ends.take_due(())) == KEPT_MAX + 50
+    assert len(read_ends(state.path)) == KEPT_MAX
     state.close()
 
 

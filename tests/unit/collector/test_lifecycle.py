@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,27 @@ def test_what_a_closed_journal_missed_the_next_one_tells(
     line.connect()
     line.step(SECOND_NS)
     assert _subjects(line) == [ring.ring_id.hex()]
+
+
+def test_end_of_a_spooled_ring_waits_for_its_counters(
+    namespace: str, make_ring: MakeRing, tmp_path: Path
+) -> None:
+    """Its ring is gone at once; the event comes when the hub has all of it."""
+    line = MemoryLine(namespace, tmp_path / "state", 64 << 20)
+    ring = _closed_ring(make_ring, events=50)
+    for _ in range(3):
+        line.step(SECOND_NS)
+    assert not HOME.has(ring.name)
+    assert line.journal.events == []
+    line.crash()
+    line.connect()
+    line.step(SECOND_NS)
+    line.step(SECOND_NS)
+    assert _subjects(line) == [ring.ring_id.hex()]
+    measurements = line.journal.events[0][1]
+    assert (measurements["committed"], measurements["delivered"]) == (50, 50)
+    assert "spooled" not in measurements
+    line.close()
 
 
 def test_own_rings_have_no_lifecycle(make_ring: MakeRing, line: MemoryLine) -> None:
