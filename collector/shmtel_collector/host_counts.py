@@ -50,6 +50,7 @@ class HostCounts:
             spool_bytes=self._spool.used_bytes,
             spool_max_bytes=self._spool.max_bytes,
             spool_refused=dict(self._spool.refused),
+            spool_damaged=self._spool.damages,
         )
 
     def _evicted_by_collectors(self) -> tuple[int, int]:

@@ -65,6 +65,11 @@ FAMILIES = (
         ("reason",),
     ),
     Family(
+        "shmtel_spool_damaged_total",
+        "counter",
+        "Times that the spool was set aside, or something in it was not what it was.",
+    ),
+    Family(
         "shmtel_control_generation",
         "gauge",
         "Version of the hub's policy that is in force; 0: none.",
@@ -118,6 +123,7 @@ def _add_host(samples: Samples, census: Census) -> None:
         ("shmtel_oldest_unacked_seconds", stream.oldest_unacked_ns / 1e9),
         ("shmtel_spool_bytes", host.spool_bytes),
         ("shmtel_spool_max_bytes", host.spool_max_bytes),
+        ("shmtel_spool_damaged_total", host.spool_damaged),
         ("shmtel_control_generation", census.policy_version),
         ("shmtel_collector_epoch_seconds", census.epoch / 1e9),
     ):

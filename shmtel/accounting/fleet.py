@@ -82,6 +82,7 @@ class HostAccount:
                 "bytes": counters.spool_bytes,
                 "max_bytes": counters.spool_max_bytes,
                 "refused": dict(sorted(counters.spool_refused.items())),
+                "damaged": counters.spool_damaged,
             },
         }
 

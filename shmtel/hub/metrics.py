@@ -140,6 +140,12 @@ FAMILIES = (
         "Segments that found no place in the host's spool, by reason.",
         ("node", "reason"),
     ),
+    Family(
+        "shmtel_fleet_spool_damaged_total",
+        "counter",
+        "Times that the host's spool, or something in it, was not what it had been.",
+        ("node",),
+    ),
 )
 
 
@@ -175,6 +181,7 @@ def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:
         samples.add("shmtel_fleet_rings_evicted_total", counters.evicted_rings, node)
         samples.add("shmtel_fleet_spool_bytes", counters.spool_bytes, node)
         samples.add("shmtel_fleet_spool_max_bytes", counters.spool_max_bytes, node)
+        samples.add("shmtel_fleet_spool_damaged_total", counters.spool_damaged, node)
         for name, counts in (
             ("shmtel_fleet_rings_refused_total", counters.refused),
             ("shmtel_fleet_rings_quarantined_total", counters.quarantined),

@@ -90,6 +90,7 @@ def put_host_counters(message: pb.HostCounters, host: frames.HostCounters) -> No
     message.spool_bytes = host.spool_bytes
     message.spool_max_bytes = host.spool_max_bytes
     message.spool_refused.update(host.spool_refused)
+    message.spool_damaged = host.spool_damaged
 
 
 def take_host_counters(message: pb.HostCounters) -> frames.HostCounters:
@@ -102,6 +103,7 @@ def take_host_counters(message: pb.HostCounters) -> frames.HostCounters:
         spool_bytes=message.spool_bytes,
         spool_max_bytes=message.spool_max_bytes,
         spool_refused=dict(message.spool_refused),
+        spool_damaged=message.spool_damaged,
     )
 
 

@@ -198,6 +198,7 @@ class HostCounters:
     spool_bytes: int = 0
     spool_max_bytes: int = 0
     spool_refused: Mapping[str, int] = field(default_factory=dict)
+    spool_damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

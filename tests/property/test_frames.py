@@ -70,7 +70,7 @@ segments = st.builds(
 )
 reasons = st.dictionaries(text, u64, max_size=3)
 host_counters = st.builds(
-    HostCounters, reasons, reasons, u64, totals, u64, u64, reasons
+    HostCounters, reasons, reasons, u64, totals, u64, u64, reasons, u64
 )
 actions = st.one_of(
     st.builds(Toggle, st.booleans()),

@@ -79,7 +79,7 @@ COLLECTOR_FRAMES: list[CollectorFrame] = [
         (RingCounters(1, 7, 5, WorkerCounters(9, 1, 2, 3, {"ring_full": 4})),),
         HostCounters(
             *({"no_magic": 1}, {"checksum": 2}, 3, {Outcome.LOST_EVICTED: 4}),
-            *(5, 6, {"full": 7}),
+            *(5, 6, {"full": 7}, 8),
         ),
     ),
     Bye("done"),

@@ -366,6 +366,7 @@ def test_a_borrowed_id_does_not_break_the_stream(
     assert HOME.scan(namespace) == [good.name]
     line.hub.is_holding = True
     line.connect()
+    line.step()
     assert list(line.fleet.spooled.rings) == [ring.ring_id]
     ring.path.write_bytes(content)
     line.step(SECOND_NS)

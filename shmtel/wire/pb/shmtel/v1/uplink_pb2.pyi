@@ -304,7 +304,7 @@ class RingCounters(_message.Message):
     def __init__(self, ring: _Optional[int] = ..., sent_seq: _Optional[int] = ..., spooled_seq: _Optional[int] = ..., counters: _Optional[_Union[WorkerCounters, _Mapping]] = ...) -> None: ...
 
 class HostCounters(_message.Message):
-    __slots__ = ("refused", "quarantined", "evicted_rings", "evicted", "spool_bytes", "spool_max_bytes", "spool_refused")
+    __slots__ = ("refused", "quarantined", "evicted_rings", "evicted", "spool_bytes", "spool_max_bytes", "spool_refused", "spool_damaged")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -333,6 +333,7 @@ class HostCounters(_message.Message):
     SPOOL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SPOOL_MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     SPOOL_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_DAMAGED_FIELD_NUMBER: _ClassVar[int]
     refused: _containers.ScalarMap[str, int]
     quarantined: _containers.ScalarMap[str, int]
     evicted_rings: int
@@ -340,7 +341,8 @@ class HostCounters(_message.Message):
     spool_bytes: int
     spool_max_bytes: int
     spool_refused: _containers.ScalarMap[str, int]
-    def __init__(self, refused: _Optional[_Mapping[str, int]] = ..., quarantined: _Optional[_Mapping[str, int]] = ..., evicted_rings: _Optional[int] = ..., evicted: _Optional[_Iterable[_Union[OutcomeTotal, _Mapping]]] = ..., spool_bytes: _Optional[int] = ..., spool_max_bytes: _Optional[int] = ..., spool_refused: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    spool_damaged: int
+    def __init__(self, refused: _Optional[_Mapping[str, int]] = ..., quarantined: _Optional[_Mapping[str, int]] = ..., evicted_rings: _Optional[int] = ..., evicted: _Optional[_Iterable[_Union[OutcomeTotal, _Mapping]]] = ..., spool_bytes: _Optional[int] = ..., spool_max_bytes: _Optional[int] = ..., spool_refused: _Optional[_Mapping[str, int]] = ..., spool_damaged: _Optional[int] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ("reason", "delay_ms", "deadline_ms")
