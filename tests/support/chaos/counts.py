@@ -23,10 +23,8 @@ def nothing_missing(history: History, _: Promises) -> Iterator[str]:
 def _missing_of(row: Mapping[str, Any], lines: Mapping[int, Line]) -> Iterator[str]:
     counted, committed = sum(left_out(row).values()), row["committed"]
     arrived, told = len(lines), row["delivered"]
-    if row["state"] == EVICTED:
-        # What was under way then may have arrived, and nobody could know.
-        unknown = min(max(arrived - told, 0), row["lost"].get(EVICTED, 0))
-        told, counted = told + unknown, counted - unknown
+    under_way = _under_way(row, arrived - told)
+    told, counted = told + under_way, counted - under_way
     if arrived != told:
         yield f"{title(row)}: {told} delivered, {arrived} arrived"
     if committed != arrived + counted:
@@ -45,11 +43,20 @@ def _unknown_rings(
     unknown = by_ring.keys() - {row["ring_id"] for row in history.rows()}
     arrived = sum(len(by_ring[ring_id]) for ring_id in unknown)
     told = sum(row["delivered"] for row in history.sums())
+    told += sum(_under_way(row, arrived - told) for row in history.sums())
     if arrived != told:
         yield (
             f"rings that the ledger does not know have delivered {arrived} events, "
             f"and {told} are counted: {', '.join(sorted(unknown))}"
         )
+
+
+def _under_way(row: Mapping[str, Any], surplus: int) -> int:
+    """Return how much of a surplus was under way when it was evicted.
+
+    It may have arrived after all, and nobody could know.
+    """
+    return min(max(surplus, 0), row["lost"].get(EVICTED, 0))
 
 
 def reasons(history: History, promises: Promises) -> Iterator[str]:

@@ -210,9 +210,11 @@ class Run:
         tests = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (tests, os.environ.get("PYTHONPATH"))))
         variables = {"SHMTEL_NAMESPACE": self._namespace, "PYTHONPATH": path}
+        environment = clean_environment(**variables)
+        environment.pop("SHMTEL_DIR", None)  # the plan says where the rings are
         if self.plan.is_file_backend:
-            variables["SHMTEL_DIR"] = str(self.directory / "rings")
-        return clean_environment(**variables)
+            environment["SHMTEL_DIR"] = str(self.directory / "rings")
+        return environment
 
     def _hub_arguments(self) -> list[str]:
         return [
