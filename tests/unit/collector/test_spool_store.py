@@ -221,6 +221,3 @@ def test_what_comes_and_goes_is_said_once_a_minute(opened: OpenedSpool) -> None:
         opened.spool.release(RING, standing(last))
         opened.spool.flush()
     assert len(opened.log.lines) == 1
-    opened.now_ns += 60_000_000_000
-    fill(opened.spool)
-    assert len(opened.log.lines) == 2

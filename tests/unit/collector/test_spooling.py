@@ -404,3 +404,27 @@ def test_settlement_stays_behind_what_is_spooled(
     control = _ring.observe(_ring_of(line, ring).source.fileno())["control"]
     assert (control["head_seq"], control["settled_seq"]) == (last, settled)
     assert control["head"] == ring.tail
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_what_a_spool_refuses_keeps_its_place(
+    line: MemoryLine,
+    ring: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    comes_back: bool,
+) -> None:
+    """It is offered again before anything newer, or sent if the hub comes first."""
+    with monkeypatch.context() as patch:
+        patch.setattr(line.spool, "append", lambda parts: False)
+        _fill(ring, 0.6)
+        line.step()
+        last = _fill(ring, 0.2)
+        line.step()
+        assert _total(line, namespace).spooled == 0
+    if comes_back:
+        line.step()
+        assert _total(line, namespace).spooled == last
+    line.connect()
+    assert _seqs(line, ring) == seqs_up_to(last)
+    assert _total(line, namespace).delivered == last
