@@ -277,7 +277,7 @@ def run(
         is_quiet = line.calm()
         history = line.history(is_quiet=is_quiet)
         line.save()
-        flaws = judge(history, promises_of(seconds))
+        flaws = judge(history, promises_of(plan))
     (directory / "flaws").write_text("".join(f"{flaw}\n" for flaw in flaws))
     return Verdict(
         seed=seed,
