@@ -8,7 +8,7 @@ from support.chaos.calls import CallLog, Fate
 from support.chaos.history import UNFINISHED, History, Line, left_out, title
 from support.chaos.promises import Promises
 
-EVICTED = "evicted"
+UNCERTAIN = ("evicted", "overwritten")  # reasons
 ON_THE_WAY = ("spooled", "in_flight", "in_ring")
 
 
@@ -52,11 +52,13 @@ def _unknown_rings(
 
 
 def _under_way(row: Mapping[str, Any], surplus: int) -> int:
-    """Return how much of a surplus was under way when it was evicted.
+    """Return how much of a surplus was under way when its place was taken.
 
-    It may have arrived after all, and nobody could know.
+    A ring was evicted, or a flight recorder had gone on, before the answer came, and
+    none came any more. So it counts as lost, though it may have arrived.
     """
-    return min(max(surplus, 0), row["lost"].get(EVICTED, 0))
+    lost = sum(row["lost"].get(reason, 0) for reason in UNCERTAIN)
+    return min(max(surplus, 0), lost)
 
 
 def reasons(history: History, promises: Promises) -> Iterator[str]:
