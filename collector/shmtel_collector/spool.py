@@ -159,8 +159,8 @@ class Spool:
         return self._file.attempt(lambda store: store.rings(*chosen), [])
 
     def has_ring(self, ring_id: bytes) -> bool:
-        """Say whether anything is known of a ring."""
-        return self._file.attempt(lambda store: store.has_ring(ring_id), False)
+        """Say whether anything is known of a ring; yes if nobody can look now."""
+        return self._file.attempt(lambda store: store.has_ring(ring_id), True)
 
     # -- removing --------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""Rings in the spool while the disk, or what is known of them, is in doubt."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shmtel_collector.spool_store import SpoolStore
+from support.home import HOME
+from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
+from support.ring_builder import RingBuilder
+
+MakeRing = Callable[..., RingBuilder]
+
+
+@pytest.fixture
+def line(namespace: str, tmp_path: Path) -> Iterator[MemoryLine]:
+    """A collector with a spool, not yet connected."""
+    line = MemoryLine(namespace, tmp_path / "state", 64 << 20)
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def dead(make_ring: MakeRing) -> RingBuilder:
+    """A dead worker's ring, so full that no time passes until it is spooled."""
+    ring = make_ring()
+    ring.add_name("a.b")
+    while ring.tail < 0.8 * ring.capacity:
+        ring.append(0, None, {}, {"text": "x" * 900})
+    ring.die()
+    return ring
+
+
+def _bury(line: MemoryLine, namespace: str) -> None:
+    line.step()
+    line.step(SECOND_NS)
+    assert HOME.scan(namespace) == []
+
+
+def _deliver(line: MemoryLine) -> None:
+    line.connect()
+    for _ in range(3):
+        line.step(SECOND_NS)
+
+
+def test_a_spool_that_cannot_be_read_says_nothing_of_its_rings(
+    line: MemoryLine,
+    dead: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are not taken for lost, and come with their names when it can be."""
+    _bury(line, namespace)
+
+    def fail(*_arguments: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    with monkeypatch.context() as patch:
+        for method in ("rings", "has_ring", "next_segment"):
+            patch.setattr(SpoolStore, method, fail)
+        _deliver(line)
+    assert line.fleet.spooled.rings == {}
+    for _ in range(2):
+        line.step(SECOND_NS)
+    entry = line.hub.rings[dead.ring_id]
+    assert (entry.names, entry.seqs) == (["a.b"], seqs_up_to(dead.seq))
