@@ -52,7 +52,7 @@ class SpooledRings:
         """Take over a spool.
 
         Args:
-            has_segment: knows whether a ring is in memory.
+            is_served: knows whether the segment of a ring is there to be served.
             on_finished: is told the final account of a ring, perhaps again.
         """
         self.rings: dict[bytes, Ring] = {}
@@ -69,8 +69,7 @@ class SpooledRings:
         while found := self._spool.rings(LOADED_MAX, are_closed=False, beside=beside):
             for ring in found:
                 beside.add(ring.ring_id)
-                row = self._database.finished(ring.ring_id)
-                if row is not None and row.spooled == 0:
+                if self._database.tally.has(ring.ring_id):
                     self._spool.forget(ring.ring_id)  # its collector was killed then
                 elif not self._is_served(ring.ring_id):
                     self._adopt(ring, realtime_ns)
@@ -127,7 +126,9 @@ class SpooledRings:
         found = [
             self._make(ring, ring.closing)
             for ring in known
-            if ring.closing is not None and not self._is_in_memory(ring, attached)
+            if ring.closing is not None
+            and not self._is_in_memory(ring, attached)
+            and not self._forget_if_over(ring, ring.closing)
         ]
         if not known:
             found += [self._make(*lost) for lost in self._find_lost(room, attached)]
@@ -137,6 +138,18 @@ class SpooledRings:
     def _is_in_memory(self, ring: SpooledRing, attached: Container[bytes]) -> bool:
         """Its collector was killed before it could remove the segment."""
         return ring.ring_id in attached or self._is_served(ring.ring_id)
+
+    def _forget_if_over(self, ring: SpooledRing, closing: Closing) -> bool:
+        """Forget a ring that was delivered: its account is final, its events are here.
+
+        Its collector could not forget it. A hub that has forgotten it would take all
+        of that once more.
+        """
+        has_events = ring.standing.settled_seq < closing.last_seq
+        is_over = has_events and self._database.tally.has(ring.ring_id)
+        if is_over:
+            self._spool.forget(ring.ring_id)
+        return is_over
 
     def _find_lost(
         self, room: int, attached: Container[bytes]

@@ -68,3 +68,22 @@ def test_a_spool_that_cannot_be_read_says_nothing_of_its_rings(
         line.step(SECOND_NS)
     entry = line.hub.rings[dead.ring_id]
     assert (entry.names, entry.seqs) == (["a.b"], seqs_up_to(dead.seq))
+
+
+def test_what_was_delivered_and_not_forgotten_is_not_delivered_again(
+    line: MemoryLine,
+    dead: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even to a hub that has forgotten the ring: its account is final."""
+    _bury(line, namespace)
+    with monkeypatch.context() as patch:
+        for method in ("forget", "release"):
+            patch.setattr(SpoolStore, method, lambda *_arguments: None)
+        _deliver(line)
+        line.kill()
+    assert line.hub.rings.pop(dead.ring_id).seqs == seqs_up_to(dead.seq)
+    _deliver(line)
+    assert line.hub.rings == {}
+    assert line.spool.rings(9, are_closed=True) == []
