@@ -222,7 +222,7 @@ class Fleet:
         self._lifecycle.note(ring, account, lifeline, is_final=is_final)
         try:
             self._database.finish(account)
-            ring.is_counted = True
+            ring.is_counted = is_final
             self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(

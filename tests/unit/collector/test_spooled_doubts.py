@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from shmtel.errors import SegmentError
+from shmtel_collector.census import CensusTaker
+from shmtel_collector.host_counts import HostCounts
+from shmtel_collector.ledger import read_ledger
 from shmtel_collector.spool_store import SpoolStore
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
@@ -87,3 +91,29 @@ def test_what_was_delivered_and_not_forgotten_is_not_delivered_again(
     _deliver(line)
     assert line.hub.rings == {}
     assert line.spool.rings(9, are_closed=True) == []
+
+
+def test_a_spooled_ring_whose_segment_stays_is_counted(
+    line: MemoryLine,
+    dead: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No event leaves the sums because a file cannot be removed."""
+
+    def fail(_name: str) -> None:
+        raise SegmentError("it stays")
+
+    monkeypatch.setattr(line.fleet._discovery, "remove", fail)
+    line.step()
+    line.step(SECOND_NS)
+    assert list(line.fleet.rings) == [dead.ring_id]
+    counts = HostCounts(line.fleet, line.state.tally, line.spool, HOME, namespace)
+    census = CensusTaker(
+        *(namespace, 1, line.fleet, line.state.tally, counts),
+        *(line.session.standing, lambda: 0),
+    ).take()
+    (account,) = census.accounts().values()
+    assert (account.committed, account.spooled) == (dead.seq, dead.seq)
+    total = read_ledger(namespace, line.database_path.parent, HOME).total
+    assert total.spooled == dead.seq
