@@ -117,3 +117,12 @@ def test_a_spooled_ring_whose_segment_stays_is_counted(
     assert (account.committed, account.spooled) == (dead.seq, dead.seq)
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert total.spooled == dead.seq
+
+
+def test_nothing_is_remembered_of_a_ring_that_was_spooled(
+    line: MemoryLine, dead: RingBuilder, namespace: str
+) -> None:
+    """However many full rings come and go while the hub is away."""
+    _bury(line, namespace)
+    line.step()
+    assert line.spooling._full_since_ns == {}
