@@ -15,14 +15,13 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 
 from shmtel.accounting.accounts import Account
 from shmtel.accounting.counts import add_counts
 from shmtel.accounting.rings import Counted, account_of, closed
 from shmtel.errors import ShmtelError
 from shmtel_collector.finished import FinishedRing
-from shmtel_collector.finished_store import read_one, read_spooled
+from shmtel_collector.finished_store import read_spooled_rings
 
 KEYS_MAX = 1_024
 NAMELESS = ("", "")
@@ -117,12 +116,13 @@ class Tally:
     def spooled(self) -> list[FinishedRing]:
         """Return the rings that are not in them yet: their events are in the spool.
 
+        They have no counts by event.
+
         Raises:
             TallyError: the disk or the database fails.
         """
         try:
-            rings = map(partial(read_one, self._database), read_spooled(self._database))
-            return [ring for ring in rings if ring is not None]
+            return read_spooled_rings(self._database)
         except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
             raise TallyError(f"the spooled rings cannot be read: {error}") from error
 
