@@ -210,6 +210,10 @@ class Session:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0
 
+    def may_be_answered(self) -> bool:
+        """Say whether there is a hub, or one that leaves has not answered all yet."""
+        return self._is_welcome or not self.is_settled()
+
     def bye(self, reason: str) -> None:
         """End the stream in good order."""
         if self._protocol is not None and self._is_welcome:
