@@ -1,4 +1,4 @@
-"""Rings in the spool while the disk, or what is known of them, is in doubt."""
+"""Rings that have ended while the disk, or what is known of them, is in doubt."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -126,3 +126,23 @@ def test_nothing_is_remembered_of_a_ring_that_was_spooled(
     _bury(line, namespace)
     line.step()
     assert line.spooling._full_since_ns == {}
+
+
+@pytest.mark.parametrize("is_spooled", [False, True])
+def test_a_ring_that_the_hub_has_closed_is_not_opened_again(
+    line: MemoryLine, dead: RingBuilder, namespace: str, is_spooled: bool
+) -> None:
+    """It only waits for its account to be written; the hub keeps what it was told."""
+    if is_spooled:
+        _bury(line, namespace)
+    line.let_disk_fail(True)
+    _deliver(line)
+    assert line.hub.rings[dead.ring_id].closed == "closed"
+    line.cut()
+    _deliver(line)
+    assert line.hub._numbers == {}
+    line.let_disk_fail(False)
+    line.step(SECOND_NS)
+    total = read_ledger(namespace, line.database_path.parent, HOME).total
+    assert (total.delivered, total.unaccounted) == (dead.seq, 0)
+    assert HOME.scan(namespace) == []
