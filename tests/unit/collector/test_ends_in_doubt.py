@@ -1,7 +1,9 @@
 """Rings that have ended while the disk, or what is known of them, is in doubt."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,26 @@ def test_a_ring_that_the_hub_has_closed_is_not_opened_again(
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert (total.delivered, total.unaccounted) == (dead.seq, 0)
     assert HOME.scan(namespace) == []
+
+
+def test_a_locked_database_holds_the_loop_up_once(
+    line: MemoryLine, make_ring: MakeRing, namespace: str
+) -> None:
+    """However many rings are to be written down, and all are once it is free."""
+    rings = [make_ring() for _ in range(30)]
+    for ring in rings:
+        ring.add_name("a.b")
+        ring.append()
+        ring.die()
+    with closing(sqlite3.connect(line.database_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        line.connect()
+        for _ in range(3):
+            line.step(SECOND_NS)
+        assert time.monotonic() - began < 10.0  # half a second each take minutes
+        assert len(line.fleet.rings) == len(rings)
+    line.step(SECOND_NS)
+    assert HOME.scan(namespace) == []
+    total = read_ledger(namespace, line.database_path.parent, HOME).total
+    assert (total.delivered, total.unaccounted) == (len(rings), 0)
