@@ -96,8 +96,8 @@ class Spool:
         return room if room >= LEAST_ROOM_BYTES else 0
 
     def is_full(self) -> bool:
-        """Say whether it takes nothing at present."""
-        return self.room_bytes() == 0
+        """Say whether it takes nothing: it has no room, or the last try has failed."""
+        return self._retry_ns is not None or self.room_bytes() == 0
 
     def is_patient(self) -> bool:
         """Say whether it has just refused, and is not to be asked yet."""

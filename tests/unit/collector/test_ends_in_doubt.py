@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from shmtel.budget import SHARE
 from shmtel.errors import SegmentError
+from shmtel.segments import Home
 from shmtel_collector.census import CensusTaker
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.ledger import read_ledger
@@ -171,3 +173,25 @@ def test_a_locked_database_holds_the_loop_up_once(
     assert HOME.scan(namespace) == []
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert (total.delivered, total.unaccounted) == (len(rings), 0)
+
+
+def test_with_a_spool_that_only_fails_the_dead_are_kept_to_the_budget(
+    line: MemoryLine,
+    dead: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that is mounted read-only has room, and takes nothing."""
+
+    def fail(*_arguments: object) -> None:
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
+
+    monkeypatch.setattr(SpoolStore, "append", fail)
+    monkeypatch.setattr(Home, "size_bytes", lambda home: SHARE)
+    for _ in range(30):
+        line.step(SECOND_NS // 2)
+    assert HOME.scan(namespace) == []
+    total = read_ledger(namespace, line.database_path.parent, HOME).total
+    assert (total.lost, total.unaccounted) == ({"evicted": dead.seq}, 0)
