@@ -101,9 +101,9 @@ class Fleet:
             self._go_round(now_ns)
         else:
             self._look_after_some(attached, now_ns)
-        if self._is_adopting and self._spool.is_open:  # what is in memory is attached
-            self._is_adopting = False
-            self.spooled.adopt(realtime_ns)
+        # By now what is in memory is attached.
+        if self._is_adopting and self._spool.is_open and not self._spool.is_patient():
+            self._is_adopting = not self.spooled.adopt(realtime_ns, self.rings)
         return attached
 
     def served(self) -> Iterator[Ring]:

@@ -154,9 +154,12 @@ class Spool:
         Args:
             are_closed: their segment of shared memory is gone.
             beside: these are left out.
+
+        Raises:
+            SpoolUnreadable: this cannot be said at present.
         """
         chosen = (are_closed, beside, limit + len(beside))
-        return self._file.attempt(lambda store: store.rings(*chosen), [])
+        return self._file.read(lambda store: store.rings(*chosen), [])
 
     def has_ring(self, ring_id: bytes) -> bool:
         """Say whether anything is known of a ring; yes if nobody can look now."""

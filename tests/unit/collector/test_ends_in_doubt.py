@@ -195,3 +195,38 @@ def test_with_a_spool_that_only_fails_the_dead_are_kept_to_the_budget(
     assert HOME.scan(namespace) == []
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert (total.lost, total.unaccounted) == ({"evicted": dead.seq}, 0)
+
+
+@pytest.mark.parametrize("method", ["rings", "append"])
+def test_a_vanished_ring_is_found_once_the_disk_answers(
+    line: MemoryLine,
+    make_ring: MakeRing,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    """That its spool could not be read or written at the start does not hide it."""
+    ring = make_ring()
+    ring.hold_lock()
+    ring.add_name("a.b")
+    while ring.tail < 0.6 * ring.capacity:
+        ring.append(0, None, {}, {"text": "x" * 900})
+    line.step()
+    line.close()
+    HOME.unlink(ring.name)
+
+    def fail(*_arguments: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    line._start()
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolStore, method, fail)
+        line.step()
+    line.step(SECOND_NS)
+    total = read_ledger(namespace, line.database_path.parent, HOME).total
+    assert total.spooled == ring.seq
+    _deliver(line)
+    assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(ring.seq)
+    HOME.create(ring.name)  # for the fixture to remove
