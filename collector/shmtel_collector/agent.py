@@ -109,7 +109,8 @@ class Agent:
         realtime_ns = time.time_ns()
         attached = self._fleet.tick(now_ns, realtime_ns)
         is_connected = self._session.is_welcome()
-        self._hoard.tick(now_ns, realtime_ns, is_connected=is_connected)
+        has_hub = self._session.may_be_answered()
+        self._hoard.tick(now_ns, realtime_ns, is_connected=has_hub)
         if attached:
             self._pace.hurry()
         if is_connected:

@@ -27,9 +27,8 @@ from shmtel.accounting.rings import (
 )
 from shmtel.wire.frames import HostCounters
 from shmtel_collector.counting import spooled_seq_of
-from shmtel_collector.finished import FoldedRings
+from shmtel_collector.finished import EVICTED, FoldedRings
 from shmtel_collector.fleet import Fleet
-from shmtel_collector.hoard import EVICTED
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.last_account import QUARANTINED
 from shmtel_collector.ring import Ring, State

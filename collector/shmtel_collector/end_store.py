@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS worker_ends (
     content BLOB NOT NULL,
     words BLOB
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS worker_ends_by_state ON worker_ends (state, ended_ns);
+CREATE INDEX IF NOT EXISTS worker_ends_kept ON worker_ends (ended_ns) WHERE is_kept;
 """
 TOLD, DUE, PENDING = range(3)
 # One that was told stays told, should its ring come back.

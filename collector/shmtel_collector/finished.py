@@ -21,6 +21,7 @@ from shmtel.accounting.counts import (
     heaviest,
 )
 
+EVICTED = "evicted"  # the reason of a ring that was removed undrained
 EVENTS_MAX = 256  # names of one ring, those that say most
 FOLDED_EVENTS_MAX = 1_024
 

@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS folded (
 _COLUMNS = "SELECT ring_id, closed_ns, ring FROM finished"
 _ORDER = "ORDER BY closed_ns, ring_id"
 _FOLDABLE = f"{_COLUMNS} WHERE ring_id NOT IN (SELECT ring_id FROM spooled) {_ORDER}"
+_SPOOLED = (
+    "SELECT ring_id, closed_ns, json_remove(ring, '$.events') "
+    "FROM spooled JOIN finished USING (ring_id)"
+)
 _EXCESS = "SELECT (SELECT count(*) FROM finished) - (SELECT count(*) FROM spooled)"
 
 
@@ -63,6 +67,11 @@ def read_one(database: sqlite3.Connection, ring_id: bytes) -> FinishedRing | Non
 def read_spooled(database: sqlite3.Connection) -> list[bytes]:
     """Read the ids of the rings whose events are still in the spool."""
     return [bytes(row[0]) for row in database.execute("SELECT ring_id FROM spooled")]
+
+
+def read_spooled_rings(database: sqlite3.Connection) -> list[FinishedRing]:
+    """Read these rings, without counts by event: there may be thousands of them."""
+    return [ring_from_json(*row) for row in database.execute(_SPOOLED)]
 
 
 def read_folded(database: sqlite3.Connection) -> FoldedRings:

@@ -101,9 +101,9 @@ class Fleet:
             self._go_round(now_ns)
         else:
             self._look_after_some(attached, now_ns)
-        if self._is_adopting and self._spool.is_open:  # what is in memory is attached
-            self._is_adopting = False
-            self.spooled.adopt(realtime_ns)
+        # By now what is in memory is attached.
+        if self._is_adopting and self._spool.is_open and not self._spool.is_patient():
+            self._is_adopting = not self.spooled.adopt(realtime_ns, self.rings)
         return attached
 
     def served(self) -> Iterator[Ring]:
@@ -222,7 +222,7 @@ class Fleet:
         self._lifecycle.note(ring, account, lifeline, is_final=is_final)
         try:
             self._database.finish(account)
-            ring.is_counted = True
+            ring.is_counted = is_final
             self._discovery.remove(ring.name)
         except (StateError, SegmentError) as error:
             self._log.warning(

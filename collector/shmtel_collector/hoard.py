@@ -24,14 +24,13 @@ from shmtel.dead_rings import last_seq, lost_with
 from shmtel.segments import Home
 from shmtel.wire.frames import UNKNOWN_EVENT_ID, Outcome, Segment, SegmentCount
 from shmtel.wire.protocol import NO_EVENTS
-from shmtel_collector.finished import FinishedRing
+from shmtel_collector.finished import EVICTED, FinishedRing
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.last_account import account, closing_of, spooled_ring
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.settlement import to_table
 from shmtel_collector.spool import Spool
 
-EVICTED = "evicted"
 ROUND_NS = 1_000_000_000
 PATIENCE_NS = 5_000_000_000
 

@@ -3,19 +3,18 @@
 Rings are evicted by workers that find no collector, into a file beside the rings,
 and by the collector when it has no hub, into its state database. Of them the hub is
 told what was lost by it, and no more: whatever was delivered before, it has seen.
+Where the rest of a ring is in the spool the hub is told with the ring, and not here.
 """
 
 from shmtel.segments import Home
 from shmtel.wire.frames import HostCounters, Outcome
 from shmtel_collector.finished import FoldedRings
 from shmtel_collector.fleet import Fleet
-from shmtel_collector.hoard import EVICTED
 from shmtel_collector.ledger import read_evicted
 from shmtel_collector.spool import Spool
 from shmtel_collector.tally import Tally, TallyError
 
 _LARGEST = (1 << 64) - 1  # what a field of a frame holds
-_LOST = "evicted"
 
 
 class HostCounts:
@@ -61,7 +60,7 @@ class HostCounts:
                 return self._own
             self._own_as_of = self._fleet.evicted
             self._own = (
-                sum(gone.ended.get(EVICTED, 0) for gone in sums),
-                sum(gone.account.lost.get(_LOST, 0) for gone in sums),
+                sum(gone.untold.get("rings", 0) for gone in sums),
+                sum(gone.untold.get("lost", 0) for gone in sums),
             )
         return self._own

@@ -5,7 +5,8 @@ until newer ones are written over them. But only the record before tells where o
 begins. So the way is searched: from the oldest bytes on, a place that looks like
 the head of a record, and from which each record leads to the next, seq by seq,
 until the tail, or to the place where the collector stands. A way that ends
-elsewhere was none, and nothing on it is looked at again.
+elsewhere was none, and nothing on it is looked at again. Payloads hold a few such
+places; where there are thousands somebody has put them there, and it is given up.
 
 A worker that was killed may have begun one record beyond its tail, over the oldest
 bytes that were released: those are not believed.
@@ -18,9 +19,11 @@ Rules:
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from shmtel import _ring
@@ -35,6 +38,9 @@ _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct(">2sHBQBQB")  # of the array, up to its threshold
 _HEAD_BEGIN = b"\x98\xcd"
 _HEAD_TYPES = (0xCF, 0xCF, 0xCE)
+_HEAD_LOOK = re.compile(rb"\x98\xcd..\xcf.{8}\xcf.{8}\xce", re.DOTALL)
+_WAYS_MAX = 1_000  # that are begun
+_PLACES_MAX = 50_000  # that look like heads, also those on ways that were none
 _ALIGN = 8
 _HEADER_BYTES = 8  # of a record
 _ARRAY_MIN = _ring.LAYOUT["RING_ARRAY_MIN"]
@@ -105,17 +111,28 @@ def _search(data: bytes, head: int, seen: "_ring.Observation") -> list[Record]:
     """Return the oldest way that leads to the end, or to where `head` is."""
     failed: set[int] = set()
     most = min(seen["identity"]["capacity"] // 4, _RECORD_MAX)
-    at = data.find(_HEAD_BEGIN)
-    while at >= 0:
+    ways = 0
+    for at in islice(_places(data), _PLACES_MAX):
         start = at - _HEADER_BYTES
-        if start >= 0 and start % _ALIGN == 0 and start not in failed:
-            way = list(_way(data, start, most, failed))
-            places = [record.begin - _HEADER_BYTES for record in way]
-            if way and not {head, len(data)}.isdisjoint([*places, _next(way[-1])]):
-                return way
-            failed.update(places)
-        at = data.find(_HEAD_BEGIN, at + 1)
+        if start < 0 or start % _ALIGN or start in failed:
+            continue
+        way = list(_way(data, start, most, failed))
+        places = [record.begin - _HEADER_BYTES for record in way]
+        if way and not {head, len(data)}.isdisjoint([*places, _next(way[-1])]):
+            return way
+        failed.update(places)
+        ways += 1
+        if ways == _WAYS_MAX:
+            break
     return []
+
+
+def _places(data: bytes) -> Iterator[int]:
+    """Go through the places that look like heads; they may overlap."""
+    found = _HEAD_LOOK.search(data)
+    while found is not None:
+        yield found.start()
+        found = _HEAD_LOOK.search(data, found.start() + 1)
 
 
 def _way(data: bytes, at: int, most: int, failed: set[int]) -> Iterator[Record]:

@@ -69,7 +69,7 @@ class Ring:
 
     Attributes:
         is_own: a collector writes it, this one or an earlier one.
-        is_counted: it is written down already, and only its segment is left.
+        is_counted: its final account is written down, and only its segment is left.
     """
 
     def __init__(

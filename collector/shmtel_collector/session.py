@@ -37,7 +37,7 @@ from shmtel_collector.counting import Counting
 from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.logs import ConditionLog
-from shmtel_collector.ring import Ring
+from shmtel_collector.ring import Ring, State
 from shmtel_collector.steering import Steering
 
 OVERDUE_NS = 50_000_000  # an answer that is older is not to be waited for
@@ -210,6 +210,10 @@ class Session:
         """Say whether nothing that was sent still waits for its answer."""
         return self._unanswered == 0
 
+    def may_be_answered(self) -> bool:
+        """Say whether there is a hub, or one that leaves has not answered all yet."""
+        return self._is_welcome or not self.is_settled()
+
     def bye(self, reason: str) -> None:
         """End the stream in good order."""
         if self._protocol is not None and self._is_welcome:
@@ -223,6 +227,8 @@ class Session:
         """Announce a ring, if there is a stream to announce it on."""
         protocol = self._protocol
         if protocol is None or not self._is_welcome or ring.number:
+            return
+        if ring.state is State.CLOSED:  # the hub knows its end, and would forget it
             return
         if ring.ring_id in self._announced:  # by the ring that was buried since
             self._has_outgrown = True

@@ -96,8 +96,8 @@ class Spool:
         return room if room >= LEAST_ROOM_BYTES else 0
 
     def is_full(self) -> bool:
-        """Say whether it takes nothing at present."""
-        return self.room_bytes() == 0
+        """Say whether it takes nothing: it has no room, or the last try has failed."""
+        return self._retry_ns is not None or self.room_bytes() == 0
 
     def is_patient(self) -> bool:
         """Say whether it has just refused, and is not to be asked yet."""
@@ -154,13 +154,16 @@ class Spool:
         Args:
             are_closed: their segment of shared memory is gone.
             beside: these are left out.
+
+        Raises:
+            SpoolUnreadable: this cannot be said at present.
         """
         chosen = (are_closed, beside, limit + len(beside))
-        return self._file.attempt(lambda store: store.rings(*chosen), [])
+        return self._file.read(lambda store: store.rings(*chosen), [])
 
     def has_ring(self, ring_id: bytes) -> bool:
-        """Say whether anything is known of a ring."""
-        return self._file.attempt(lambda store: store.has_ring(ring_id), False)
+        """Say whether anything is known of a ring; yes if nobody can look now."""
+        return self._file.attempt(lambda store: store.has_ring(ring_id), True)
 
     # -- removing --------------------------------------------------------------
 

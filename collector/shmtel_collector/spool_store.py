@@ -204,7 +204,8 @@ class SpoolStore:
             if ring_id in beside:
                 continue
             row = self._row(_RING, ring_id)
-            assert row is not None
+            if row is None:  # its index is another than the table: no look-up counts
+                raise sqlite3.DatabaseError("a ring is not found by its id")
             text_length += len(str(row[0]))
             if rings and text_length > _TEXTS_MAX:
                 break

@@ -13,6 +13,7 @@ Two kinds come without a closing record:
 """
 
 from collections.abc import Callable, Container
+from contextlib import suppress
 
 from shmtel.accounting.counts import Claims, EventTable
 from shmtel.wire.frames import Worker
@@ -25,6 +26,7 @@ from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import End, Ring, State
 from shmtel_collector.settlement import to_list
 from shmtel_collector.spool import Spool
+from shmtel_collector.spool_file import SpoolUnreadable
 from shmtel_collector.spool_records import Closing, SpooledRing, Standing
 from shmtel_collector.spooled_source import SpooledSource
 from shmtel_collector.state import State as Database
@@ -52,7 +54,7 @@ class SpooledRings:
         """Take over a spool.
 
         Args:
-            has_segment: knows whether a ring is in memory.
+            is_served: knows whether the segment of a ring is there to be served.
             on_finished: is told the final account of a ring, perhaps again.
         """
         self.rings: dict[bytes, Ring] = {}
@@ -63,17 +65,19 @@ class SpooledRings:
         self._log = log
         self._next_load_ns = 0
 
-    def adopt(self, realtime_ns: int) -> None:
-        """Close the rings whose segments have vanished; at the start, once."""
-        beside: set[bytes] = set()
-        while found := self._spool.rings(LOADED_MAX, are_closed=False, beside=beside):
-            for ring in found:
-                beside.add(ring.ring_id)
-                row = self._database.finished(ring.ring_id)
-                if row is not None and row.spooled == 0:
-                    self._spool.forget(ring.ring_id)  # its collector was killed then
-                elif not self._is_served(ring.ring_id):
-                    self._adopt(ring, realtime_ns)
+    def adopt(self, realtime_ns: int, attached: Container[bytes]) -> bool:
+        """Close the rings whose segments have vanished, at the start.
+
+        Args:
+            attached: rings of these ids are served from shared memory.
+
+        Returns:
+            False: the disk does not answer; it is to be tried again.
+        """
+        try:
+            return self._adopt_all(realtime_ns, attached)
+        except SpoolUnreadable:
+            return False
 
     def tick(self, now_ns: int, attached: Container[bytes]) -> list[Ring]:
         """Return rings that are to be delivered now, and were not before.
@@ -86,7 +90,9 @@ class SpooledRings:
         room = LOADED_MAX - len(self.rings)
         if room < LOADED_MAX // 2:
             return []
-        found = self._load(room, attached)
+        found: list[Ring] = []
+        with suppress(SpoolUnreadable):
+            found = self._load(room, attached)
         if len(found) < room:
             self._next_load_ns = now_ns + ROUND_NS
         return found
@@ -127,7 +133,9 @@ class SpooledRings:
         found = [
             self._make(ring, ring.closing)
             for ring in known
-            if ring.closing is not None and not self._is_in_memory(ring, attached)
+            if ring.closing is not None
+            and not self._is_in_memory(ring, attached)
+            and not self._forget_if_over(ring, ring.closing)
         ]
         if not known:
             found += [self._make(*lost) for lost in self._find_lost(room, attached)]
@@ -135,8 +143,20 @@ class SpooledRings:
         return found
 
     def _is_in_memory(self, ring: SpooledRing, attached: Container[bytes]) -> bool:
-        """Its collector was killed before it could remove the segment."""
+        """Say whether it has a segment, as when its collector was killed too early."""
         return ring.ring_id in attached or self._is_served(ring.ring_id)
+
+    def _forget_if_over(self, ring: SpooledRing, closing: Closing) -> bool:
+        """Forget a ring that was delivered: its account is final, its events are here.
+
+        Its collector could not forget it. A hub that has forgotten it would take all
+        of that once more.
+        """
+        has_events = ring.standing.settled_seq < closing.last_seq
+        is_over = has_events and self._database.tally.has(ring.ring_id)
+        if is_over:
+            self._spool.forget(ring.ring_id)
+        return is_over
 
     def _find_lost(
         self, room: int, attached: Container[bytes]
@@ -165,7 +185,19 @@ class SpooledRings:
         ring.left_out = LeftOut(text)
         return ring
 
-    def _adopt(self, known: SpooledRing, realtime_ns: int) -> None:
+    def _adopt_all(self, realtime_ns: int, attached: Container[bytes]) -> bool:
+        beside: set[bytes] = set()
+        is_done = True
+        while found := self._spool.rings(LOADED_MAX, are_closed=False, beside=beside):
+            for ring in found:
+                beside.add(ring.ring_id)
+                if self._database.tally.has(ring.ring_id):
+                    self._spool.forget(ring.ring_id)  # its collector was killed then
+                elif not self._is_in_memory(ring, attached):
+                    is_done &= self._adopt(ring, realtime_ns)
+        return is_done
+
+    def _adopt(self, known: SpooledRing, realtime_ns: int) -> bool:
         settled_seq = known.standing.settled_seq
         last_seq = max(self._spool.last_seq(known.ring_id) or 0, settled_seq)
         closing = Closing(VANISHED, last_seq, Claims(committed=last_seq))
@@ -173,11 +205,13 @@ class SpooledRings:
         closed = SpooledRing(
             *(known.ring_id, known.worker, known.names, known.standing, closing)
         )
-        if self._spool.append([(closed, ())]):
-            try:
-                self._database.finish(buried(ring, realtime_ns, closing))
-            except StateError as error:  # it is written when it is delivered
-                self._log.warning("spooled rings", "%s", error)
+        if not self._spool.append([(closed, ())]):
+            return False
+        try:
+            self._database.finish(buried(ring, realtime_ns, closing))
+        except StateError as error:  # it is written when it is delivered
+            self._log.warning("spooled rings", "%s", error)
+        return True
 
 
 def _of_row(row: FinishedRing) -> tuple[SpooledRing, Closing]:

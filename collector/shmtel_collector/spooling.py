@@ -82,24 +82,22 @@ class Spooling:
 
     def _due(self, now_ns: int, found: Pass, *, is_relieved: bool) -> list[Ring]:
         due = []
+        before, self._full_since_ns = self._full_since_ns, {}
         for ring in self._fleet.rings.values():
             if ring.state not in _UNCLOSED:
                 continue
             # The pass has not come to all of them, where there is no room or no hub.
             found.fill = max(found.fill, ring.growth())
             fill = ring.fill()
-            is_stuck = self._is_stuck(ring.ring_id, fill, now_ns)
+            is_stuck = False  # nearly full for a while, whatever the link does
+            if fill >= NEARLY_FULL:
+                since_ns = before.get(ring.ring_id, now_ns)
+                self._full_since_ns[ring.ring_id] = since_ns
+                is_stuck = now_ns - since_ns >= OVERDUE_NS
             is_wanted = ring.end is not None and self._wants_dead(now_ns)
             if is_stuck or is_wanted or (fill >= HALF_FULL and not is_relieved):
                 due.append((fill, ring))
         return [ring for _, ring in sorted(due, key=lambda one: -one[0])]
-
-    def _is_stuck(self, ring_id: bytes, fill: float, now_ns: int) -> bool:
-        """Say whether a ring stays nearly full, whatever the link does."""
-        if fill < NEARLY_FULL:
-            self._full_since_ns.pop(ring_id, None)
-            return False
-        return now_ns - self._full_since_ns.setdefault(ring_id, now_ns) >= OVERDUE_NS
 
     def _wants_dead(self, now_ns: int) -> bool:
         since_ns = self._unrelieved_since_ns

@@ -23,6 +23,7 @@ from pathlib import Path
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
 from shmtel_collector import end_store, finished_store, policy_store, refusals, tally
+from shmtel_collector.busy import BUSY_SECONDS, Connection
 from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.policy_store import PolicyStore
 from shmtel_collector.refusals import Refusals
@@ -30,7 +31,6 @@ from shmtel_collector.worker_end import WorkerEnd
 
 MAX_ROWS = 2_000  # with 256 names each some 50 MB
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 0.5  # a reader never holds it for long
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS left_out (
@@ -235,7 +235,7 @@ def _has_tables(database: sqlite3.Connection, *names: str) -> bool:
 
 
 def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, factory=Connection)
 
 
 def _open(path: Path) -> sqlite3.Connection:

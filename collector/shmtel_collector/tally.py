@@ -15,14 +15,14 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 
 from shmtel.accounting.accounts import Account
 from shmtel.accounting.counts import add_counts
 from shmtel.accounting.rings import Counted, account_of, closed
 from shmtel.errors import ShmtelError
-from shmtel_collector.finished import FinishedRing
-from shmtel_collector.finished_store import read_one, read_spooled
+from shmtel.wire.frames import Outcome
+from shmtel_collector.finished import EVICTED, FinishedRing
+from shmtel_collector.finished_store import read_spooled_rings
 
 KEYS_MAX = 1_024
 NAMELESS = ("", "")
@@ -38,6 +38,7 @@ _HAS = (
     "SELECT 1 FROM finished WHERE ring_id = ?"
     " AND ring_id NOT IN (SELECT ring_id FROM spooled)"
 )
+_IS_SPOOLED = "SELECT 1 FROM spooled WHERE ring_id = ?"
 _ROW = "SELECT rings FROM tally WHERE service = ? AND worker = ?"
 _ROWS = "SELECT service, worker, rings FROM tally"
 _UPSERT = "INSERT OR REPLACE INTO tally VALUES (?, ?, ?)"
@@ -51,15 +52,23 @@ class TallyError(ShmtelError):
 
 @dataclass(frozen=True, slots=True)
 class GoneRings:
-    """The sum of rings that are gone."""
+    """The sum of rings that are gone.
 
-    ended: Mapping[str, int] = field(default_factory=dict)  # rings by reason
+    Attributes:
+        ended: rings by reason.
+        untold: of those that were evicted, `rings` of whose end no hub will hear, and
+            the events that were `lost` with them.
+    """
+
+    ended: Mapping[str, int] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
+    untold: Mapping[str, int] = field(default_factory=dict)
 
     def plus(self, other: "GoneRings") -> "GoneRings":
         """Return the sum of both."""
         ended = add_counts(self.ended, other.ended)
-        return GoneRings(ended, self.account.plus(other.account))
+        untold = add_counts(self.untold, other.untold)
+        return GoneRings(ended, self.account.plus(other.account), untold)
 
 
 def key_of(service: str, worker_index: int | None) -> Key:
@@ -87,7 +96,9 @@ def add(database: sqlite3.Connection, ring: FinishedRing) -> None:
         key = NAMELESS
         row = database.execute(_ROW, key).fetchone()
     before = GoneRings() if row is None else _from_json(row[0])
-    after = before.plus(GoneRings({ring.reason: 1}, account_of_finished(ring)))
+    untold = _untold(database, ring)
+    gone = GoneRings({ring.reason: 1}, account_of_finished(ring), untold)
+    after = before.plus(gone)
     database.execute(_UPSERT, (*key, json.dumps(asdict(after))))
 
 
@@ -117,12 +128,13 @@ class Tally:
     def spooled(self) -> list[FinishedRing]:
         """Return the rings that are not in them yet: their events are in the spool.
 
+        They have no counts by event.
+
         Raises:
             TallyError: the disk or the database fails.
         """
         try:
-            rings = map(partial(read_one, self._database), read_spooled(self._database))
-            return [ring for ring in rings if ring is not None]
+            return read_spooled_rings(self._database)
         except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
             raise TallyError(f"the spooled rings cannot be read: {error}") from error
 
@@ -135,10 +147,18 @@ class Tally:
         return row is not None
 
 
+def _untold(database: sqlite3.Connection, ring: FinishedRing) -> dict[str, int]:
+    """Return what nobody tells a hub; a ring that comes from the spool tells itself."""
+    is_told = database.execute(_IS_SPOOLED, (ring.ring_id,)).fetchone() is not None
+    if ring.reason != EVICTED or is_told:
+        return {}
+    return {"rings": 1, "lost": ring.totals.get(Outcome.LOST_EVICTED, 0)}
+
+
 def _count(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT count(*) FROM tally").fetchone()[0])
 
 
 def _from_json(text: str) -> GoneRings:
     fields = json.loads(text)
-    return GoneRings(fields["ended"], Account(**fields["account"]))
+    return GoneRings(**fields | {"account": Account(**fields["account"])})

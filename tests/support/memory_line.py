@@ -279,7 +279,8 @@ class MemoryLine:
             attached += self.fleet.load_spooled(self.now_ns)
         for ring in attached:
             self.session.open(ring)
-        self.hoard.tick(self.now_ns, self.now_ns, is_connected=is_connected)
+        has_hub = self.session.may_be_answered()
+        self.hoard.tick(self.now_ns, self.now_ns, is_connected=has_hub)
         found = Pass()
         for _ in range(1000):
             self.exchange()

@@ -145,3 +145,20 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10_000)
     with pytest.raises(StateError):
         read_ends(path)
+
+
+def test_ends_that_wait_are_not_looked_through(tmp_path: Path) -> None:
+    """However many wait for their counters, one more costs what the first did."""
+    state = State(tmp_path / "n.sqlite3")
+    statements: list[str] = []
+    state._database.set_trace_callback(statements.append)
+    state.ends.note(_end(1), PENDING, is_kept=True)
+    state.ends.settle(_end(1).ring_id, {}, DUE)
+    assert state.ends.has_due()
+    assert len(state.ends.take_due(())) == 1
+    state._database.set_trace_callback(None)
+    asked = [text for text in statements if "worker_ends" in text]
+    assert len(asked) >= 7
+    for text in asked:
+        plan = state._database.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
+        assert "SCAN worker_ends" not in [row[3] for row in plan], text

@@ -102,6 +102,29 @@ def test_with_a_hub_everything_is_drained(
     assert (_total(namespace, line).delivered, _total(namespace, line).lost) == (7, {})
 
 
+def test_a_hub_that_leaves_may_still_answer(
+    namespace: str,
+    line: MemoryLine,
+    make_ring: MakeRing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it was sent is not given up as long as its answer may come."""
+    ring = _dead_ring(make_ring, 3)
+    _allow(monkeypatch, ring, 0.5)
+    line.hub.is_holding = True
+    line.connect()
+    line.hub.drain("the hub is shutting down", 250, 30_000)
+    line.step()
+    assert not line.session.is_welcome()
+    line.step(2 * PATIENCE_NS)
+    line.step(2 * PATIENCE_NS)
+    line.hub.release()
+    line.step()
+    total = _total(namespace, line)
+    assert (total.delivered, total.lost, total.unaccounted) == (3, {}, 0)
+    assert HOME.scan(namespace) == []
+
+
 def test_rings_of_the_living_are_no_hoard(
     namespace: str,
     line: MemoryLine,

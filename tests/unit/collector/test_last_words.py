@@ -204,6 +204,25 @@ def test_whatever_the_bytes_are(make_ring: MakeRing, seed: int) -> None:
     assert read_last_words(ring.fd) is None
 
 
+@pytest.mark.parametrize("period", ["98cd0000cfcfce00", "98cd"])
+def test_heads_at_every_place_are_given_up(make_ring: MakeRing, period: str) -> None:
+    """A ring that is made to be slow to read costs its reader little, and says little.
+
+    Looked at one by one, the places of this ring would take a minute or more.
+    """
+    ring = make_ring(capacity=64 << 20)
+    ring.add_name("e")
+    pattern = bytes.fromhex(period)
+    lead = 64  # the collector stands before all of it
+    size = (ring.capacity - lead) // len(pattern)
+    ring.write(ring.data_offset + lead, pattern * size)
+    ring.poke(ProducerZone, tail=ring.capacity, committed=5)
+    began = time.process_time()
+    words = read_last_words(ring.fd, ring.capacity)
+    assert time.process_time() - began < 20.0
+    assert words == LastWords({})
+
+
 def test_file_that_was_cut_short(make_ring: MakeRing) -> None:
     """It is not readable, and that is all."""
     ring = make_ring()

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,24 @@ def test_a_changed_ring_is_as_good_as_gone(opened: OpenedSpool, change: str) -> 
     assert spool.rings(9, are_closed=True) == []
     assert not spool.has_ring(RING)
     assert spool.damages == 1
+
+
+def test_an_index_that_disagrees_with_its_table_is_damage(opened: OpenedSpool) -> None:
+    """A ring that is listed and not found by its id does not end the collector."""
+    opened.spool.append([(spooled_ring(closing=Closing("closed", 2)), [segment(0, 2)])])
+    opened.spool.close()
+    with closing(sqlite3.connect(opened.path)) as database:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name LIKE '%autoindex_rings%'"
+        ((page,),) = database.execute(query)
+    data = bytearray(opened.path.read_bytes())
+    at = data.index(RING, (page - 1) * PAGE_BYTES)
+    data[at : at + len(RING)] = OTHER
+    opened.path.write_bytes(data)
+    spool = opened.again()
+    assert spool.rings(9, are_closed=True) == []
+    assert spool.damages == 1
+    assert not spool.has_ring(RING)
+    assert len(list(opened.path.parent.glob("*.damaged-*"))) == 1
 
 
 def test_a_damaged_log_costs_no_more_than_itself(opened: OpenedSpool) -> None:

@@ -14,6 +14,7 @@ from shmtel.evictions import read_evictions
 from shmtel.segments import Home
 from shmtel.wire.frames import Outcome
 from shmtel_collector.hoard import PATIENCE_NS
+from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.ring import Ring
 from shmtel_collector.spooled_rings import LOADED_MAX
@@ -326,6 +327,9 @@ def test_a_full_spool_gives_up_only_what_it_does_not_have(
     total = _total(namespace, line)
     assert total.lost == {"evicted": evicted + last - spooled}
     assert total.delivered == spooled
+    counts = HostCounts(line.fleet, line.state.tally, line.spool, HOME, namespace)
+    told = counts.frame()  # of the other one its own segments tell
+    assert (told.evicted_rings, sum(told.evicted.values())) == (1, evicted)
 
 
 def test_no_worker_evicts_what_a_spool_has_the_beginning_of(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shmtel.accounting.accounts import Account
-from shmtel.accounting.counts import Claims
+from shmtel.accounting.counts import Claims, EventCounts
 from shmtel_collector import tally
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.state import State
@@ -76,6 +76,16 @@ def test_folding_changes_no_sum(tmp_path: Path) -> None:
     (sum_,) = state.tally.sums().values()
     assert sum_.ended == {"vanished": 4}
     assert sum_.account.delivered == 40
+    state.close()
+
+
+def test_spooled_rings_are_read_without_their_names(tmp_path: Path) -> None:
+    """They are read between two passes, and their names are most of what is kept."""
+    state = State(tmp_path / "s")
+    spooled = replace(_ring(1), totals={0: 3}, spooled=9)
+    state.finish(replace(spooled, events={"a.b": EventCounts(12)}))
+    state.finish(_ring(2))
+    assert state.tally.spooled() == [spooled]
     state.close()
 
 
