@@ -79,6 +79,9 @@ class Uplink:
         redial: Redial,
         log: ConditionLog,
     ) -> None:
+        # Held for good: whoever lets go of the last thing of grpc waits, in the loop,
+        # for its thread, and that waits for a hub that is frozen.
+        grpc.aio.init_grpc_aio()
         self._address = address
         self._peer = peer
         self._on_received = on_received
