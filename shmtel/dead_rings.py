@@ -170,14 +170,27 @@ def _is_dead(fd: int, host: Host) -> bool:
         seen = _ring.observe(fd)
     except _ring.RingError as error:
         return error.reason == "no_magic" and is_abandoned(fd, time.time())
-    if seen["control"]["head_seq"] > seen["control"]["settled_seq"]:
-        return False  # a spool has the rest: it is for the next collector to end it
+    if _is_for_a_collector(seen):
+        return False
     watch = ProcessWatch(seen["identity"], host)
     try:
         is_closed = seen["counters"]["closed"]
         return watch.probe(fd, lambda: is_closed) is Verdict.DEAD
     finally:
         watch.close()
+
+
+def _is_for_a_collector(seen: "_ring.Observation") -> bool:
+    """Say whether more is known of a ring than is in it.
+
+    What is released and not settled is in a spool. And one from which nothing is to be
+    drained any more may be in a collector's state already: it was killed before it
+    could remove the ring, which would count twice. They are few: no more than there
+    were when a collector ended.
+    """
+    control = seen["control"]
+    is_drained = seen["tail"] == control["head"] and control["collector_epoch"] > 0
+    return is_drained or control["head_seq"] > control["settled_seq"]
 
 
 def account_of(fd: int) -> Account:

@@ -228,6 +228,22 @@ def test_settled_events_are_not_evicted(
     assert account["last_seq"] == 5
 
 
+def test_what_a_collector_has_drained_is_left_to_the_next(
+    namespace: str, make_dead: MakeRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before it removed the ring, it may have written the ring down already."""
+    ring = make_dead(5)
+    consumer = Consumer(ring.open())
+    consumer.set_heartbeat(1, 1)
+    drained = consumer.drain(1 << 20)
+    assert drained is not None
+    consumer.settle(drained.position, 5, [5] + [0] * 31)
+    consumer.close()
+    _allow(monkeypatch, 0.5)
+    assert _keep(namespace) == [ring.name]
+    assert read_evictions(HOME, namespace) == {}
+
+
 def test_unfinished_segment_goes_after_a_minute(
     namespace: str, make_ring: MakeRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
