@@ -7,8 +7,9 @@ one can be on its way while the other is worked on.
 
 The time an answer takes is the smallest that was ever seen on the stream. A slow
 handler makes it longer, and if credit followed that, a hub that can do no more
-would be sent more. What it takes when nothing is in the way is what must be bridged:
-above all the wait for a group of answers that is committed together.
+would be sent more. What it takes when nothing is in the way is what must be bridged.
+To that comes the wait for a group of answers that is committed together. It is known
+and not measured: a batch that comes just before its group does not wait at all.
 
 Rules:
 - time comes in as an argument; nothing here knows frames.
@@ -18,6 +19,7 @@ import math
 from collections import deque
 
 CREDIT_MAX_BYTES = 16 << 20
+GROUP_NS = 4_000_000  # from group to group, where much is answered
 _NEVER_NS = 1 << 62  # no batch was answered yet, and so none is rated
 _FADE_NS = 1_000_000_000  # time constant of the measured rate
 
@@ -49,7 +51,7 @@ class Credit:
 
     def granted_bytes(self) -> int:
         """Return how much may be unanswered now."""
-        needed = 2.0 * self._rate * self._shortest_ns
+        needed = 2.0 * self._rate * (self._shortest_ns + GROUP_NS)
         return int(min(max(needed, self._least_bytes), CREDIT_MAX_BYTES))
 
     def oldest_age_ns(self, now_ns: int) -> int:
