@@ -140,6 +140,7 @@ class Stream:
         with self._condition:
             self._ending = self._ending or (code, message)
             self._finish()
+            self._condition.notify_all()  # also to whoever waits in the work
 
     def unanswered_ns(self) -> int:
         """Return for how long the oldest batch has waited for its ack; 0: none."""
@@ -246,6 +247,8 @@ class Stream:
                 return False
             if self._predecessors[0].stopped.wait(_PREDECESSOR_LOOK_S):
                 del self._predecessors[0]
+        if self._services.dispatcher.failure is not None:
+            return False  # predecessors may have stopped with work that is not done
         is_known = self._services.table.knows(self._hello.host_id, frame.ring_id)
         if is_known and not self._wait_at_rest():
             return False

@@ -1,0 +1,111 @@
+"""What a stream at the hub waits for, and that it does not for ever."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shmtel.hub.handlers import BatchFunction
+from shmtel.hub.services import Services
+from shmtel.hub.stream import Stream
+from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
+from shmtel.wire.frames import (
+    Batch,
+    Bye,
+    CollectorFrame,
+    Error,
+    HubFrame,
+    NamesAdded,
+    ResumePoint,
+    RingOpened,
+    Welcome,
+)
+from support.frames import HELLO, OPENED, TERMS
+from support.hubs import WAIT_S, Seqs, make_services
+from support.processes import wait_until
+from support.uplink import make_segment
+
+NAMES = NamesAdded(1, 0, ("a",))
+ANOTHER = RingOpened(2, b"s" * 16, OPENED.worker)
+
+
+class Served:
+    """A stream that is served by a thread, while a test says what comes in."""
+
+    def __init__(self, services: Services) -> None:
+        self.stream = Stream(services, TERMS)
+        self.answers: list[HubFrame | None] = []
+        self._frames = queue.SimpleQueue[bytes | None]()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def send(self, *frames: CollectorFrame) -> None:
+        """Let frames come in."""
+        for frame in frames:
+            self._frames.put(encode_collector_frame(frame))
+
+    def _serve(self) -> None:
+        for data in self.stream.serve(self._requests()):
+            self.answers.append(decode_hub_frame(data))
+        self._frames.put(None)  # as a transport ends the requests with the call
+
+    def _requests(self) -> Iterator[bytes]:
+        return iter(self._frames.get, None)
+
+    def has(self, kind: type[HubFrame]) -> bool:
+        """Tell whether an answer of a kind has come."""
+        return any(isinstance(answer, kind) for answer in self.answers)
+
+
+def attach(services: Services, sink: BatchFunction) -> None:
+    """Attach a sink that the hub does not run without, in a thread of its own."""
+    services.dispatcher.attach(
+        *("sink", ["*"], sink), is_batch=True, is_required=True, own_thread=True
+    )
+
+
+class Failing(Seqs):
+    """A handler that raises when it may go on."""
+
+    def __call__(self, batch: object, _config: object = None) -> None:
+        """Wait, and raise."""
+        self.entered.set()
+        assert self.may_go_on.wait(WAIT_S)
+        raise RuntimeError("full")
+
+
+def test_a_stream_that_waits_for_its_acks_ends_when_the_hub_fails() -> None:
+    """Nothing will come to rest any more, and its collector is told so."""
+    services, sink = make_services(), Failing()
+    sink.hold()
+    attach(services, sink)
+    services.table.open(HELLO, ANOTHER)  # known, so all has to be at rest first
+    served = Served(services)
+    served.send(HELLO, OPENED, NAMES, Batch(1, (make_segment(0, 1),)), ANOTHER)
+    assert sink.entered.wait(WAIT_S)
+    wait_until(lambda: 2 in served.stream._protocol._rings._rings)
+    sink.may_go_on.set()
+    assert served.stream.stopped.wait(WAIT_S)
+    served.thread.join(WAIT_S)
+    assert isinstance(served.answers[-1], Error)
+
+
+def test_no_ring_goes_on_from_what_a_failed_hub_has_not_kept() -> None:
+    """A stream that is over because the hub failed lets no successor past it."""
+    services, sink, may_close = make_services(), Failing(), threading.Event()
+    services.dispatcher._on_failure = lambda _: may_close.wait(WAIT_S)
+    sink.hold()
+    attach(services, sink)
+    first, second = Served(services), Served(services)
+    first.send(HELLO, OPENED, NAMES, Batch(1, (make_segment(0, 1),)))
+    assert sink.entered.wait(WAIT_S)
+    second.send(replace(HELLO, epoch=HELLO.epoch + 1), OPENED)
+    wait_until(lambda: second.has(Welcome))
+    sink.may_go_on.set()
+    wait_until(lambda: services.dispatcher.failure)
+    first.send(Bye("done"))
+    assert first.stream.stopped.wait(WAIT_S)
+    assert second.stream.stopped.wait(WAIT_S)
+    second.thread.join(WAIT_S)
+    assert not second.has(ResumePoint)
+    may_close.set()
