@@ -158,7 +158,8 @@ class Stream:
         return self._progress.is_idle or self._services.dispatcher.failure is not None
 
     def _on_committed(self, batch_seq: int) -> None:
-        with self._condition:
+        with self._condition:  # at rest only with its ack: who ends first says it
+            self._progress.settle(batch_seq)
             if not self._protocol.is_over:
                 self._protocol.acknowledge(batch_seq, time.monotonic_ns())
             self._finish()

@@ -10,6 +10,7 @@ from shmtel.hub.services import Services
 from shmtel.hub.stream import Stream
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.frames import (
+    Ack,
     Batch,
     Bye,
     CollectorFrame,
@@ -88,6 +89,25 @@ def test_a_stream_that_waits_for_its_acks_ends_when_the_hub_fails() -> None:
     assert served.stream.stopped.wait(WAIT_S)
     served.thread.join(WAIT_S)
     assert isinstance(served.answers[-1], Error)
+
+
+def test_the_last_ack_leaves_before_the_stream_ends() -> None:
+    """Also when all has come in, and the stream looks right after the commit."""
+    services = make_services()
+    served = Served(services)
+    acknowledge = served.stream._progress._on_committed
+
+    def acknowledge_late(batch_seq: int) -> None:
+        wait_until(lambda: served.stream._is_read_out)
+        with served.stream._condition:
+            served.stream._condition.notify_all()
+        served.thread.join(0.3)  # it ends in this time, if it does too early
+        acknowledge(batch_seq)
+
+    served.stream._progress._on_committed = acknowledge_late
+    served.send(HELLO, OPENED, NAMES, Batch(1, (make_segment(0, 1),)), Bye("done"))
+    served.thread.join(WAIT_S)
+    assert isinstance(served.answers[-1], Ack)
 
 
 def test_no_ring_goes_on_from_what_a_failed_hub_has_not_kept() -> None:
