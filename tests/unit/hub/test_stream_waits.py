@@ -5,9 +5,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
+from shmtel.hub import stream
 from shmtel.hub.handlers import BatchFunction
 from shmtel.hub.services import Services
-from shmtel.hub.stream import Stream
+from shmtel.wire import hub_role
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.frames import (
     Ack,
@@ -15,12 +18,14 @@ from shmtel.wire.frames import (
     Bye,
     CollectorFrame,
     Error,
+    ErrorCode,
     HubFrame,
     NamesAdded,
     ResumePoint,
     RingOpened,
     Welcome,
 )
+from shmtel.wire.protocol import payload_bytes
 from support.frames import HELLO, OPENED, TERMS
 from support.hubs import WAIT_S, Seqs, make_services
 from support.processes import wait_until
@@ -34,7 +39,7 @@ class Served:
     """A stream that is served by a thread, while a test says what comes in."""
 
     def __init__(self, services: Services) -> None:
-        self.stream = Stream(services, TERMS)
+        self.stream = stream.Stream(services, TERMS)
         self.answers: list[HubFrame | None] = []
         self._frames = queue.SimpleQueue[bytes | None]()
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -129,3 +134,69 @@ def test_no_ring_goes_on_from_what_a_failed_hub_has_not_kept() -> None:
     second.thread.join(WAIT_S)
     assert not second.has(ResumePoint)
     may_close.set()
+
+
+def attach_held(services: Services) -> Seqs:
+    """Attach a sink in a thread of its own, and hold it up."""
+    sink = Seqs()
+    sink.hold()
+    attach(services, sink)
+    return sink
+
+
+def test_a_stream_that_is_to_end_reads_no_more() -> None:
+    """It finishes what is in work, or it would go on while its collector sends."""
+    services = make_services()
+    sink = attach_held(services)
+    served = Served(services)
+    served.send(HELLO, OPENED, NAMES, Batch(1, (make_segment(0, 1),)))
+    assert sink.entered.wait(WAIT_S)
+    served.stream.end(ErrorCode.SUPERSEDED, "a newer one")
+    served.send(Batch(2, (make_segment(1, 2),)))
+    wait_until(lambda: served.stream._is_read_out)
+    sink.may_go_on.set()
+    served.thread.join(WAIT_S)
+    last = (Ack(1, TERMS.ack_level, TERMS.credit_bytes), Error(3, "a newer one"))
+    assert tuple(served.answers[-2:]) == last
+    assert sink.seqs == [1]
+
+
+def test_no_more_is_read_than_was_granted() -> None:
+    """A collector that forgets its credit does not fill the hub's memory."""
+    services = make_services()
+    sink = attach_held(services)
+    served = Served(services)
+    batches = [Batch(n, (make_segment(n - 1, n),)) for n in range(1, 201)]
+    served.send(HELLO, OPENED, NAMES, *batches)
+    wait_until(served.stream._protocol.is_full)
+    read = served.stream._protocol._last_batch_seq
+    assert read * payload_bytes(batches[0]) <= TERMS.credit_bytes + 100
+    sink.may_go_on.set()
+    wait_until(lambda: sink.seqs == list(range(1, 201)))
+    served.send(Bye("done"))
+    served.thread.join(WAIT_S)
+
+
+def test_no_more_is_read_than_is_answered_and_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A collector that reads nothing does not fill the hub's memory with answers."""
+    monkeypatch.setattr(hub_role, "OUTGOING_MAX", 3)
+    monkeypatch.setattr(stream, "OUTGOING_MAX", 3)
+    services, requests = make_services(), queue.SimpleQueue[bytes | None]()
+    held = stream.Stream(services, TERMS)
+    for frame in (
+        HELLO,
+        *(replace(ANOTHER, ring=n, ring_id=bytes([n]) * 16) for n in range(1, 21)),
+    ):
+        requests.put(encode_collector_frame(frame))
+    requests.put(None)
+    answers = held.serve(iter(requests.get, None))
+    first = next(answers)
+    wait_until(held._protocol.is_full)
+    assert len(services.table.entries()) < 10
+    rest = [decode_hub_frame(data) for data in answers]
+    assert decode_hub_frame(first) == TERMS
+    assert [answer.ring for answer in rest if isinstance(answer, ResumePoint)] == list(
+        range(1, 21)
+    )
