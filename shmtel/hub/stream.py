@@ -91,6 +91,7 @@ class Stream:
                 yield from map(encode_hub_frame, frames)
         finally:
             self.disconnect()
+            self._retire()
 
     def _next_frames(self) -> list[HubFrame]:
         with self._condition:

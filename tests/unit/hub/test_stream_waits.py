@@ -200,3 +200,18 @@ def test_no_more_is_read_than_is_answered_and_sent(
     assert [answer.ring for answer in rest if isinstance(answer, ResumePoint)] == list(
         range(1, 21)
     )
+
+
+def test_a_stream_that_was_read_to_its_end_stops_when_the_hub_fails() -> None:
+    """Nobody waits for it any more: the hub ends without it."""
+    services, sink = make_services(), Failing()
+    sink.hold()
+    attach(services, sink)
+    served = Served(services)
+    served.send(HELLO, OPENED, NAMES, Batch(1, (make_segment(0, 1),)), Bye("done"))
+    assert sink.entered.wait(WAIT_S)
+    wait_until(lambda: served.stream._is_read_out)
+    assert not served.stream.stopped.wait(0.1)
+    sink.may_go_on.set()
+    assert served.stream.stopped.wait(WAIT_S)
+    assert services.fleet.live_count() == 0
