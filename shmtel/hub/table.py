@@ -57,7 +57,7 @@ class RingEntry:
     ring_id: bytes
     worker: Worker
     position: Position
-    names: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # while it is open
     closed_reason: str | None = None
     counters: WorkerCounters | None = None  # final ones, once it is closed
     redelivered_through: int = 0  # handlers of an earlier hub may know what is below
@@ -175,7 +175,7 @@ class RingTable:
         """Note the end of a ring."""
         with self._lock:
             entry.closed_reason = frame.reason
-            entry.counters = frame.counters
+            entry.counters, entry.names = frame.counters, []
             entry.streams -= 1
 
     def leave(self, entries: Iterable[RingEntry], now_s: int) -> None:
@@ -185,7 +185,7 @@ class RingTable:
                 entry.streams -= 1
                 entry.seen_s = now_s
                 if not entry.streams:
-                    self._left[entry.key] = None
+                    self._left[entry.key], entry.names = None, []
             for key in _oldest(self._left, self._left_max):
                 if self._entries[key].kept is None:  # what is on record is folded
                     del self._left[key], self._entries[key]

@@ -52,6 +52,18 @@ def test_the_end_of_a_ring() -> None:
     assert entry.closed_reason is None
 
 
+def test_names_are_kept_while_a_ring_is_open() -> None:
+    """Nobody asks for them later, and they are most of what a ring takes."""
+    table = RingTable()
+    closed, left = (table.open(HELLO, ring(n)) for n in (1, 2))
+    closed.names.append("a")
+    left.names.append("b")
+    in_work = closed.names
+    table.close(closed, CLOSED)
+    table.leave([left], now_s=1)
+    assert (closed.names, left.names, in_work) == ([], [], ["a"])
+
+
 def close(table: RingTable, entry: RingEntry) -> dict[str, Row | None]:
     """Close a ring and commit it."""
     table.close(entry, CLOSED)
