@@ -184,7 +184,7 @@ class RingTable:
             for entry in entries:
                 entry.streams -= 1
                 entry.seen_s = now_s
-                if not entry.streams:
+                if not entry.streams and entry.closed_reason is None:
                     self._left[entry.key], entry.names = None, []
             for key in _oldest(self._left, self._left_max):
                 if self._entries[key].kept is None:  # what is on record is folded
