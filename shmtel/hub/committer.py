@@ -5,7 +5,7 @@ waits, writes it as one transaction, and lets the streams acknowledge. So what a
 collector was told is on the record, and what a batch costs falls as more of them
 come. The first batch after a rest is written at once. Then groups are LAZY_S apart,
 or EAGER_S when so much waits that streams would run out of credit: at 120 MB/s
-the credit of one lasts 9 ms.
+the least of one lasts 4 ms, and it grows to what the groups need.
 
 Where nothing can be written, nothing is acknowledged. The group is tried again,
 and later ones wait behind it; that they are few is what the credit of the streams
@@ -26,11 +26,12 @@ from shmtel.hub.positions import PositionError, Positions, Row, mark_row
 from shmtel.hub.progress import Work
 from shmtel.hub.sinks import Marks
 from shmtel.hub.table import RingTable
+from shmtel.wire.credit import GROUP_NS
 
 _log = logging.getLogger(__name__)
 
-EAGER_S, LAZY_S = 0.004, 0.02
-EAGER_BYTES = 128 << 10  # an eighth of the credit of a stream
+EAGER_S, LAZY_S = GROUP_NS / 1e9, 0.02
+EAGER_BYTES = 128 << 10  # a quarter of the least credit of a stream
 SWEEP_S = 3_600.0
 _RETRY_MIN_S, _RETRY_MAX_S = 0.05, 2.0
 

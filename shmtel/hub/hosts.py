@@ -19,14 +19,17 @@ from dataclasses import dataclass, field
 from shmtel.accounting.fleet import counted_of
 from shmtel.accounting.rings import (
     NOTHING_CLAIMED,
+    Claimed,
     Counted,
     Placed,
     sum_of_counted,
 )
 from shmtel.wire.control import RingLedger
 from shmtel.wire.frames import Hello, HostCounters
+from shmtel.wire.limits import COUNTED_MAX
 
 HOSTS_MAX = 10_000  # that are remembered; those heard of last
+OTHER = "other"  # the reason of what is dropped for more than a host may name
 _NOTHING = Counted({}, NOTHING_CLAIMED, Placed(0))
 
 
@@ -80,7 +83,8 @@ class Hosts:
         with self._lock:
             entry = self._entry(ring.host_id, node)
             entry.folded_rings += 1
-            entry.folded = sum_of_counted([entry.folded, counted_of(ring)])
+            sum_ = sum_of_counted([entry.folded, counted_of(ring)])
+            entry.folded = _under_few_reasons(sum_)
 
     def entries(self) -> list[HostEntry]:
         """Return the hosts that there are now."""
@@ -95,3 +99,22 @@ class Hosts:
         if len(self._entries) > self._hosts_max:
             self._entries.popitem(last=False)
         return entry
+
+
+def _under_few_reasons(counted: Counted) -> Counted:
+    """Return it with no more reasons than one ring may have.
+
+    Workers share a handful; more of them were made up by a collector.
+    """
+    claims = counted.claims
+    if len(claims.dropped) <= COUNTED_MAX:
+        return counted
+    named = [reason for reason in claims.dropped if reason != OTHER][: COUNTED_MAX - 1]
+    dropped = {reason: claims.dropped[reason] for reason in named}
+    dropped[OTHER] = sum(claims.dropped.values()) - sum(dropped.values())
+    return counted._replace(
+        claims=Claimed(
+            *(claims.committed, claims.sampled_out, claims.filtered, claims.disabled),
+            dropped,
+        )
+    )

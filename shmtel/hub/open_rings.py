@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.routes import Source
 from shmtel.hub.table import Change, RingEntry, RingTable
@@ -90,6 +91,17 @@ class OpenRings:
         else:
             check_head(segment)
         return Part(ring, records, ring.entry.redelivered_in(segment))
+
+    def hand_out(self, parts: Iterable[Part], deed: Deed) -> None:
+        """Call the handlers.
+
+        Raises:
+            RequiredHandlerError: the events must not count as delivered.
+        """
+        for part in parts:
+            if part.records:
+                source, through = part.ring.source, part.redelivered_through
+                self._dispatcher.deliver(source, part.records, through, deed)
 
     def tell(self, counters: Iterable[RingCounters]) -> None:
         """Note what the collector has told of rings ahead of their events."""

@@ -103,7 +103,7 @@ class Progress:
         self._on_committed = on_committed
         self._lock = threading.Lock()
         self._unfinished: deque[Work] = deque()
-        self._last_begun = self._last_committed = 0
+        self._last_begun = self._last_settled = 0
 
     def begin(self, batch_seq: int, payload_bytes: int = 0) -> Work:
         """Begin with a batch, before any handler sees it."""
@@ -136,11 +136,14 @@ class Progress:
                 self._submit(done)
 
     def committed(self, batch_seq: int) -> None:
-        """Note that all batches up to one are safe."""
-        self._last_committed = batch_seq
+        """Tell the stream that all batches up to one are safe; it settles them."""
         self._on_committed(batch_seq)
+
+    def settle(self, batch_seq: int) -> None:
+        """Note that all batches up to one are acknowledged."""
+        self._last_settled = batch_seq
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that was begun is committed."""
-        return self._last_committed == self._last_begun
+        """Whether everything that was begun is acknowledged."""
+        return self._last_settled == self._last_begun

@@ -17,11 +17,14 @@ Rules:
 - a batch that never ends holds the mark back for good.
 """
 
+import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
+
+_log = logging.getLogger(__name__)
 
 IsCommitted = Callable[[str, int], bool]
 
@@ -82,6 +85,7 @@ class Marks:
         self._noted_s = -math.inf
         self._last_token = 0
         self._repeated = 0  # by sinks that are gone
+        self._broken: set[str] = set()  # said of them already
 
     def recover(self, handler_id: str, sink: ExactlyOnceSink) -> None:
         """Let a sink find out what it has."""
@@ -127,8 +131,19 @@ class Marks:
         now_s = time.monotonic()
         if now_s - self._noted_s >= self._interval_s:
             self._noted_s = now_s
-            self._note = {key: sink.mark() for key, sink in self._sinks.items()}
+            marks = ((key, self._mark(key)) for key in self._sinks)
+            self._note = {key: mark for key, mark in marks if mark is not None}
         return self._note
+
+    def _mark(self, handler_id: str) -> str | None:
+        """Return where a sink ends; one that cannot tell stays at its last mark."""
+        try:
+            return self._sinks[handler_id].mark()
+        except Exception:
+            if handler_id not in self._broken:  # one line says enough
+                self._broken.add(handler_id)
+                _log.exception("sink %r cannot tell where it ends", handler_id)
+            return self._note.get(handler_id)
 
     def _is_committed(self, ring_id: str, seq: int) -> bool:
         return seq <= self._last_seqs.get(ring_id, 0)

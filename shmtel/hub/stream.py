@@ -18,6 +18,7 @@ outside of it.
 Rules:
 - nothing here knows grpc: requests are an iterator of bytes that just ends when
   the transport does, responses are one too;
+- nothing is read beyond what the terms allow a collector to have unanswered;
 - a stream that is to end finishes the batches in work first; `stopped` is set
   when nothing of it is in work any more, or nothing more will come of it because
   the hub has failed.
@@ -31,8 +32,8 @@ from collections.abc import Iterator
 from shmtel.hub.fleet import LiveStream
 from shmtel.hub.handlers import RequiredHandlerError
 from shmtel.hub.hosts import HostEntry
-from shmtel.hub.open_rings import OpenRings, Part
-from shmtel.hub.progress import Progress, Work
+from shmtel.hub.open_rings import OpenRings
+from shmtel.hub.progress import Progress
 from shmtel.hub.services import Services
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.wire.codec import decode_collector_frame, encode_hub_frame
@@ -49,7 +50,7 @@ from shmtel.wire.frames import (
     RingOpened,
     Welcome,
 )
-from shmtel.wire.hub_role import HubProtocol
+from shmtel.wire.hub_role import OUTGOING_MAX, HubProtocol
 from shmtel.wire.protocol import payload_bytes
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Stream:
                 yield from map(encode_hub_frame, frames)
         finally:
             self.disconnect()
+            self._retire()
 
     def _next_frames(self) -> list[HubFrame]:
         with self._condition:
@@ -97,6 +99,8 @@ class Stream:
                 now_ns = time.monotonic_ns()
                 self._protocol.tick(now_ns)
                 frames = self._protocol.outgoing()
+                if len(frames) > OUTGOING_MAX:
+                    self._condition.notify_all()  # whoever reads waited for that
                 if frames or self._protocol.is_over or self._is_gone:
                     return frames
                 if self._is_read_out and self._is_at_rest():
@@ -140,6 +144,7 @@ class Stream:
         with self._condition:
             self._ending = self._ending or (code, message)
             self._finish()
+            self._condition.notify_all()  # also to whoever waits in the work
 
     def unanswered_ns(self) -> int:
         """Return for how long the oldest batch has waited for its ack; 0: none."""
@@ -153,11 +158,15 @@ class Stream:
             self._protocol.end(*self._ending)
             self._condition.notify_all()
 
+    def _is_to_end(self) -> bool:
+        return self._ending is not None or self._protocol.is_over or self._is_gone
+
     def _is_at_rest(self) -> bool:
         return self._progress.is_idle or self._services.dispatcher.failure is not None
 
     def _on_committed(self, batch_seq: int) -> None:
-        with self._condition:
+        with self._condition:  # at rest only with its ack: who ends first says it
+            self._progress.settle(batch_seq)
             if not self._protocol.is_over:
                 self._protocol.acknowledge(batch_seq, time.monotonic_ns())
             self._finish()
@@ -196,7 +205,10 @@ class Stream:
     def _handle(self, data: bytes) -> bool:
         """Do the work of one frame; tell whether to read on."""
         with self._condition:
-            if self._protocol.is_over or self._is_gone:
+            self._condition.wait_for(
+                lambda: not self._protocol.is_full() or self._is_to_end()
+            )
+            if self._is_to_end():
                 return False
             self._is_working = True
         try:
@@ -242,10 +254,12 @@ class Stream:
     def _on_ring_opened(self, frame: RingOpened) -> bool:
         assert self._hello is not None
         while self._predecessors:
-            if self._ending is not None or self._is_gone:
+            if self._is_to_end():
                 return False
             if self._predecessors[0].stopped.wait(_PREDECESSOR_LOOK_S):
                 del self._predecessors[0]
+        if self._services.dispatcher.failure is not None:
+            return False  # predecessors may have stopped with work that is not done
         is_known = self._services.table.knows(self._hello.host_id, frame.ring_id)
         if is_known and not self._wait_at_rest():
             return False
@@ -260,9 +274,9 @@ class Stream:
         """Wait until all batches are committed; tell whether to go on."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._progress.is_idle or self._ending or self._is_gone
+                lambda: self._progress.is_idle or self._is_to_end()
             )
-            return self._ending is None and not self._is_gone
+            return not self._is_to_end()
 
     def _on_batch(self, batch: Batch) -> None:
         services = self._services
@@ -271,7 +285,7 @@ class Stream:
         refused = sum(s.delivered for s in batch.segments if s.ring in rejected)
         work = self._progress.begin(batch.batch_seq, payload_bytes(batch))
         try:
-            self._deliver(parts, work)
+            self._rings.hand_out(parts, work)
         except BaseException:
             self._progress.drop(work)
             raise
@@ -288,13 +302,6 @@ class Stream:
             rejected=refused,
         )
         work.release()
-
-    def _deliver(self, parts: list[Part], work: Work) -> None:
-        deliver = self._services.dispatcher.deliver
-        for part in parts:
-            if part.records:
-                source, through = part.ring.source, part.redelivered_through
-                deliver(source, part.records, through, work)
 
     def _on_violation(self, error: RemoteProtocolError) -> None:
         self._services.counters.add(violations=1)

@@ -10,7 +10,8 @@ Rings that were closed are kept, the newest CLOSED_MAX of them, because a
 collector killed before it could remove a segment opens that ring once more.
 Older ones are folded into one sum, so that a fleet whose workers come and go
 does not grow the table for ever. So are rings that no stream has had open for
-EXPIRY_S, closed or not: their host does not come back.
+EXPIRY_S, closed or not: their host does not come back. And so are the oldest, beyond
+LEFT_MAX, of those that are neither open nor closed.
 
 What a collector has sent before may have been handed to handlers by a hub that
 was killed; of a ring that this process has already advanced it knows better.
@@ -26,6 +27,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from shmtel.hub.hosts import HostEntry, Hosts
 from shmtel.hub.positions import Folded, RingState, Row, folded_row, ring_key
@@ -42,6 +44,7 @@ from shmtel.wire.frames import (
 from shmtel.wire.protocol import Position
 
 CLOSED_MAX = 10_000
+LEFT_MAX = 100_000
 EXPIRY_S = 7 * 24 * 3_600
 
 
@@ -54,7 +57,7 @@ class RingEntry:
     ring_id: bytes
     worker: Worker
     position: Position
-    names: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # while it is open
     closed_reason: str | None = None
     counters: WorkerCounters | None = None  # final ones, once it is closed
     redelivered_through: int = 0  # handlers of an earlier hub may know what is below
@@ -120,17 +123,19 @@ class RingTable:
         folded: Folded | None = None,
         *,
         closed_max: int = CLOSED_MAX,
+        left_max: int = LEFT_MAX,
     ) -> None:
-        self._closed_max = closed_max
+        self._closed_max, self._left_max = closed_max, left_max
         self._lock = threading.Lock()
         self._entries: dict[str, RingEntry] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
+        self._left: OrderedDict[str, None] = OrderedDict()  # not closed, not open
         self._folded = folded or Folded()
         for state in sorted(rings, key=lambda state: state.seen_s):
             entry = _restored(state)
             self._entries[entry.key] = entry
-            if state.closed_reason is not None:
-                self._closed[entry.key] = None
+            is_closed = state.closed_reason is not None
+            (self._closed if is_closed else self._left)[entry.key] = None
         self.hosts = Hosts()
 
     # -- from streams ----------------------------------------------------------
@@ -156,6 +161,7 @@ class RingTable:
                     position=Position(frame.settled_seq, frame.totals),
                 )
             self._closed.pop(key, None)
+            self._left.pop(key, None)
             entry.closed_reason = entry.counters = None
             entry.node, entry.worker = hello.node, frame.worker
             entry.names = []  # announced again on every stream
@@ -169,7 +175,7 @@ class RingTable:
         """Note the end of a ring."""
         with self._lock:
             entry.closed_reason = frame.reason
-            entry.counters = frame.counters
+            entry.counters, entry.names = frame.counters, []
             entry.streams -= 1
 
     def leave(self, entries: Iterable[RingEntry], now_s: int) -> None:
@@ -178,6 +184,11 @@ class RingTable:
             for entry in entries:
                 entry.streams -= 1
                 entry.seen_s = now_s
+                if not entry.streams and entry.closed_reason is None:
+                    self._left[entry.key], entry.names = None, []
+            for key in _oldest(self._left, self._left_max):
+                if self._entries[key].kept is None:  # what is on record is folded
+                    del self._left[key], self._entries[key]
 
     # -- from the committer ----------------------------------------------------
 
@@ -197,8 +208,8 @@ class RingTable:
                 if change.closed is not None and entry.closed_reason is not None:
                     self._closed[entry.key] = None
                     self._closed.move_to_end(entry.key)
-            excess = len(self._closed) - self._closed_max
-            self._fold(list(self._closed)[: max(0, excess)], rows)
+            excess = _oldest(self._closed, self._closed_max)
+            self._fold(excess + _oldest(self._left, self._left_max), rows)
         return rows
 
     def sweep(self, now_s: int) -> dict[str, Row | None]:
@@ -228,6 +239,7 @@ class RingTable:
         for key in keys:
             entry = self._entries.pop(key)
             self._closed.pop(key, None)
+            self._left.pop(key, None)
             self.hosts.fold(entry.for_ledger(gone=True), entry.node)
             unclosed += entry.closed_reason is None
             for outcome, events in entry.position.totals.items():
@@ -251,6 +263,11 @@ class RingTable:
     def folded(self) -> Folded:
         """Return the sum of the rings that are no longer kept one by one."""
         return self._folded
+
+
+def _oldest(keys: OrderedDict[str, None], most: int) -> list[str]:
+    """Return what is more than there may be."""
+    return list(islice(keys, max(0, len(keys) - most)))
 
 
 def _state(change: Change, now_s: int) -> RingState:

@@ -65,6 +65,7 @@ from shmtel.wire.protocol import (
 )
 
 REASON_MAX = 200  # characters
+OUTGOING_MAX = 10_000  # frames that wait for a collector to read them
 REJECTED_MAX = 1_000  # segments in an ack that still takes up those of the next
 
 
@@ -242,6 +243,13 @@ class HubProtocol:
     def next_tick_ns(self) -> int | None:
         """Return when the next heartbeat is due; None before the welcome."""
         return self._heartbeats.due_ns()
+
+    def is_full(self) -> bool:
+        """Tell whether to read no more until something is answered, or has left.
+
+        No collector that keeps to its credit, and reads what it is told, sees it.
+        """
+        return self._credit.is_overdrawn() or len(self._outgoing) > OUTGOING_MAX
 
     def oldest_unanswered_age_ns(self, now_ns: int) -> int:
         """Return how long the oldest batch has waited for its ack; 0: none does."""

@@ -21,11 +21,12 @@ from shmtel.wire.fields import (
     take_totals,
     take_worker,
 )
-from shmtel.wire.frames import Worker, WorkerCounters
+from shmtel.wire.frames import WorkerCounters
 from shmtel.wire.pb.shmtel.v1 import control_pb2 as pb
 
 PAGE_BYTES = 1 << 20  # about; grpc refuses four times as much
-_ITEM_BYTES = 400  # of a ring or a host, without the texts of its worker
+_ITEM_BYTES = 400  # of a ring or a host, without its texts
+_COUNT_BYTES = 24  # of a count, without its reason
 _LARGEST = (1 << 64) - 1
 
 
@@ -53,10 +54,10 @@ def paged(
             page_hosts, page_rings, size = [], [], 0
         if isinstance(item, HostLedger):
             page_hosts.append(item)
-            size += _ITEM_BYTES
+            size += _ITEM_BYTES + _host_text_bytes(item)
         else:
             page_rings.append(item)
-            size += _ITEM_BYTES + _text_bytes(item.worker)
+            size += _ITEM_BYTES + _ring_text_bytes(item)
     yield LedgerPage(tuple(page_hosts), tuple(page_rings))
 
 
@@ -78,12 +79,25 @@ def decode_ledger_page(data: bytes) -> LedgerPage:
     )
 
 
-def _text_bytes(worker: Worker) -> int:
+def _host_text_bytes(host: HostLedger) -> int:
+    counters, dropped = host.counters, host.folded.counters.dropped
+    tables = (counters.refused, counters.quarantined, counters.spool_refused, dropped)
+    texts = (host.host_id, host.node, host.namespace)
+    return 4 * sum(map(len, texts)) + sum(map(_counts_bytes, tables))
+
+
+def _ring_text_bytes(ring: RingLedger) -> int:
+    worker = ring.worker
     texts = (
+        *(ring.host_id, ring.closed_reason),
         *(worker.worker_id, worker.pool_name, worker.service),
         *(worker.argv0, worker.python),
     )
-    return 4 * sum(map(len, texts))
+    return 4 * sum(map(len, texts)) + _counts_bytes(ring.counters.dropped)
+
+
+def _counts_bytes(counts: Mapping[str, int]) -> int:
+    return sum(_COUNT_BYTES + 4 * len(reason) for reason in counts)
 
 
 def _put_host(message: pb.HostLedger, host: HostLedger) -> None:

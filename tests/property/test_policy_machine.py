@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from shmtel.policy.model import Policy, PolicyStatus, Rejection, Rule, Selector, Toggle
 from shmtel.wire.control import ChangeRequest, RemoveRule, ReplaceRules, SetRule
 from shmtel.wire.frames import Hello
-from support.hubs import make_services
+from support.hubs import end_services, make_services
 
 HOSTS = ("a", "b", "c")
 Key = tuple[str, int]
@@ -76,7 +76,7 @@ class PolicyMachine(RuleBasedStateMachine):
         try:
             self._see_all_agree()
         finally:
-            self.services.desired._store.close()
+            end_services()
             shutil.rmtree(self.directory)
 
     def _see_all_agree(self) -> None:
@@ -161,7 +161,7 @@ class PolicyMachine(RuleBasedStateMachine):
         """Lose every stream and all that the hub has in memory."""
         for host in HOSTS:
             self.cut(host)
-        self.services.desired._store.close()
+        end_services()
         self.services = make_services(self.directory)
 
     def _change(

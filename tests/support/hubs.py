@@ -21,9 +21,22 @@ def running_hub(**options: Any) -> Iterator[Hub]:
         yield hub
 
 
+_made: list[Parts] = []
+
+
 def make_services(state_dir: Path | None = None) -> Services:
-    """Return the parts that the streams of a hub share."""
-    return Parts(state_dir).services
+    """Return the parts that the streams of a hub share, until `end_services`."""
+    _made.append(Parts(state_dir))
+    return _made[-1].services
+
+
+def end_services() -> None:
+    """End all that were made, with their threads."""
+    while _made:
+        parts = _made.pop()
+        for part in (parts.events, parts.dispatcher, parts.committer):
+            part.close(1.0)
+        parts.close()
 
 
 class Seqs:

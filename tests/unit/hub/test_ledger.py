@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shmtel.hub.hosts import OTHER
 from shmtel.hub.ledger import facts
 from shmtel.hub.positions import Folded
 from shmtel.hub.table import Change, RingEntry, RingTable
@@ -13,6 +14,7 @@ from shmtel.wire.frames import (
     RingCounters,
     WorkerCounters,
 )
+from shmtel.wire.limits import COUNTED_MAX
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, OPENED
 
@@ -100,6 +102,19 @@ def test_what_is_folded_stays_with_its_host() -> None:
     totals, claims = {0: 8}, WorkerCounters(8, dropped={"ring_full": 4})
     assert known.folded == RingSum(2, 8, totals, claims)
     assert facts(table, set()).ledger().total.delivered == 12
+
+
+def test_what_is_folded_is_counted_under_few_reasons() -> None:
+    """A collector that makes up reasons does not fill the hub's memory with them."""
+    table = RingTable(closed_max=0)
+    for number in range(1, COUNTED_MAX + 21):
+        claims = WorkerCounters(1, dropped={f"reason-{number}": 2})
+        _close(table, _open(table, number), claims)
+    (known,) = facts(table, set()).hosts
+    dropped = known.folded.counters.dropped
+    assert len(dropped) == COUNTED_MAX
+    assert dropped["reason-1"] == 2
+    assert dropped[OTHER] == 2 * (COUNTED_MAX + 20 - (COUNTED_MAX - 1))
 
 
 def test_what_earlier_hubs_folded_has_no_host() -> None:

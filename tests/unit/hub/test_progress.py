@@ -12,12 +12,16 @@ class Line:
     def __init__(self) -> None:
         self.done: list[int] = []
         self.acked: list[int] = []
-        self.progress = Progress(Marks(), self._submit, self.acked.append)
+        self.progress = Progress(Marks(), self._submit, self._acknowledge)
         self._works: list[Work] = []
 
     def _submit(self, done: Sequence[Work]) -> None:
         self._works += done
         self.done += [work.batch_seq for work in done]
+
+    def _acknowledge(self, batch_seq: int) -> None:
+        self.acked.append(batch_seq)
+        self.progress.settle(batch_seq)
 
     def commit(self) -> None:
         """Commit what is done."""

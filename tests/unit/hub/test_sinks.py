@@ -1,5 +1,7 @@
 """Up to where sinks are known to be on the record."""
 
+import pytest
+
 from shmtel.hub.sinks import IsCommitted, Marks
 
 
@@ -87,3 +89,34 @@ def test_marks_are_noted_now_and_then() -> None:
     second = marks.begin()
     assert marks.finish([first]) == {"s": "0"}
     assert marks.finish([second]) == {}
+
+
+class Broken(Sink):
+    """A sink that cannot tell where it ends, from some moment on."""
+
+    def mark(self) -> str:
+        """Return where it ends, while that is near."""
+        if self.end > 1:
+            raise OSError("no such file")
+        return super().mark()
+
+
+def test_a_sink_without_a_mark_keeps_its_last(caplog: pytest.LogCaptureFixture) -> None:
+    """It holds up neither batches nor the marks of others, and is named once."""
+    marks, broken, sink = make_marks(), Broken(), Sink()
+    marks.add("broken", broken)
+    marks.add("s", sink)
+    broken.end = sink.end = 1
+    assert marks.finish([marks.begin()]) == {"broken": "1", "s": "1"}
+    broken.end = sink.end = 2
+    assert marks.finish([marks.begin()]) == {"s": "2"}
+    assert marks.finish([marks.begin()]) == {}
+    assert caplog.text.count("'broken'") == 1
+
+
+def test_a_sink_that_never_had_a_mark_keeps_what_was_kept() -> None:
+    """What the hub before has written down stays as it is."""
+    marks, broken = make_marks(broken="7"), Broken()
+    broken.end = 2
+    marks.add("broken", broken)
+    assert marks.finish([marks.begin()]) == {}

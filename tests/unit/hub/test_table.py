@@ -52,6 +52,18 @@ def test_the_end_of_a_ring() -> None:
     assert entry.closed_reason is None
 
 
+def test_names_are_kept_while_a_ring_is_open() -> None:
+    """Nobody asks for them later, and they are most of what a ring takes."""
+    table = RingTable()
+    closed, left = (table.open(HELLO, ring(n)) for n in (1, 2))
+    closed.names.append("a")
+    left.names.append("b")
+    in_work = closed.names
+    table.close(closed, CLOSED)
+    table.leave([left], now_s=1)
+    assert (closed.names, left.names, in_work) == ([], [], ["a"])
+
+
 def close(table: RingTable, entry: RingEntry) -> dict[str, Row | None]:
     """Close a ring and commit it."""
     table.close(entry, CLOSED)
@@ -130,6 +142,38 @@ def test_rings_of_hosts_that_do_not_return() -> None:
     seen = rows[idle.key]
     assert isinstance(seen, RingState)
     assert seen.seen_s == 11 + EXPIRY_S
+
+
+def test_rings_that_were_left_are_bounded() -> None:
+    """The oldest that no stream has open are folded, or forgotten if on no record."""
+    table = RingTable(left_max=2)
+    entries = [table.open(HELLO, ring(n, settled_seq=n)) for n in range(1, 7)]
+    table.settle([Change(entry, entry.position) for entry in entries[:3]], now_s=1)
+    table.leave(entries[:5], now_s=2)
+    assert table.entries() == entries
+    rows = table.settle([Change(entries[5], Position(6, {0: 6}))], now_s=3)
+    assert table.entries() == entries[3:]
+    assert table.folded() == Folded(3, {0: 6}, unclosed=3)
+    assert [rows[entry.key] for entry in entries[:3]] == [None] * 3
+    table.open(HELLO, ring(4))
+    table.leave(entries[5:], now_s=4)
+    assert table.entries() == entries[3:]
+    table.leave([table.open(HELLO, ring(7))], now_s=5)
+    assert entries[4] not in table.entries()
+    assert table.folded().rings == 3
+
+
+def test_what_was_kept_of_rings_that_were_left_is_bounded() -> None:
+    """A hub that starts with too many folds them with its first group."""
+    table = RingTable()
+    entries = [table.open(HELLO, ring(n, settled_seq=n)) for n in (1, 2, 3)]
+    changes = [Change(entry, entry.position) for entry in entries]
+    kept = [
+        r for r in table.settle(changes, now_s=1).values() if isinstance(r, RingState)
+    ]
+    again = RingTable(kept, left_max=1)
+    again.settle([], now_s=2)
+    assert [entry.ring_id for entry in again.entries()] == [entries[2].ring_id]
 
 
 def resent(before: int, last: int, through: int) -> Segment:

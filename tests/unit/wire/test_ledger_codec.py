@@ -12,6 +12,7 @@ from shmtel.wire.ledger_codec import (
     judge_ledger_request,
     paged,
 )
+from shmtel.wire.limits import COUNTED_MAX, COUNTED_NAME_MAX
 from support.frames import WORKER
 
 MESSAGE_BYTES_MAX = 4 << 20  # what grpc takes unless told otherwise
@@ -51,6 +52,17 @@ def test_pages_fit_a_message() -> None:
     assert len(pages) > 1
     assert [host for page in pages for host in page.hosts] == [HOST] * 3
     assert [ring for page in pages for ring in page.rings] == rings
+    assert max(len(encode_ledger_page(page)) for page in pages) < MESSAGE_BYTES_MAX
+
+
+def test_pages_of_counts_fit_a_message() -> None:
+    """However many reasons a collector counts under, as far as the limits allow."""
+    reasons = {chr(0x10FFFF - n) * COUNTED_NAME_MAX: n for n in range(COUNTED_MAX)}
+    counters, of_host = WorkerCounters(dropped=reasons), HostCounters(*[reasons] * 2)
+    folded = RingSum(1, 1, {}, counters)
+    hosts = [HostLedger("h", "n", counters=of_host, folded=folded)] * 200
+    rings = [RingLedger("h", WORKER, b"r" * 16, 0, {}, 0, 0, counters)] * 500
+    pages = list(paged(hosts, rings))
     assert max(len(encode_ledger_page(page)) for page in pages) < MESSAGE_BYTES_MAX
 
 
