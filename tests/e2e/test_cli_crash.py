@@ -125,6 +125,7 @@ def test_the_living_and_the_orderly_are_not_listed(namespace: str) -> None:
         silent = shmtel("crash", "--namespace", namespace)
         assert (silent.returncode, silent.stdout) == (0, "")
         assert namespace in silent.stderr
+        assert "--all" in silent.stderr
         (worker,) = _crash(namespace, "--all")
         assert (worker["worker_id"], worker["reason"]) == ("orderly", "closed")
         assert _crash(namespace, "--all", "--worker", "a*") == []

@@ -169,6 +169,14 @@ def test_all_namespaces(namespace: str, gc: Gc, tmp_path: Path) -> None:
     assert [f["segment"] for f in found[other]] == [alive]
 
 
+def test_all_and_one_namespace_is_a_wrong_use(namespace: str) -> None:
+    """Who names both means one of them; nothing is removed."""
+    name = _dead_ring(namespace, is_drained=True)
+    done = shmtel("gc", "--all", "--namespace", namespace)
+    assert done.returncode == 2
+    assert HOME.has(name)
+
+
 def test_what_a_collector_has_written_down_counts_once(
     namespace: str, gc: Gc, tmp_path: Path
 ) -> None:
