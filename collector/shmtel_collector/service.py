@@ -120,6 +120,11 @@ class Collector:
         loop = asyncio.get_running_loop()
         namespace = self._config.namespace
         epoch = state.next_epoch(time.time_ns())
+        if self._config.spool_dir is None and state.spooled():
+            _logger.warning(
+                "rings of dead workers have events in a spool, and none is named; "
+                "start with the --spool-dir of before to deliver them"
+            )
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         enforcement = Enforcement(state.policies, origin.node, self._log)
         journal = self._make_journal(state)

@@ -155,6 +155,31 @@ def test_a_directory_that_is_none_keeps_no_collector_from_starting(
         assert collector.log().count("--spool-dir") == 1
 
 
+def test_what_is_spooled_waits_for_a_collector_that_knows_where(
+    namespace: str, tmp_path: Path
+) -> None:
+    """One that is started without a spool says so, and loses nothing of the dead."""
+    address = f"unix:{tmp_path}/hub.sock"
+    with _Spooling(namespace, address, tmp_path / "c") as collector:
+        with Emitter(namespace, **_RING) as dying:
+            total = _emit_many(dying, collector, 3)
+            dying.kill()
+        wait_until(lambda: HOME.scan(namespace) == [], 60.0)
+        collector.kill()
+        settings = collector.config.read_text()
+        collector.config.write_text("")
+        with NotingHub(address) as hub:
+            collector.start()
+            wait_until(lambda: "connected to hub" in collector.log(), 60.0)
+            assert collector.log().count("--spool-dir") == 1
+            assert collector.ledger().total.spooled == total
+            collector.kill()
+            collector.config.write_text(settings)
+            collector.start()
+            wait_until(lambda: hub.count() == total, 60.0)
+        _assert_whole(hub)
+
+
 def test_a_wedged_handler_is_relieved_by_the_spool(
     namespace: str, tmp_path: Path
 ) -> None:
