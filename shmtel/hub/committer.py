@@ -30,7 +30,7 @@ from shmtel.hub.table import RingTable
 _log = logging.getLogger(__name__)
 
 EAGER_S, LAZY_S = 0.004, 0.02
-EAGER_BYTES = 128 << 10  # an eighth of the credit of a stream
+EAGER_BYTES = 128 << 10  # a quarter of the least credit of a stream
 SWEEP_S = 3_600.0
 _RETRY_MIN_S, _RETRY_MAX_S = 0.05, 2.0
 
