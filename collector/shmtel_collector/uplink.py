@@ -46,6 +46,15 @@ CLOSE_SECONDS = 0.5
 CONDITION = "hub"
 
 
+def keep_poller() -> None:
+    """Keep the thread of grpc.aio for as long as the process lives.
+
+    Else it ends with the last channel and server, and the loop is made to wait until
+    nothing is under way any more; behind a frozen hub on a unix socket that is never.
+    """
+    grpc.aio.init_grpc_aio()
+
+
 class Peer(Protocol):
     """Whom the uplink carries frames for."""
 
