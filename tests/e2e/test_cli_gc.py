@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,6 @@ from support.processes import wait_until
 from support.program import fresh_namespace, shmtel
 
 Gc = Callable[..., dict[str, dict[str, Any]]]
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 @pytest.fixture

@@ -1,28 +1,17 @@
 """The spool between real processes: the hub is away, and everything else dies."""
 
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import wait_until
-from support.program import fresh_namespace
 
 _RING = {"SHMTEL_RING_SIZE": "64KiB"}
 _EVENTS = 200
 _UNSPOOLED = 800  # of 56 bytes: more than half a ring, and 200 less than a whole one
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
 
 
 class _Spooling(CollectorProcess):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,6 @@ from support.spools import (
     take_all,
 )
 from support.tiny_disk import tiny_disk
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[OpenedSpool]:
-    """An empty spool."""
-    opened = OpenedSpool(tmp_path / "spool" / "n.spool.sqlite3")
-    yield opened
-    opened.spool.abandon()
 
 
 def test_segments_come_back_as_they_were_and_in_order(opened: OpenedSpool) -> None:
