@@ -215,6 +215,7 @@ def test_unreadable_database_is_an_error(path: Path) -> None:
 
 def test_a_database_nobody_may_look_for_is_an_error(path: Path) -> None:
     """What the system refuses to look at is said with a cure, not raised as it is."""
+    path.parent.mkdir()
     unlookable = path.parent / ("x" * 300)
     with pytest.raises(StateError, match="--state-dir"):
         read_finished(unlookable)
