@@ -73,7 +73,7 @@ def test_restart_without_a_hub_keeps_rules_and_deadlines(
     ):
         _wait_for_socket(collector)
         worker.emit(1)
-        done = collector.ctl("toggle", "off", "--for", "4s", "--overlay", "night")
+        done = collector.ctl("toggle", "off", "--for", "10s", "--overlay", "night")
         assert done.returncode == 0, done.stderr
         collector.kill()
         collector.start()
