@@ -28,16 +28,16 @@ Rules: time, policy and the stream are the caller's; whoever judges the names
 is told of each before an event of it is taken.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from shmtel.wire.frames import Outcome, Segment
 from shmtel_collector import settlement
 from shmtel_collector.backlog import Backlog, lost
 from shmtel_collector.control import ControlZone
+from shmtel_collector.flight import Flight
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.reader import Read, Reader
 from shmtel_collector.ring_source import RingSource
@@ -94,13 +94,10 @@ class Ring:
         self.number = 0  # on the current stream; 0: not announced
         self.announced_names = 0
         self.end: End | None = None
-        self.sent_seq = self.source.settled_seq
+        self.accepted_seq = self.sent_seq = self.source.settled_seq
         self.reader = Reader(self.source)
-        self.accepted_seq = self.source.settled_seq
         self.accepted = self.source.totals
-        self._ever_sent_seq = self.source.sent_seq()  # on any stream before this one
-        self._in_flight: deque[Read] = deque()
-        self._unsent: deque[Read] = deque()  # read for a spool that did not take it
+        self._flight = Flight(self.source.sent_seq())
         self._last_tail = self.source.tail()
         self.left_out = LeftOut()
         self.is_counted = False
@@ -110,7 +107,7 @@ class Ring:
     def suspend(self) -> None:
         """Forget the stream: it is lost."""
         self.number = self.announced_names = 0
-        self._ever_sent_seq = max(self._ever_sent_seq, self.sent_seq)
+        self._flight.ever_sent_seq = self._ever_sent_seq()
         if self.state is not State.CLOSED:
             self.state = State.OPENED
             self._rewind()
@@ -119,7 +116,7 @@ class Ring:
         """Go on from where the hub stands; its totals sum to its last seq."""
         if self.state is State.CLOSED:
             return
-        if self.state is not State.OPENED or self._unsent:
+        if self.state is not State.OPENED or self._flight.unsent:
             self._rewind()  # the hub has discarded a segment, or may have ours
         self.accepted = settlement.to_list(totals)
         self.accepted_seq = self.sent_seq = last_seq
@@ -136,8 +133,8 @@ class Ring:
             return self._sent(Read(gap, source.head))
         if self.sent_seq < source.head_seq:
             return self._take_spooled()
-        if self._unsent:
-            return self._sent(self._unsent.popleft())
+        if self._flight.unsent:
+            return self._sent(self._flight.unsent.popleft())
         read = self.reader.read(budget_bytes, self.read_names)
         return None if read is None else self._sent(read)
 
@@ -150,8 +147,7 @@ class Ring:
         """Settle a segment that the hub has accepted."""
         if self.state is State.CLOSED:
             return
-        read = self._in_flight.popleft()
-        assert read.segment.seq_last == segment.seq_last
+        read = self._flight.land(segment)
         self.accepted = settlement.after(self.accepted, segment)
         self.left_out.add(segment)
         self.accepted_seq = segment.seq_last
@@ -160,8 +156,7 @@ class Ring:
 
     def read_names(self) -> bool:
         """Read the names that the worker has added; say whether there were any."""
-        added = self.source.names(len(self.names))
-        if added:
+        if added := self.source.names(len(self.names)):
             self.names.extend(added)
             self._on_names(self)
         return bool(added)
@@ -181,7 +176,7 @@ class Ring:
         """Say whether nothing was there to do when `growth` was last asked."""
         source = self.source
         is_read = source.cursor == self._last_tail and source.damage is None
-        is_sent = not self._unsent and self.sent_seq >= source.head_seq
+        is_sent = not self._flight.unsent and self.sent_seq >= source.head_seq
         return is_read and is_sent and self.end is None
 
     def fill(self) -> float:
@@ -190,17 +185,14 @@ class Ring:
 
     def is_behind(self, limit_bytes: int) -> bool:
         """Say whether so much is unread, or something else comes before it."""
-        if self._unsent or self.sent_seq < self.source.head_seq:
+        if self._flight.unsent or self.sent_seq < self.source.head_seq:
             return True
         return self.source.tail() - self.source.cursor >= limit_bytes
 
     # -- the spool -----------------------------------------------------------
 
     def read_ahead(self, budget_bytes: int, segment_bytes: int) -> list[Read]:
-        """Return what is to be spooled next: what was sent, then what was not.
-
-        It stays with the ring until `spooled` says where it is now.
-        """
+        """Return what is next for the spool; it stays here until it is `spooled`."""
         found: list[Read] = []
         for read in self._ahead(segment_bytes):
             found.append(read)
@@ -213,8 +205,7 @@ class Ring:
         """Release everything up to here: it is safe in the spool."""
         source, last_seq = self.source, last.segment.seq_last
         source.settle(last.position, last_seq, source.settled_seq, source.totals)
-        while self._unsent and self._unsent[0].segment.seq_last <= last_seq:
-            self._unsent.popleft()
+        self._flight.release(last_seq)
 
     def is_released(self) -> bool:
         """Say whether the ring has ended, and all of it is at the hub or spooled."""
@@ -223,8 +214,8 @@ class Ring:
 
     def standing(self) -> Standing:
         """Return how far it has come."""
-        sent_seq = max(self.sent_seq, self._ever_sent_seq)
-        return Standing(self.source.settled_seq, self.source.totals, sent_seq)
+        source = self.source
+        return Standing(source.settled_seq, source.totals, self._ever_sent_seq())
 
     # -- the end -------------------------------------------------------------
 
@@ -247,11 +238,9 @@ class Ring:
         return self.end is not None and self.reader.is_at(self.end.final_tail)
 
     def _ahead(self, segment_bytes: int) -> Iterator[Read]:
-        head_seq = self.source.head_seq
-        yield from (r for r in self._in_flight if r.segment.seq_last > head_seq)
-        yield from tuple(self._unsent)
+        yield from self._flight.unreleased(self.source.head_seq)
         while (read := self.reader.read(segment_bytes, self.read_names)) is not None:
-            self._unsent.append(read)
+            self._flight.unsent.append(read)
             yield read
 
     def _peek_spooled(self) -> Segment | None:
@@ -262,8 +251,7 @@ class Ring:
         return None
 
     def _take_spooled(self) -> Segment | None:
-        segment = self._peek_spooled()
-        if segment is None:
+        if (segment := self._peek_spooled()) is None:
             return None
         self._backlog.drop()
         sent = self._sent(Read(segment, self.source.head))
@@ -271,28 +259,20 @@ class Ring:
         return sent
 
     def _sent(self, read: Read) -> Segment:
-        segment = read.segment
-        # All that was ever sent, also past this segment: of later streams the hub
-        # believes only itself, so it has to hear at once how far an earlier one heard.
-        resent = self._ever_sent_seq
-        if resent <= segment.seq_before:
-            resent = 0
-        sent = replace(segment, ring=self.number, resent_through=resent)
+        sent = self._flight.send(read, self.number)
         self.sent_seq = sent.seq_last
-        self._in_flight.append(Read(sent, read.position))
         self._note_sent()
         return sent
 
     def _note_sent(self) -> None:
-        """Leave how far anything was ever sent, for a collector after this one.
+        """Leave for a collector after this one: what was sent stays sent."""
+        self.control.set_sent_seq(self._ever_sent_seq())
 
-        What a hub may have handed out stays so when the stream is lost.
-        """
-        self.control.set_sent_seq(max(self.sent_seq, self._ever_sent_seq))
+    def _ever_sent_seq(self) -> int:
+        return max(self.sent_seq, self._flight.ever_sent_seq)
 
     def _rewind(self) -> None:
-        self._in_flight.clear()
-        self._unsent.clear()
+        self._flight.clear()
         self._backlog.drop()
         self.reader.rewind()
         self.sent_seq = self.source.settled_seq
@@ -313,8 +293,7 @@ class Ring:
         """Settle what is accepted, whether it is still in the ring or in the spool."""
         source, seq = self.source, self.accepted_seq
         had_backlog = source.settled_seq < source.head_seq
-        if seq <= source.head_seq:
-            position = source.head
+        position = source.head if seq <= source.head_seq else position
         source.settle(position, max(seq, source.head_seq), seq, self.accepted)
         if had_backlog:
             self._backlog.note(self.standing())

@@ -247,6 +247,14 @@ def test_what_was_evicted_is_counted_without_a_name() -> None:
     assert judge(evicted, PROMISES) == []
 
 
+def test_what_was_under_way_when_it_was_evicted_may_have_arrived() -> None:
+    """It counts as lost, for want of an answer; nothing beyond it does."""
+    lost = {"evicted": 10}
+    history = with_row(clean_history(), "w1", lost=lost, delivered=18, state="evicted")
+    assert judge(history, PROMISES) == []
+    assert judge(with_row(history, "w1", delivered=17), PROMISES) != []
+
+
 def test_a_full_disk_excuses_the_end_of_its_program() -> None:
     """And of no other one."""
     ended = replace(

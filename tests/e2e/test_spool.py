@@ -1,6 +1,7 @@
 """The spool between real processes: the hub is away, and everything else dies."""
 
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -190,3 +191,31 @@ def test_a_wedged_handler_is_relieved_by_the_spool(
         _assert_whole(hub)
     assert (account.delivered, account.unaccounted) == (total, 0)
     assert sum(account.dropped.values()) == 0
+
+
+def test_a_hub_that_is_away_at_5000_events_per_second(
+    namespace: str, tmp_path: Path
+) -> None:
+    """All that was committed is delivered afterwards, in order; memory is bounded."""
+    address = f"unix:{tmp_path}/hub.sock"
+    with (
+        Emitter(namespace, SHMTEL_RING_SIZE="256KiB") as worker,
+        _Spooling(namespace, address, tmp_path / "c") as collector,
+    ):
+        wait_until(lambda: "serving" in collector.log(), 30.0)
+        before = collector.memory_bytes()
+        started = time.monotonic()
+        for number in range(1, 51):
+            worker.emit(500)
+            time.sleep(max(started + number * 0.1 - time.monotonic(), 0.0))
+        with NotingHub(address) as hub:
+            committed = collector.ledger().total.committed
+            wait_until(lambda: hub.count() >= committed, 60.0)
+            wait_until(lambda: collector.ledger().total.spooled == 0, 60.0)
+            account = collector.wait_quiet().total
+            _assert_whole(hub)
+        assert account.delivered == account.committed == committed
+        assert committed + sum(account.dropped.values()) == 25_000
+        assert committed > 20_000  # the rest is what a stalled machine may cost
+        assert account.unaccounted == 0
+        assert collector.memory_bytes() - before < 64 << 20

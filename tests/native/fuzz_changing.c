@@ -47,8 +47,8 @@ static void release_all(void)
     while (ring_peek(&consumer, CAPACITY, &readable) == RING_OK && readable > 0) {
         CHECK(ring_drain(&consumer, buffer, readable, &drained) == RING_OK);
         uint64_t totals[RING_OUTCOME_SLOTS] = {drained.seq_last};
-        CHECK(ring_settle(&consumer, drained.position, drained.seq_last, totals) ==
-              RING_OK);
+        CHECK(ring_settle(&consumer, drained.position, drained.seq_last,
+                          drained.seq_last, totals) == RING_OK);
     }
 }
 
@@ -253,7 +253,8 @@ static bool drain(uint64_t pass)
     if (pass % 2 == 1) /* the hub takes its time */
         return true;
     totals[0] = drained.seq_last;
-    status = ring_settle(&consumer, drained.position, drained.seq_last, totals);
+    status = ring_settle(&consumer, drained.position, drained.seq_last,
+                         drained.seq_last, totals);
     CHECK(status == RING_OK || status == RING_ERROR_TRUNCATED);
     return status == RING_OK;
 }

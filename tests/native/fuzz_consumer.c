@@ -65,8 +65,8 @@ static void drain_all(struct ring_consumer *consumer)
         CHECK(drained.overwritten + drained.delivered + drained.counted ==
               drained.seq_last - drained.seq_before);
         total[0] = drained.seq_last;
-        CHECK(ring_settle(consumer, drained.position, drained.seq_last, total) ==
-              RING_OK);
+        CHECK(ring_settle(consumer, drained.position, drained.seq_last,
+                          drained.seq_last, total) == RING_OK);
     }
     CHECK(!"the ring never ends");
 }

@@ -212,7 +212,8 @@ static void consume(struct ring_consumer *consumer, uint64_t *random)
         return;
     }
     uint64_t totals[RING_OUTCOME_SLOTS] = {drained.seq_last};
-    CHECK(ring_settle(consumer, drained.position, drained.seq_last, totals) == RING_OK);
+    CHECK(ring_settle(consumer, drained.position, drained.seq_last, drained.seq_last,
+                      totals) == RING_OK);
     CHECK(ring_store32(consumer, &consumer->control->word[drained.seq_last % NAMES],
                        drained.seq_last & 1) == RING_OK);
 }

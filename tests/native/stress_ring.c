@@ -109,7 +109,8 @@ static void consume(struct ring_consumer *consumer)
     overwritten += drained.overwritten;
     uint64_t totals[RING_OUTCOME_SLOTS] = {drained.seq_last - overwritten};
     totals[RING_OUTCOME_LOST_OVERWRITTEN] = overwritten;
-    CHECK(ring_settle(consumer, drained.position, drained.seq_last, totals) == RING_OK);
+    CHECK(ring_settle(consumer, drained.position, drained.seq_last, drained.seq_last,
+                      totals) == RING_OK);
 }
 
 int main(int count, char **arguments)

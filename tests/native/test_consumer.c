@@ -37,7 +37,7 @@ static enum ring_status drain_once(struct ring_consumer *consumer, uint64_t budg
 static void settle(struct ring_consumer *consumer, uint64_t position, uint64_t seq)
 {
     uint64_t totals[RING_OUTCOME_SLOTS] = {seq};
-    CHECK(ring_settle(consumer, position, seq, totals) == RING_OK);
+    CHECK(ring_settle(consumer, position, seq, seq, totals) == RING_OK);
 }
 
 static void test_round_trip(void)
@@ -211,7 +211,7 @@ static void test_cut_short(void)
     CHECK(ftruncate(producer.fd, 0) == 0);
     for (int i = 0; i < 3; i++) {
         CHECK(ring_load_tail(&consumer) == RING_ERROR_TRUNCATED);
-        CHECK(ring_settle(&consumer, drained.position, 1, totals) ==
+        CHECK(ring_settle(&consumer, drained.position, 1, 1, totals) ==
               RING_ERROR_TRUNCATED);
         CHECK(ring_store32(&consumer, &consumer.control->enabled, RING_OFF) ==
               RING_ERROR_TRUNCATED);

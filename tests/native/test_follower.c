@@ -40,8 +40,8 @@ static void release_all(void)
     while (ring_peek(&consumer, CAPACITY, &readable) == RING_OK && readable > 0) {
         CHECK(ring_drain(&consumer, buffer, readable, &drained) == RING_OK);
         uint64_t totals[RING_OUTCOME_SLOTS] = {drained.seq_last};
-        CHECK(ring_settle(&consumer, drained.position, drained.seq_last, totals) ==
-              RING_OK);
+        CHECK(ring_settle(&consumer, drained.position, drained.seq_last,
+                          drained.seq_last, totals) == RING_OK);
     }
 }
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from shmtel.hub import Hub
 from shmtel_collector.ledger import Ledger, read_ledger
 from support.home import HOME
@@ -92,6 +94,11 @@ class CollectorProcess:
         """Stop it or let it go on, say."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def memory_bytes(self) -> int:
+        """How much memory it takes now."""
+        assert self._process is not None
+        return int(psutil.Process(self._process.pid).memory_info().rss)
 
     def kill(self) -> None:
         """End it with SIGKILL."""

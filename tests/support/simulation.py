@@ -25,6 +25,7 @@ from support.wire_hub import ModelHub, ModelStream
 from support.wire_rings import Flaw, ModelRing, Oracle
 
 FAULTS_UNTIL_NS = 4 * SECOND
+NOTICED_NS = SECOND // 5  # by then whoever lost a hub has heard of it
 END_NS = 90 * SECOND
 STEPS_SHOWN = 50
 
@@ -47,6 +48,7 @@ class Simulation:
     def __init__(self, seed: int, parts: Parts | None = None) -> None:
         parts = parts or Parts()
         self.seed = seed
+        self.faults_until_ns = FAULTS_UNTIL_NS
         self.random = Random(seed)
         self.now_ns = 0
         self.seen: Counter[str] = Counter()
@@ -144,7 +146,7 @@ class Simulation:
         self.after(0, self._beat)
         self.after(0, self._emit)
         self.after(self.random.randrange(1, 900) * MILLISECOND, self._break)
-        self._go_on(lambda: self.now_ns > FAULTS_UNTIL_NS)
+        self._go_on(lambda: self.now_ns > FAULTS_UNTIL_NS + NOTICED_NS)
         self._go_on(self._is_settled)
         for host in self.hosts:  # a fresh event gets through
             for ring in host.collector.rings:

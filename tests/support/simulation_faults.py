@@ -159,7 +159,8 @@ def _lose(world: "Simulation", link: "Link") -> None:
 
 
 def _restore(world: "Simulation", fleet: Fleet, copy: dict[Key, Position]) -> None:
-    if world.is_hub_up and world.hub.fleet is fleet:  # the same process
+    is_late = world.now_ns >= world.faults_until_ns
+    if world.is_hub_up and world.hub.fleet is fleet and not is_late:
         world.oracle.may_lose_state = world.oracle.has_lost_table = True
         world.hub.durable = copy
         world.kill_hub(_soon_ns(world))

@@ -8,7 +8,7 @@ from support.chaos.calls import CallLog, Fate
 from support.chaos.history import UNFINISHED, History, Line, left_out, title
 from support.chaos.promises import Promises
 
-EVICTED = "evicted"
+UNCERTAIN = ("evicted", "overwritten")  # reasons
 ON_THE_WAY = ("spooled", "in_flight", "in_ring")
 
 
@@ -23,10 +23,8 @@ def nothing_missing(history: History, _: Promises) -> Iterator[str]:
 def _missing_of(row: Mapping[str, Any], lines: Mapping[int, Line]) -> Iterator[str]:
     counted, committed = sum(left_out(row).values()), row["committed"]
     arrived, told = len(lines), row["delivered"]
-    if row["state"] == EVICTED:
-        # What was under way then may have arrived, and nobody could know.
-        unknown = min(max(arrived - told, 0), row["lost"].get(EVICTED, 0))
-        told, counted = told + unknown, counted - unknown
+    under_way = _under_way(row, arrived - told)
+    told, counted = told + under_way, counted - under_way
     if arrived != told:
         yield f"{title(row)}: {told} delivered, {arrived} arrived"
     if committed != arrived + counted:
@@ -45,11 +43,22 @@ def _unknown_rings(
     unknown = by_ring.keys() - {row["ring_id"] for row in history.rows()}
     arrived = sum(len(by_ring[ring_id]) for ring_id in unknown)
     told = sum(row["delivered"] for row in history.sums())
+    told += sum(_under_way(row, arrived - told) for row in history.sums())
     if arrived != told:
         yield (
             f"rings that the ledger does not know have delivered {arrived} events, "
             f"and {told} are counted: {', '.join(sorted(unknown))}"
         )
+
+
+def _under_way(row: Mapping[str, Any], surplus: int) -> int:
+    """Return how much of a surplus was under way when its place was taken.
+
+    A ring was evicted, or a flight recorder had gone on, before the answer came, and
+    none came any more. So it counts as lost, though it may have arrived.
+    """
+    lost = sum(row["lost"].get(reason, 0) for reason in UNCERTAIN)
+    return min(max(surplus, 0), lost)
 
 
 def reasons(history: History, promises: Promises) -> Iterator[str]:

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from support.chaos.actor import state_of
 from support.chaos.calls import call_files, read_pid
-from support.chaos.plan import Plan, WorkerKind
+from support.chaos.plan import DROP, Plan, WorkerKind
 from support.chaos.worker import Task
 
 _PATIENCE_S = 30.0
@@ -105,15 +105,16 @@ class Crew:
 
     def run_one(self, name: str, calls: int) -> None:
         """Have one more worker do so many calls, to its end."""
-        task = self._task(name, self._plan.kinds[0], calls=calls)
-        self._spawn(task, "1MiB").wait(_PATIENCE_S)
+        kind = replace(self._plan.kinds[0], ring_size="1MiB", overflow=DROP)
+        task = self._task(name, kind, calls=calls)
+        self._spawn(task, kind).wait(_PATIENCE_S)
 
     def _start(self, now: float) -> None:
         self._started += 1
         kind = self._draws.choice(self._plan.kinds)
         task = self._task(f"w{self._started}", kind)
         lifetime_s = self._draws.uniform(*self._plan.lifetimes_s)
-        process = self._spawn(task, kind.ring_size)
+        process = self._spawn(task, kind)
         self._members.append(_Member(process, now + lifetime_s))
 
     def _task(self, name: str, kind: WorkerKind, **fields: int) -> Task:
@@ -129,12 +130,16 @@ class Crew:
             **fields,
         )
 
-    def _spawn(self, task: Task, ring_size: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, task: Task, kind: WorkerKind) -> subprocess.Popen[bytes]:
+        settings = {
+            "SHMTEL_ENABLED": "1",
+            "SHMTEL_RING_SIZE": kind.ring_size,
+            "SHMTEL_OVERFLOW": kind.overflow,
+        }
         with (self._directory / "workers.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "support.chaos.worker", task.to_json()],
-                env=self._environment
-                | {"SHMTEL_ENABLED": "1", "SHMTEL_RING_SIZE": ring_size},
+                env=self._environment | settings,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -13,6 +13,7 @@ from support.chaos.clock import Jump
 from support.chaos.points import COLLECTOR, HUB, POINTS, Arm, Point
 
 QUIET_START_S = 1.0  # the line comes up before the first fault
+DROP, OVERWRITE = "drop", "overwrite"
 LIVES = 40  # of each program that a plan prepares; more are unprepared
 
 
@@ -89,6 +90,7 @@ class WorkerKind:
     pause_s: float
     largest_text: int
     fork_share: float
+    overflow: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def _draw_kind(draws: Random) -> WorkerKind:
         pause_s=draws.choice((0.01, 0.05, 0.1)),
         largest_text=draws.choice((10, 200, 2_000)),
         fork_share=draws.choice((0.0, 0.0, 0.01)),
+        overflow=draws.choice((DROP, DROP, DROP, OVERWRITE)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from support.chaos.plan import OVERWRITE, Plan
+
 
 @dataclass(frozen=True, slots=True)
 class Promises:
@@ -18,6 +20,9 @@ class Promises:
     workers: int = 3
 
 
-def promises_of(seconds: float) -> Promises:
-    """Return what the installed version promises for a run of some length."""
-    return Promises(delivered=int(50 * seconds))
+def promises_of(plan: Plan) -> Promises:
+    """Return what a run by this plan must hold."""
+    lost = {"evicted"}
+    if any(kind.overflow == OVERWRITE for kind in plan.kinds):
+        lost.add("overwritten")
+    return Promises(frozenset(lost), delivered=int(50 * plan.seconds))

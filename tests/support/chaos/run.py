@@ -210,9 +210,11 @@ class Run:
         tests = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (tests, os.environ.get("PYTHONPATH"))))
         variables = {"SHMTEL_NAMESPACE": self._namespace, "PYTHONPATH": path}
+        environment = clean_environment(**variables)
+        environment.pop("SHMTEL_DIR", None)  # the plan says where the rings are
         if self.plan.is_file_backend:
-            variables["SHMTEL_DIR"] = str(self.directory / "rings")
-        return clean_environment(**variables)
+            environment["SHMTEL_DIR"] = str(self.directory / "rings")
+        return environment
 
     def _hub_arguments(self) -> list[str]:
         return [
@@ -275,7 +277,7 @@ def run(
         is_quiet = line.calm()
         history = line.history(is_quiet=is_quiet)
         line.save()
-        flaws = judge(history, promises_of(seconds))
+        flaws = judge(history, promises_of(plan))
     (directory / "flaws").write_text("".join(f"{flaw}\n" for flaw in flaws))
     return Verdict(
         seed=seed,

@@ -34,15 +34,31 @@ def line(namespace: str, tmp_path: Path) -> Iterator[MemoryLine]:
 
 
 def _fill(ring: RingBuilder, share: float, rejected: int = 0) -> int:
-    """Write so much of a ring, some of it not to be believed."""
+    """Write so much of a ring, some of it not to be believed, for two reasons."""
     if not ring.names:
         ring.add_name("a.b")
     until = ring.tail + share * ring.capacity
     while ring.tail < until:
-        is_bad = rejected and ring.seq % rejected == 0
-        threshold = 12345 if is_bad else 0
-        ring.append(0, None, {}, {"t": "x" * 300}, threshold=threshold)
+        if rejected and ring.seq % rejected == 3 and ring.seq < 150:
+            ring.append_array(b"\0" * 40)
+        else:
+            is_bad = rejected and ring.seq % rejected == 0
+            threshold = 12345 if is_bad else 0
+            ring.append(0, None, {}, {"t": "x" * 300}, threshold=threshold)
     return ring.seq
+
+
+def _fates(last_seq: int, rejected: int) -> tuple[list[int], dict[int, int]]:
+    """What becomes of those events: the seqs that are delivered, and the totals."""
+    malformed = [n for n in range(last_seq) if n % rejected == 3 and n < 150]
+    unbelieved = [n for n in range(last_seq) if n % rejected == 0]
+    left_out = {*malformed, *unbelieved}
+    good = [n + 1 for n in range(last_seq) if n not in left_out]
+    return good, {
+        Outcome.DELIVERED: len(good),
+        Outcome.REJECTED_MALFORMED: len(malformed),
+        Outcome.REJECTED_BAD_THRESHOLD: len(unbelieved),
+    }
 
 
 def _kill_at(
@@ -164,13 +180,10 @@ def test_a_hub_amid_a_spooled_segment(
         assert HOME.scan(namespace) == []
     line.connect()
     line.step(SECOND_NS)
-    good = [seq for seq in seqs_up_to(ring.seq) if (seq - 1) % 7]
+    good, totals = _fates(ring.seq, 7)
     entry = line.hub.rings[ring.ring_id]
     assert entry.seqs == good
-    assert entry.position.totals == {
-        Outcome.DELIVERED: len(good),
-        Outcome.REJECTED_BAD_THRESHOLD: ring.seq - len(good),
-    }
+    assert entry.position.totals == totals
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert (total.delivered, total.unaccounted) == (len(good), 0)
 
@@ -232,3 +245,31 @@ def test_a_hub_that_lost_part_of_its_table(
         Outcome.DELIVERED: last - 5,
         Outcome.LOST_HUB_STATE_LOST: 5,
     }
+
+
+def test_an_account_that_is_final_stays_so(
+    line: MemoryLine,
+    make_ring: MakeRing,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a killed collector had not removed from the spool speaks of nothing new."""
+    ring = make_ring()
+    ring.hold_lock()
+    _fill(ring, 0.6)
+    line.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "flush", lambda spool: None)
+        patch.setattr(Spool, "forget", lambda spool, ring_id: None)
+        line.connect()
+        ring.die()
+        line.step(SECOND_NS)
+        assert HOME.scan(namespace) == []
+        line.kill()
+    line.step()
+    line.connect()
+    line.step(SECOND_NS)
+    (account,) = read_ledger(namespace, line.database_path.parent, HOME).rings
+    assert (account.state, account.account.delivered) == ("closed", ring.seq)
+    assert line.spool.rings(9, are_closed=False) == []
+    assert line.hub.rings[ring.ring_id].closed == "closed"

@@ -227,7 +227,7 @@ def test_thousands_are_on_disk_and_few_in_memory(
         _dead(make_ring, 0.02)
     _bury(line, namespace)
     gc.collect()
-    assert not [o for o in gc.get_objects() if isinstance(o, Ring)]
+    assert not [o for o in gc.get_objects() if type(o) is Ring]
     line.hub.is_holding = True
     line.connect()
     line.step(SECOND_NS)

@@ -264,68 +264,6 @@ def test_a_full_spool_refuses_and_the_rings_hold(
     line.close()
 
 
-def test_what_was_sent_before_is_marked(line: MemoryLine, ring: RingBuilder) -> None:
-    """On a later stream the hub learns what it may have seen on an earlier one."""
-    line.hub.is_holding = True
-    line.connect()
-    sent = fill_ring(ring, 0.2)
-    line.step()
-    line.cut()
-    last = fill_ring(ring, 0.2)
-    line.hub.is_holding = False
-    line.connect()
-    assert max(line.hub.marks) == sent < last
-    assert _seqs(line, ring) == seqs_up_to(last)
-
-
-def test_the_first_segment_tells_all_that_was_sent(
-    line: MemoryLine, ring: RingBuilder
-) -> None:
-    """Though it holds only a part: of later streams a hub believes only itself."""
-    line.hub.is_holding = True
-    line.connect()
-    sent = fill_ring(ring, 0.4)
-    line.step()
-    line.cut()
-    (again,) = line.fleet.rings.values()
-    again.resume(0, {})
-    segment = again.take(0)
-    assert segment is not None
-    assert segment.seq_last < sent == segment.resent_through
-
-
-def test_what_a_killed_collector_sent_is_marked_by_the_next(
-    line: MemoryLine, ring: RingBuilder
-) -> None:
-    """It is read from shared memory, and from the spool for what is only there."""
-    line.hub.is_holding = True
-    line.connect()
-    sent = fill_ring(ring, 0.2)
-    line.step()
-    line.kill()
-    line.hub.is_holding = False
-    line.connect()
-    assert max(line.hub.marks) == sent
-    assert _seqs(line, ring) == seqs_up_to(sent)
-
-
-def test_what_was_sent_is_known_after_the_stream_and_the_collector_are_gone(
-    line: MemoryLine, ring: RingBuilder
-) -> None:
-    """That the stream was lost before does not make it unsent for the next one."""
-    line.hub.is_holding = True
-    line.connect()
-    sent = fill_ring(ring, 0.2)
-    line.step()
-    line.cut()
-    line.step()
-    line.kill()
-    line.hub.is_holding = False
-    line.connect()
-    assert max(line.hub.marks) == sent
-    assert _seqs(line, ring) == seqs_up_to(sent)
-
-
 def test_without_a_spool_what_was_spooled_is_counted_as_lost(
     line: MemoryLine, ring: RingBuilder, namespace: str
 ) -> None:
@@ -394,3 +332,27 @@ def test_settlement_stays_behind_what_is_spooled(
     control = _ring.observe(_ring_of(line, ring).source.fileno())["control"]
     assert (control["head_seq"], control["settled_seq"]) == (last, settled)
     assert control["head"] == ring.tail
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_what_a_spool_refuses_keeps_its_place(
+    line: MemoryLine,
+    ring: RingBuilder,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    comes_back: bool,
+) -> None:
+    """It is offered again before anything newer, or sent if the hub comes first."""
+    with monkeypatch.context() as patch:
+        patch.setattr(line.spool, "append", lambda parts: False)
+        fill_ring(ring, 0.6)
+        line.step()
+        last = fill_ring(ring, 0.2)
+        line.step()
+        assert _total(line, namespace).spooled == 0
+    if comes_back:
+        line.step()
+        assert _total(line, namespace).spooled == last
+    line.connect()
+    assert _seqs(line, ring) == seqs_up_to(last)
+    assert _total(line, namespace).delivered == last
