@@ -11,8 +11,9 @@ Rules:
 from dataclasses import dataclass
 
 from shmtel.accounting.counts import Claims
+from shmtel.accounting.rings import counters_of
 from shmtel.wire.collector_role import CollectorProtocol
-from shmtel.wire.frames import HostCounters, RingCounters, WorkerCounters
+from shmtel.wire.frames import HostCounters, RingCounters
 from shmtel.wire.limits import fitted_counters
 from shmtel_collector.fleet import ROUND_NS, Fleet
 from shmtel_collector.host_counts import HostCounts
@@ -83,16 +84,9 @@ def spooled_seq_of(ring: Ring) -> int:
 
 
 def _counters(number: int, progress: Progress) -> RingCounters:
-    claims = progress.claims
     return RingCounters(
         number,
         progress.sent_seq,
         progress.spooled_seq,
-        WorkerCounters(
-            claims.committed,
-            claims.sampled_out,
-            claims.filtered,
-            claims.disabled,
-            claims.dropped,
-        ),
+        counters_of(progress.claims),
     )

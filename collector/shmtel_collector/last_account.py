@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from shmtel.accounting.counts import Claims
-from shmtel.wire.frames import RingClosed, WorkerCounters
+from shmtel.accounting.rings import counters_of
+from shmtel.wire.frames import RingClosed
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.left_out import event_table
 from shmtel_collector.ring import Ring
@@ -15,18 +16,11 @@ QUARANTINED = "quarantined"
 
 def announced(ring: Ring) -> RingClosed:
     """Return what the hub is told, behind the last segment."""
-    claims = claims_of(ring)
     return RingClosed(
         ring=ring.number,
         last_seq=ring.sent_seq,
         reason=reason_of(ring),
-        counters=WorkerCounters(
-            committed=claims.committed,
-            sampled_out=claims.sampled_out,
-            filtered=claims.filtered,
-            disabled=claims.disabled,
-            dropped=dict(claims.dropped),
-        ),
+        counters=counters_of(claims_of(ring)),
     )
 
 

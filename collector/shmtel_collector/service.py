@@ -39,6 +39,7 @@ from shmtel_collector.spooled_rings import SpooledRings
 from shmtel_collector.spooling import Spooling
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from shmtel_collector.uplink import keep_poller
 from shmtel_collector.watched import Watched
 
 __all__ = ["Collector", "CollectorConfig", "run"]
@@ -52,6 +53,7 @@ _logger = logging.getLogger("shmtel.collector")
 def run(config: CollectorConfig) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code of the process."""
     _raise_descriptor_limit()
+    keep_poller()
     gc.freeze()  # what was imported stays: no full collection need walk it again
     try:
         Collector(config).run()
@@ -120,6 +122,11 @@ class Collector:
         loop = asyncio.get_running_loop()
         namespace = self._config.namespace
         epoch = state.next_epoch(time.time_ns())
+        if self._config.spool_dir is None and state.spooled():
+            _logger.warning(
+                "rings of dead workers have events in a spool, and none is named; "
+                "start with the --spool-dir of before to deliver them"
+            )
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         enforcement = Enforcement(state.policies, origin.node, self._log)
         journal = self._make_journal(state)

@@ -182,6 +182,7 @@ class Spool:
         self._released.pop(ring_id, None)
         if self.has_ring(ring_id):
             self._file.attempt(lambda store: store.forget(ring_id), None)
+            self._note_emptiness()
 
     def flush(self) -> None:
         """Remove what is settled; once nothing is left, give the space back."""

@@ -216,16 +216,24 @@ def read_ends(path: Path) -> list[WorkerEnd]:
 @contextlib.contextmanager
 def _reading(path: Path, *tables: str) -> Iterator[sqlite3.Connection | None]:
     """Open a database to read some tables; None: there are none yet."""
-    if not path.exists():
-        yield None
-        return
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
+        if not path.exists():
+            yield None
+            return
         with contextlib.closing(_connect(uri)) as database, database:
             database.execute("BEGIN")  # all reads see the same moment
             yield database if _has_tables(database, *tables) else None
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StateError(
+            f"cannot read {path}: {error}; run this as the collector's user, or name "
+            "another directory with --state-dir"
+        ) from error
     except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
-        raise StateError(f"cannot read {path}: {error}") from error
+        raise StateError(
+            f"cannot read {path}: {error}; if it is damaged, the next collector that "
+            "starts sets it aside"
+        ) from error
 
 
 def _has_tables(database: sqlite3.Connection, *names: str) -> bool:

@@ -46,6 +46,15 @@ CLOSE_SECONDS = 0.5
 CONDITION = "hub"
 
 
+def keep_poller() -> None:
+    """Keep the thread of grpc.aio for as long as the process lives.
+
+    Else it ends with the last channel and server, and the loop is made to wait until
+    nothing is under way any more; behind a frozen hub on a unix socket that is never.
+    """
+    grpc.aio.init_grpc_aio()
+
+
 class Peer(Protocol):
     """Whom the uplink carries frames for."""
 
@@ -79,9 +88,6 @@ class Uplink:
         redial: Redial,
         log: ConditionLog,
     ) -> None:
-        # Held for good: whoever lets go of the last thing of grpc waits, in the loop,
-        # for its thread, and that waits for a hub that is frozen.
-        grpc.aio.init_grpc_aio()
         self._address = address
         self._peer = peer
         self._on_received = on_received

@@ -10,6 +10,7 @@ from operator import add
 from typing import NamedTuple, Protocol
 
 from shmtel.accounting.accounts import Account, account_of_totals
+from shmtel.wire.frames import WorkerCounters
 
 # Reasons of an end behind which a worker may have gone on, or written anything.
 _PROVES_NOTHING = frozenset({"retired", "quarantined", "evicted"})
@@ -54,6 +55,17 @@ class Counted(NamedTuple):
     totals: Mapping[int, int]
     claims: ClaimedCounts
     placed: Placed
+
+
+def counters_of(claims: ClaimedCounts) -> WorkerCounters:
+    """Return what crosses the stream of a worker's own counters."""
+    return WorkerCounters(
+        claims.committed,
+        claims.sampled_out,
+        claims.filtered,
+        claims.disabled,
+        dict(claims.dropped),
+    )
 
 
 def under_way(

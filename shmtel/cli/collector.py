@@ -56,19 +56,13 @@ def _use_file(
 )
 @common.namespace_option
 @common.dir_option
-@click.option(
-    "--state-dir",
-    envvar="SHMTEL_STATE_DIR",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the collector keeps its state.  [default: $STATE_DIRECTORY,"
-    " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
-)
+@common.state_dir_option
 @click.option(
     "--spool-dir",
     envvar="SHMTEL_SPOOL_DIR",
     show_envvar=True,
-    type=click.Path(path_type=Path),  # what cannot be used keeps nothing from starting
+    # What cannot be used, or read, keeps nothing from starting.
+    type=click.Path(readable=False, path_type=Path),
     help="Where events wait on disk that the hub does not take in time."
     "  [default: nowhere]",
 )
@@ -109,11 +103,11 @@ def command(
     **values: Any,
 ) -> int:
     """Drain this host's rings and forward their events to a hub."""
+    children.end_with_parent(parent)
+    common.start_logging(log_level)
     from shmtel_collector import service
     from shmtel_collector.config import spool_bytes_of
 
-    children.end_with_parent(parent)
-    common.start_logging(log_level)
     if settings is not None:
         values["guard"] = settings.guard
     try:

@@ -84,6 +84,8 @@ json_option = click.option(
 )
 state_dir_option = click.option(
     "--state-dir",
+    envvar="SHMTEL_STATE_DIR",
+    show_envvar=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the collector keeps its state.  [default: $STATE_DIRECTORY,"
     " else $XDG_STATE_HOME/shmtel, else ~/.local/state/shmtel]",
@@ -124,6 +126,8 @@ log_level_option = click.option(
 
 def start_logging(level: str) -> None:
     """Send log lines of at least this level to stderr."""
+    # Else grpc tells on stderr of each connection that ends in another way.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -141,9 +145,31 @@ def until_nobody_looks() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def is_said(context: click.Context, parameter: str) -> bool:
+    """Say whether a parameter stands on the command line, and not in a variable."""
+    source = context.get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def count(number: int, noun: str) -> str:
+    """Render a number of things."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def talk(message: str) -> None:
     """Say something to the person at the terminal."""
     click.echo(f"shmtel: {message}", err=True)
+
+
+def talk_of_missing_state(namespace: str, state_dir: Path | None) -> None:
+    """Say it if the directory that was named knows nothing of the namespace."""
+    from shmtel_collector.config import state_path
+
+    if state_dir is not None and not state_path(namespace, state_dir).exists():
+        talk(
+            f"no collector of the namespace {namespace!r} has kept anything in "
+            f"{state_dir}: what it would know is missing here"
+        )
 
 
 def print_json(document: object) -> None:

@@ -30,6 +30,9 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", _ANSWER_BYTES),
     # It is asked on the way to an address that the operator has named.
     ("grpc.enable_http_proxy", 0),
+    # The time in which a connection has to come about; else it is 20 seconds before
+    # it turns out that somebody listens and says nothing.
+    ("grpc.min_reconnect_backoff_ms", int(CALL_S * 1000)),
 )
 
 _Answer = TypeVar("_Answer")
@@ -176,7 +179,8 @@ class ControlClient:
 
 def _unreachable(target: Target) -> CommandError:
     return CommandError(
-        f"no answer from the {target.name}: nobody listens there; {target.cure}",
+        f"no answer from the {target.name}: nobody listens there, or it hangs; "
+        f"{target.cure}",
         ExitCode.NOT_REACHABLE,
     )
 

@@ -61,6 +61,7 @@ def command(
     from shmtel.cli.deaths import find_deaths
 
     deaths = find_deaths(namespace, home_of(directory), state_dir, common.talk)
+    common.talk_of_missing_state(namespace, state_dir)
     shown = [
         death
         for death in deaths
@@ -76,13 +77,22 @@ def command(
         )
         return
     if not shown:
-        common.talk(f"no worker of the namespace {namespace!r} is known to have died")
+        _talk_of_nothing(namespace, deaths)
         return
     for line in _table(shown):
         click.echo(line)
     for death in shown:
         for line in _details(death, last):
             click.echo(line)
+
+
+def _talk_of_nothing(namespace: str, deaths: "Sequence[Death]") -> None:
+    common.talk(f"no worker of the namespace {namespace!r} is known to have died")
+    if deaths:
+        common.talk(
+            f"not shown: {len(deaths)} of another --worker, or that left in good order "
+            "(--all shows them)"
+        )
 
 
 def _table(deaths: "Sequence[Death]") -> list[str]:
@@ -115,6 +125,8 @@ def _details(death: "Death", last: int) -> Iterator[str]:
         if words.open_count > len(words.open_spans):
             more = words.open_count - len(words.open_spans)
             yield f"{_INDENT * 2}... and {more} more"
+    elif words.first_seq > 1:
+        yield f"{_INDENT}no open spans, by {_covered(death)}"
     if last:
         yield f"{_INDENT}last events:"
         yield from (_INDENT * 2 + text_line(event) for event in death.events(last))

@@ -39,7 +39,9 @@ _HEADER = ("SEGMENT", "WORKER", "STATE", "WHY", "PID", "KIB", "UNDRAINED")
     help="Also remove rings of dead workers with events in them; they count as lost.",
 )
 @common.json_option
+@click.pass_context
 def command(
+    context: click.Context,
     namespace: str,
     is_everywhere: bool,
     directory: str | None,
@@ -55,7 +57,11 @@ def command(
     from shmtel.cli.removable import namespaces_in
 
     home = home_of(directory)
+    if is_everywhere and common.is_said(context, "namespace"):
+        raise click.UsageError("--all looks at every namespace; leave out --namespace.")
     names = namespaces_in(home) if is_everywhere else [namespace]
+    if not is_everywhere:
+        common.talk_of_missing_state(namespace, state_dir)
     found: dict[str, list[Finding]] = {}
     for name in names:
         found[name] = _collect(home, name, state_dir, is_dry, is_forced)
@@ -133,7 +139,8 @@ def _sum_up(findings: "Sequence[Finding]", is_dry: bool, is_forced: bool) -> Non
     going = [f for f in findings if f.may_go(is_forced=is_forced)]
     gone = going if is_dry else [f for f in findings if f.is_removed]
     verb = "would go" if is_dry else "removed"
-    common.talk(f"{verb}: {len(gone)} segments, {sum(f.bytes for f in gone) >> 10} KiB")
+    kibibytes = sum(f.bytes for f in gone) >> 10
+    common.talk(f"{verb}: {common.count(len(gone), 'segment')}, {kibibytes} KiB")
     events = sum(f.undrained for f in gone)
     if events:
         tense = "would be" if is_dry else "are"

@@ -125,7 +125,10 @@ def _attach_sinks(
         try:
             sink = sinks.enter_context(JsonLines(jsonl))
         except OSError as error:
-            raise CommandError(f"cannot write {jsonl}: {error.strerror}") from error
+            raise CommandError(
+                f"cannot write {jsonl}: {error.strerror}; name another file with "
+                "--jsonl"
+            ) from error
         hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)

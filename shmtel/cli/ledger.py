@@ -105,6 +105,7 @@ def command(
     from shmtel_collector.ledger import read_ledger
 
     whole = read_ledger(namespace, state_dir, home_of(directory))
+    common.talk_of_missing_state(namespace, state_dir)
     _talk(whole, worker)
     shown = whole.of_workers(worker)
     if as_json:

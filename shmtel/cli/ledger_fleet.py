@@ -31,9 +31,7 @@ def refuse_local_options(context: click.Context) -> None:
         click.UsageError: a hub was named as well.
     """
     for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        is_said = source is click.core.ParameterSource.COMMANDLINE
-        if parameter.name in _LOCAL and is_said:
+        if parameter.name in _LOCAL and common.is_said(context, parameter.name):
             raise click.UsageError(
                 f"A hub knows all its hosts; leave out {parameter.opts[0]}, or --hub."
             )

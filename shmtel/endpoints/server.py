@@ -159,7 +159,7 @@ def _config(target: Target) -> uvicorn.Config:
         interface="asgi3",
         lifespan="off",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a warning is what anybody can cause who connects
         access_log=False,
         server_header=False,
         date_header=False,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from shmtel.accounting.counts import add_counts
 from shmtel.accounting.fleet import FleetLedger, fleet_ledger
+from shmtel.accounting.rings import counters_of
 from shmtel.hub.hosts import HostEntry
 from shmtel.hub.positions import Folded
 from shmtel.hub.table import RingEntry, RingTable
 from shmtel.wire.control import HostLedger, RingLedger, RingSum
-from shmtel.wire.frames import WorkerCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,7 @@ def _host(host: HostEntry, is_connected: bool) -> HostLedger:
             host.folded_rings,
             placed.committed,
             totals,
-            WorkerCounters(
-                claims.committed,
-                claims.sampled_out,
-                claims.filtered,
-                claims.disabled,
-                claims.dropped,
-            ),
+            counters_of(claims),
         ),
     )
 

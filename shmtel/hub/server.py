@@ -118,8 +118,8 @@ class Server:
             port = self._grpc.add_insecure_port(self._listen)
         except RuntimeError as error:
             raise ConfigurationError(
-                f"the hub cannot listen on {self._listen}: the address is in use "
-                "or not of this machine"
+                f"the hub cannot listen on {self._listen}: the address is in use, "
+                "not of this machine, or not permitted; choose another address"
             ) from error
         self._grpc.start()
         host, separator, _port = self._listen.rpartition(":")

@@ -3,17 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import environment, wait_until
-from support.program import fresh_namespace, shmtel
+from support.program import shmtel
 from support.ring_builder import RingBuilder, encode_head
 
 _KILLED = (
@@ -23,13 +20,6 @@ _KILLED = (
     "shmtel.emit('work.last', {'ratio': float('nan')}, {'raw': b'\\x00\\x01'})",
     "os.kill(os.getpid(), 9)",
 )
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 def _crash(namespace: str, *arguments: str) -> list[dict[str, Any]]:
@@ -125,6 +115,7 @@ def test_the_living_and_the_orderly_are_not_listed(namespace: str) -> None:
         silent = shmtel("crash", "--namespace", namespace)
         assert (silent.returncode, silent.stdout) == (0, "")
         assert namespace in silent.stderr
+        assert "--all" in silent.stderr
         (worker,) = _crash(namespace, "--all")
         assert (worker["worker_id"], worker["reason"]) == ("orderly", "closed")
         assert _crash(namespace, "--all", "--worker", "a*") == []

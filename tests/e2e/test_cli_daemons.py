@@ -99,6 +99,7 @@ def test_a_namespace_that_nobody_uses_is_said(tmp_path: Path) -> None:
     result = shmtel("ledger", "--assert", *place)
     assert result.returncode == 0
     assert "nothing is known of the namespace 'nobody-s'" in result.stderr
+    assert f"has kept anything in {tmp_path}" in result.stderr
 
 
 def test_the_ledger_does_not_vouch_for_what_it_cannot_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,6 @@ from support.processes import wait_until
 from support.program import fresh_namespace, shmtel
 
 Gc = Callable[..., dict[str, dict[str, Any]]]
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 @pytest.fixture
@@ -167,6 +160,14 @@ def test_all_namespaces(namespace: str, gc: Gc, tmp_path: Path) -> None:
     found = json.loads(done.stdout)["namespaces"]
     assert [f["segment"] for f in found[namespace]] == [name]
     assert [f["segment"] for f in found[other]] == [alive]
+
+
+def test_all_and_one_namespace_is_a_wrong_use(namespace: str) -> None:
+    """Who names both means one of them; nothing is removed."""
+    name = _dead_ring(namespace, is_drained=True)
+    done = shmtel("gc", "--all", "--namespace", namespace)
+    assert done.returncode == 2
+    assert HOME.has(name)
 
 
 def test_what_a_collector_has_written_down_counts_once(

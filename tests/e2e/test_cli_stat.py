@@ -4,22 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from shmtel import segments
 from support.home import HOME
-from support.program import clean_environment, fresh_namespace, shmtel, worker_program
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """Give a namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
+from support.program import clean_environment, shmtel, worker_program
 
 
 def _start_worker(

@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,18 +17,10 @@ from support.processes import wait_until
 from support.program import (
     PROGRAM,
     clean_environment,
-    fresh_namespace,
     shmtel,
     start_shmtel,
     stopped_at_exit,
 )
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """Give a namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 def _next(process: subprocess.Popen[str]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from support.processes import run_python, wait_until
 from support.program import (
     PROGRAM,
     clean_environment,
-    fresh_namespace,
     shmtel,
     start_shmtel,
     stopped_at_exit,
@@ -28,13 +27,6 @@ from support.program import (
 from support.ring_builder import RingBuilder
 
 StartWorker = Callable[..., Emitter]
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """Give a namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 @pytest.fixture

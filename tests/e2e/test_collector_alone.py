@@ -3,11 +3,8 @@
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
@@ -15,13 +12,6 @@ from support.home import HOME
 from support.processes import wait_until
 from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 from support.uplink import ScriptedCollector, make_hello
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
 
 
 def _lock_path(namespace: str) -> str:

@@ -1,6 +1,5 @@
 """Control of a host as its operators see it: real collector, workers and hub."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,17 +9,10 @@ from shmtel_collector.ledger import Ledger
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.processes import wait_until
-from support.program import fresh_namespace, shmtel
+from support.program import shmtel
 
 NOBODY = "127.0.0.1:1"
 _wait = partial(wait_until, seconds=30.0)  # programs start slowly on a busy machine
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
 
 
 class Events(NotingHub):
@@ -81,7 +73,7 @@ def test_restart_without_a_hub_keeps_rules_and_deadlines(
     ):
         _wait_for_socket(collector)
         worker.emit(1)
-        done = collector.ctl("toggle", "off", "--for", "4s", "--overlay", "night")
+        done = collector.ctl("toggle", "off", "--for", "10s", "--overlay", "night")
         assert done.returncode == 0, done.stderr
         collector.kill()
         collector.start()

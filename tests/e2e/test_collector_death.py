@@ -4,45 +4,18 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from shmtel import segments
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import run_python, wait_until
-from support.program import fresh_namespace
 from support.ring_builder import RingBuilder
 from support.ring_layout import Identity, ProducerZone
 
 PATIENCE_S = 30.0  # on a loaded machine; what is waited for takes a second or two
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
-
-
-@pytest.fixture
-def hub() -> Iterator[NotingHub]:
-    """A hub that notes what arrives."""
-    with NotingHub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def collector(
-    namespace: str, hub: NotingHub, tmp_path: Path
-) -> Iterator[CollectorProcess]:
-    """A running collector that knows the hub."""
-    with CollectorProcess(namespace, hub.hub.address, tmp_path) as collector:
-        yield collector
 
 
 class Ends:

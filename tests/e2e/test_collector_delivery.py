@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,31 +10,7 @@ from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import wait_until
-from support.program import fresh_namespace
 from support.ring_builder import RingBuilder
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
-
-
-@pytest.fixture
-def hub() -> Iterator[NotingHub]:
-    """A hub that notes what arrives."""
-    with NotingHub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def collector(
-    namespace: str, hub: NotingHub, tmp_path: Path
-) -> Iterator[CollectorProcess]:
-    """A running collector that knows the hub."""
-    with CollectorProcess(namespace, hub.hub.address, tmp_path) as collector:
-        yield collector
 
 
 def test_events_arrive_in_order(

@@ -2,25 +2,14 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.hubs import WAIT_S, Seqs
 from support.processes import wait_until
-from support.program import fresh_namespace
 
 STOP_SECONDS = 2.0
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
 
 
 def stop(hub: NotingHub) -> float:

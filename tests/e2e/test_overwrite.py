@@ -3,16 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.processes import environment
-from support.program import fresh_namespace, shmtel
+from support.program import shmtel
 
 VARIABLES = {"SHMTEL_OVERFLOW": "overwrite", "SHMTEL_RING_SIZE": "64KiB"}
 BUSY = """
@@ -27,13 +24,6 @@ def arrived(hub: NotingHub) -> list[int]:
     """Return the numbers of the events that the hub was given, as they came."""
     (seqs,) = hub.seqs.values()
     return [seq - 1 for seq in seqs]
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """Give a namespace of the test's own."""
-    with fresh_namespace() as name:
-        yield name
 
 
 def test_the_last_events_of_a_killed_worker(namespace: str, tmp_path: Path) -> None:

@@ -2,28 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import wait_until
-from support.program import fresh_namespace
 
 _RING = {"SHMTEL_RING_SIZE": "64KiB"}
 _EVENTS = 200
 _UNSPOOLED = 800  # of 56 bytes: more than half a ring, and 200 less than a whole one
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
 
 
 class _Spooling(CollectorProcess):
@@ -154,6 +143,31 @@ def test_a_directory_that_is_none_keeps_no_collector_from_starting(
         worker.emit(100)
         wait_until(lambda: hub.count() == 100)
         assert collector.log().count("--spool-dir") == 1
+
+
+def test_what_is_spooled_waits_for_a_collector_that_knows_where(
+    namespace: str, tmp_path: Path
+) -> None:
+    """One that is started without a spool says so, and loses nothing of the dead."""
+    address = f"unix:{tmp_path}/hub.sock"
+    with _Spooling(namespace, address, tmp_path / "c") as collector:
+        with Emitter(namespace, **_RING) as dying:
+            total = _emit_many(dying, collector, 3)
+            dying.kill()
+        wait_until(lambda: HOME.scan(namespace) == [], 60.0)
+        collector.kill()
+        settings = collector.config.read_text()
+        collector.config.write_text("")
+        with NotingHub(address) as hub:
+            collector.start()
+            wait_until(lambda: "connected to hub" in collector.log(), 60.0)
+            assert collector.log().count("--spool-dir") == 1
+            assert collector.ledger().total.spooled == total
+            collector.kill()
+            collector.config.write_text(settings)
+            collector.start()
+            wait_until(lambda: hub.count() == total, 60.0)
+        _assert_whole(hub)
 
 
 def test_a_wedged_handler_is_relieved_by_the_spool(

@@ -1,6 +1,5 @@
 """Workers that become daemons, or close all descriptors: nothing of them is lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,31 +8,6 @@ from support.collector_process import CollectorProcess, NotingHub
 from support.emitter import Emitter
 from support.home import HOME
 from support.processes import run_python, wait_until
-from support.program import fresh_namespace
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace that nothing else uses."""
-    with fresh_namespace() as name:
-        yield name
-
-
-@pytest.fixture
-def hub() -> Iterator[NotingHub]:
-    """A hub that notes what arrives."""
-    with NotingHub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def collector(
-    namespace: str, hub: NotingHub, tmp_path: Path
-) -> Iterator[CollectorProcess]:
-    """A running collector that knows the hub."""
-    with CollectorProcess(namespace, hub.hub.address, tmp_path) as collector:
-        yield collector
-
 
 # As in the books. CLOSE stands where the daemon closes what it has inherited.
 DAEMON = """

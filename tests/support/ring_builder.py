@@ -258,3 +258,13 @@ def _boot_id() -> bytes:
 
 def _start_time() -> int:
     return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def fill_ring(ring: RingBuilder, share: float) -> int:
+    """Write so much of a ring; return its last seq."""
+    if not ring.names:
+        ring.add_name("a.b")
+    until = ring.tail + share * ring.capacity
+    while ring.tail < until:
+        ring.append(0, None, {}, {"text": "x" * 900})
+    return ring.seq

@@ -40,8 +40,8 @@ class OpenedSpool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log = QuietLog()
         self.now_ns = 0
+        self.log = QuietLog(lambda: self.now_ns / 1e9)
         self.spool = self._open(MAX_BYTES)
 
     def _open(self, max_bytes: int) -> Spool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.memory_line import MemoryLine
+from support.spools import OpenedSpool
 
 
 @pytest.fixture
@@ -14,3 +15,11 @@ def line(namespace: str, tmp_path: Path) -> Iterator[MemoryLine]:
     line = MemoryLine(namespace, tmp_path / "state")
     yield line
     line.close()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[OpenedSpool]:
+    """An empty spool."""
+    opened = OpenedSpool(tmp_path / "spool" / "n.spool.sqlite3")
+    yield opened
+    opened.spool.abandon()

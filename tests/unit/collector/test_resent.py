@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.memory_line import MemoryLine, seqs_up_to
-from support.ring_builder import RingBuilder
+from support.ring_builder import RingBuilder, fill_ring
 
 MakeRing = Callable[..., RingBuilder]
 
@@ -27,16 +27,6 @@ def ring(make_ring: MakeRing) -> RingBuilder:
     return ring
 
 
-def _fill(ring: RingBuilder, share: float) -> int:
-    """Write so much of a ring; return its last seq."""
-    if not ring.names:
-        ring.add_name("a.b")
-    until = ring.tail + share * ring.capacity
-    while ring.tail < until:
-        ring.append(0, None, {}, {"text": "x" * 900})
-    return ring.seq
-
-
 def _seqs(line: MemoryLine, ring: RingBuilder) -> list[int]:
     return line.hub.rings[ring.ring_id].seqs
 
@@ -45,10 +35,10 @@ def test_what_was_sent_before_is_marked(line: MemoryLine, ring: RingBuilder) -> 
     """On a later stream the hub learns what it may have seen on an earlier one."""
     line.hub.is_holding = True
     line.connect()
-    sent = _fill(ring, 0.2)
+    sent = fill_ring(ring, 0.2)
     line.step()
     line.cut()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     line.hub.is_holding = False
     line.connect()
     assert max(line.hub.marks) == sent < last
@@ -61,7 +51,7 @@ def test_the_first_segment_tells_all_that_was_sent(
     """Though it holds only a part: of later streams a hub believes only itself."""
     line.hub.is_holding = True
     line.connect()
-    sent = _fill(ring, 0.4)
+    sent = fill_ring(ring, 0.4)
     line.step()
     line.cut()
     (again,) = line.fleet.rings.values()
@@ -77,7 +67,7 @@ def test_what_a_killed_collector_sent_is_marked_by_the_next(
     """It is read from shared memory, and from the spool for what is only there."""
     line.hub.is_holding = True
     line.connect()
-    sent = _fill(ring, 0.2)
+    sent = fill_ring(ring, 0.2)
     line.step()
     line.kill()
     line.hub.is_holding = False
@@ -92,7 +82,7 @@ def test_what_was_sent_is_known_after_the_stream_and_the_collector_are_gone(
     """That the stream was lost before does not make it unsent for the next one."""
     line.hub.is_holding = True
     line.connect()
-    sent = _fill(ring, 0.2)
+    sent = fill_ring(ring, 0.2)
     line.step()
     line.cut()
     line.step()

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -22,14 +22,6 @@ from support.spools import (
     spooled_ring,
     take_all,
 )
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[OpenedSpool]:
-    """An empty spool."""
-    opened = OpenedSpool(tmp_path / "spool" / "n.spool.sqlite3")
-    yield opened
-    opened.spool.abandon()
 
 
 def _truncate(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,6 @@ from support.spools import (
     take_all,
 )
 from support.tiny_disk import tiny_disk
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[OpenedSpool]:
-    """An empty spool."""
-    opened = OpenedSpool(tmp_path / "spool" / "n.spool.sqlite3")
-    yield opened
-    opened.spool.abandon()
 
 
 def test_segments_come_back_as_they_were_and_in_order(opened: OpenedSpool) -> None:
@@ -221,3 +212,30 @@ def test_what_comes_and_goes_is_said_once_a_minute(opened: OpenedSpool) -> None:
         opened.spool.release(RING, standing(last))
         opened.spool.flush()
     assert len(opened.log.lines) == 1
+    opened.now_ns += 60_000_000_000
+    fill(opened.spool)
+    assert len(opened.log.lines) == 2
+
+
+def test_a_spool_that_only_held_rings_that_ended_is_empty_again(
+    opened: OpenedSpool,
+) -> None:
+    """Its space is given back, and the next use is said, as with rings that live."""
+    many = [segment(seq, seq + 2) for seq in range(0, 200, 2)]
+    closing = Closing("vanished", 200, left_out="{}")
+    assert opened.spool.append([(spooled_ring(closing=closing), many)])
+    opened.spool.release(RING, standing(200, sent=200))
+    opened.spool.forget(RING)
+    used = _pages(opened.path)
+    for _ in range(3):
+        opened.spool.flush()
+    assert _pages(opened.path) < used
+    opened.now_ns += 60_000_000_000
+    fill(opened.spool)
+    assert len(opened.log.lines) == 2
+
+
+def _pages(path: Path) -> int:
+    """The file's header is in its log until a checkpoint."""
+    sizes = [Path(f"{path}{suffix}").stat().st_size for suffix in ("", "-wal")]
+    return sum(sizes) // PAGE_BYTES

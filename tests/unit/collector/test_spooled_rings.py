@@ -20,7 +20,7 @@ from shmtel_collector.ring import Ring
 from shmtel_collector.spooled_rings import LOADED_MAX
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
-from support.ring_builder import RingBuilder
+from support.ring_builder import RingBuilder, fill_ring
 from support.ring_layout import Identity
 
 MakeRing = Callable[..., RingBuilder]
@@ -34,18 +34,9 @@ def line(namespace: str, tmp_path: Path) -> Iterator[MemoryLine]:
     line.close()
 
 
-def _fill(ring: RingBuilder, share: float) -> int:
-    if not ring.names:
-        ring.add_name("a.b")
-    until = ring.tail + share * ring.capacity
-    while ring.tail < until:
-        ring.append(0, None, {}, {"text": "x" * 900})
-    return ring.seq
-
-
 def _dead(make_ring: MakeRing, share: float = 0.2) -> RingBuilder:
     ring = make_ring()
-    _fill(ring, share)
+    fill_ring(ring, share)
     ring.die()
     return ring
 
@@ -80,7 +71,7 @@ def test_a_lost_spool_is_told_to_the_hub(
 ) -> None:
     """Of rings that were in it alone the state database knows how much that was."""
     ring = make_ring(resource={"worker_id": "w5", "pool_name": "web"})
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     ring.die()
     _bury(line, namespace)
     _destroy(line)
@@ -99,11 +90,11 @@ def test_a_lost_spool_is_counted_for_a_live_ring(
     """The hole is in front of what is still in the ring, and that arrives."""
     ring = make_ring()
     ring.hold_lock()
-    gone = _fill(ring, 0.6)
+    gone = fill_ring(ring, 0.6)
     line.step()
     _destroy(line)
     ring.hold_lock()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     _deliver(line)
     entry = line.hub.rings[ring.ring_id]
     assert entry.seqs == list(range(gone + 1, last + 1))
@@ -118,7 +109,7 @@ def test_a_missing_row_is_a_hole_and_the_rest_arrives(
     ring.hold_lock()
     bounds = [0]
     for _ in range(5):
-        bounds.append(_fill(ring, 0.6))
+        bounds.append(fill_ring(ring, 0.6))
         line.step()
     store = line.spool._file.store
     assert store is not None
@@ -146,7 +137,7 @@ def test_damage_at_run_time_does_not_end_the_collector(
         _dead(make_ring)
     ring = make_ring()
     ring.hold_lock()
-    _fill(ring, 0.6)
+    fill_ring(ring, 0.6)
     line.step()
     line.step(SECOND_NS)
     assert line.spool_path is not None
@@ -158,7 +149,7 @@ def test_damage_at_run_time_does_not_end_the_collector(
         for page in range(1, 200):
             file.seek(page * (16 << 10))
             file.write(b"\xff" * 512)
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     _deliver(line)
     assert line.spool.damages > 0
     total = _total(namespace, line)
@@ -174,9 +165,9 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
     """Its shared memory is empty; the worker counts as vanished, with what is known."""
     ring = make_ring(resource={"worker_id": "w7"})
     ring.hold_lock()
-    spooled = _fill(ring, 0.6)
+    spooled = fill_ring(ring, 0.6)
     line.step()
-    _fill(ring, 0.2)
+    fill_ring(ring, 0.2)
     line.close()
     HOME.unlink(ring.name)
     line._start()
@@ -198,7 +189,7 @@ def test_a_host_that_goes_down_in_good_order_loses_nothing(
     rings = [make_ring() for _ in range(3)]
     for ring in rings:
         ring.hold_lock()
-        _fill(ring, 0.3)
+        fill_ring(ring, 0.3)
     line.step()
     line.spooling.save()
     line.close()
@@ -218,7 +209,7 @@ def test_a_ring_that_is_refused_later_keeps_what_is_spooled(
     """A worker that spoils its segment spoils what is in there, and no more."""
     ring = make_ring()
     ring.hold_lock()
-    spooled = _fill(ring, 0.6)
+    spooled = fill_ring(ring, 0.6)
     line.step()
     line.close()
     ring.poke(Identity, capacity=3)
@@ -307,10 +298,10 @@ def test_a_full_spool_gives_up_only_what_it_does_not_have(
     """What was spooled of an evicted ring is delivered; the rest is evicted."""
     ring, fresh = make_ring(), make_ring()
     ring.hold_lock()
-    spooled = _fill(ring, 0.6)
+    spooled = fill_ring(ring, 0.6)
     line.step()
-    last = _fill(ring, 0.2)
-    evicted = _fill(fresh, 0.2)
+    last = fill_ring(ring, 0.2)
+    evicted = fill_ring(fresh, 0.2)
     ring.die()
     fresh.die()
     monkeypatch.setattr(Home, "size_bytes", lambda home: budget.SHARE)
@@ -341,9 +332,9 @@ def test_no_worker_evicts_what_a_spool_has_the_beginning_of(
     """Its account would be written twice: by the worker, and by the next collector."""
     ring = make_ring()
     ring.hold_lock()
-    _fill(ring, 0.6)
+    fill_ring(ring, 0.6)
     line.step()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     line.close()
     ring.die()
     with monkeypatch.context() as patch:
@@ -362,7 +353,7 @@ def test_a_borrowed_id_does_not_break_the_stream(
     """A segment under the id of a ring that is being delivered is left alone."""
     ring, good = make_ring(), make_ring()
     good.hold_lock()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     content = ring.path.read_bytes()
     ring.die()
     line.step()
@@ -375,7 +366,7 @@ def test_a_borrowed_id_does_not_break_the_stream(
     ring.path.write_bytes(content)
     line.step(SECOND_NS)
     line.hub.release()
-    seq = _fill(good, 0.1)
+    seq = fill_ring(good, 0.1)
     for _ in range(3):
         line.step(SECOND_NS)
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)

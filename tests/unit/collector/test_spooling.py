@@ -15,7 +15,7 @@ from shmtel_collector.session import OVERDUE_NS
 from support.emitter import Emitter
 from support.home import HOME
 from support.memory_line import SECOND_NS, MemoryLine, seqs_up_to
-from support.ring_builder import RingBuilder
+from support.ring_builder import RingBuilder, fill_ring
 from support.ring_layout import ProducerZone
 
 StartWorker = Callable[..., Emitter]
@@ -29,16 +29,6 @@ def line(namespace: str, tmp_path: Path) -> Iterator[MemoryLine]:
     line = MemoryLine(namespace, tmp_path / "state", SPOOL_BYTES)
     yield line
     line.close()
-
-
-def _fill(ring: RingBuilder, share: float) -> int:
-    """Write so much of a ring; return its last seq."""
-    if not ring.names:
-        ring.add_name("a.b")
-    until = ring.tail + share * ring.capacity
-    while ring.tail < until:
-        ring.append(0, None, {}, {"text": "x" * 900})
-    return ring.seq
 
 
 def _ring_of(line: MemoryLine, ring: RingBuilder) -> Ring:
@@ -68,7 +58,7 @@ def test_a_ring_outlasts_many_times_its_size_without_a_hub(
 ) -> None:
     """Half full it goes to the spool, and all of it is delivered afterwards."""
     for _ in range(20):
-        last = _fill(ring, 0.5)
+        last = fill_ring(ring, 0.5)
         line.step()
     total = _total(line, namespace)
     assert (total.spooled, total.in_ring) == (last, 0)
@@ -83,7 +73,7 @@ def test_less_than_half_a_ring_stays_where_it_is(
     line: MemoryLine, ring: RingBuilder, namespace: str
 ) -> None:
     """The spool is for what a ring cannot hold, not for every pause of the hub."""
-    last = _fill(ring, 0.4)
+    last = fill_ring(ring, 0.4)
     line.step()
     total = _total(line, namespace)
     assert (total.spooled, total.in_ring) == (0, last)
@@ -93,9 +83,9 @@ def test_newer_events_wait_behind_those_in_the_spool(
     line: MemoryLine, ring: RingBuilder
 ) -> None:
     """What is in the ring is not sent before what is in the spool."""
-    _fill(ring, 0.6)
+    fill_ring(ring, 0.6)
     line.step()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     line.step()
     assert _ring_of(line, ring).source.head_seq < last
     line.connect()
@@ -108,12 +98,12 @@ def test_a_hub_that_does_not_answer_is_relieved_by_the_spool(
     """What was sent and is not acknowledged goes in first, in the same bounds."""
     line.hub.is_holding = True
     line.connect()
-    _fill(ring, 0.6)
+    fill_ring(ring, 0.6)
     line.step()
     served = _ring_of(line, ring)
     assert served.source.head_seq == 0 < served.sent_seq
     line.now_ns += SECOND_NS
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     line.step()
     assert served.source.head_seq == last
     assert _total(line, namespace).spooled == last
@@ -129,7 +119,7 @@ def test_a_ring_that_stays_nearly_full_is_spooled(
     """Three quarters for a while are spooled, though no answer is overdue."""
     line.hub.is_holding = True
     line.connect()
-    last = _fill(ring, 0.8)
+    last = fill_ring(ring, 0.8)
     line.session.is_relieving = lambda now_ns: True  # type: ignore[method-assign]
     line.step()
     assert _ring_of(line, ring).source.head_seq == 0
@@ -145,7 +135,7 @@ def test_a_dead_workers_ring_leaves_memory(
 ) -> None:
     """Drained, closed and removed without a hub; told to it when it comes."""
     ring = make_ring(resource={"worker_id": "w9", "pool_name": "web"})
-    last = _fill(ring, 0.3)
+    last = fill_ring(ring, 0.3)
     ring.poke(ProducerZone, state=2, sampled_out=7)
     line.step()
     line.step(SECOND_NS)
@@ -169,10 +159,10 @@ def test_a_ring_leaves_memory_before_the_hub_has_said_where_it_stands(
     """The answer is for a ring that is not there any more: the next stream has it."""
     line.connect()
     line.hub.outgoing = list  # type: ignore[method-assign]
-    _fill(ring, 0.1)
+    fill_ring(ring, 0.1)
     line.step()
     dead = make_ring()
-    last = _fill(dead, 0.3)
+    last = fill_ring(dead, 0.3)
     dead.poke(ProducerZone, state=2)
     for _ in range(2):
         line.step(SECOND_NS)
@@ -198,7 +188,7 @@ def test_dead_rings_are_delivered_by_the_next_collector(
     lasts = {}
     for _ in range(300):
         ring = make_ring()
-        lasts[ring.ring_id] = _fill(ring, 0.02)
+        lasts[ring.ring_id] = fill_ring(ring, 0.02)
         ring.poke(ProducerZone, state=2)
     line.step()
     line.step(SECOND_NS)
@@ -218,13 +208,13 @@ def test_a_ring_is_spooled_and_dies_and_its_collector_too(
 ) -> None:
     """Settled, spooled and unread parts of one ring meet again in order."""
     line.connect()
-    _fill(ring, 0.4)
+    fill_ring(ring, 0.4)
     line.step()
     line.cut()
-    _fill(ring, 0.6)
+    fill_ring(ring, 0.6)
     line.step()
     line.crash()
-    last = _fill(ring, 0.3)
+    last = fill_ring(ring, 0.3)
     ring.poke(ProducerZone, state=2)
     line.step()
     line.step(SECOND_NS)
@@ -240,7 +230,7 @@ def test_a_ring_is_spooled_and_dies_and_its_collector_too(
 def test_what_is_settled_leaves_the_spool(line: MemoryLine, ring: RingBuilder) -> None:
     """Its space is given back, down to an empty file."""
     for _ in range(40):
-        _fill(ring, 0.6)
+        fill_ring(ring, 0.6)
         line.step()
     assert line.spool_path is not None
     line.spool.flush()
@@ -262,7 +252,7 @@ def test_a_full_spool_refuses_and_the_rings_hold(
     for _ in range(200):
         if line.spool.refused:
             break
-        last = _fill(ring, 0.5)
+        last = fill_ring(ring, 0.5)
         line.step(SECOND_NS)
     assert line.spool.refused["full"] > 0
     assert line.spool.used_bytes <= line.spool.max_bytes == 11 << 20
@@ -278,11 +268,11 @@ def test_without_a_spool_what_was_spooled_is_counted_as_lost(
     line: MemoryLine, ring: RingBuilder, namespace: str
 ) -> None:
     """A collector that is started without the directory says what that costs."""
-    spooled = _fill(ring, 0.6)
+    spooled = fill_ring(ring, 0.6)
     line.step()
     line.spool_path = None
     line.crash()
-    last = _fill(ring, 0.2)
+    last = fill_ring(ring, 0.2)
     line.connect()
     assert _seqs(line, ring) == list(range(spooled + 1, last + 1))
     total = _total(line, namespace)
@@ -315,7 +305,7 @@ def test_a_damaged_ring_takes_its_place_in_the_spool(
 ) -> None:
     """What it held is spooled, what is claimed beyond is spooled as lost."""
     ring = make_ring()
-    good = _fill(ring, 0.6)
+    good = fill_ring(ring, 0.6)
     ring.append_array(b"x" * 40, length=0xFFFFFFFF)
     ring.poke(ProducerZone, state=2)
     line.step()
@@ -334,10 +324,10 @@ def test_settlement_stays_behind_what_is_spooled(
 ) -> None:
     """The slot says both: released up to here, settled up to there."""
     line.connect()
-    settled = _fill(ring, 0.1)
+    settled = fill_ring(ring, 0.1)
     line.step()
     line.cut()
-    last = _fill(ring, 0.6)
+    last = fill_ring(ring, 0.6)
     line.step()
     control = _ring.observe(_ring_of(line, ring).source.fileno())["control"]
     assert (control["head_seq"], control["settled_seq"]) == (last, settled)
@@ -355,9 +345,9 @@ def test_what_a_spool_refuses_keeps_its_place(
     """It is offered again before anything newer, or sent if the hub comes first."""
     with monkeypatch.context() as patch:
         patch.setattr(line.spool, "append", lambda parts: False)
-        _fill(ring, 0.6)
+        fill_ring(ring, 0.6)
         line.step()
-        last = _fill(ring, 0.2)
+        last = fill_ring(ring, 0.2)
         line.step()
         assert _total(line, namespace).spooled == 0
     if comes_back:

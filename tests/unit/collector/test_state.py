@@ -213,6 +213,14 @@ def test_unreadable_database_is_an_error(path: Path) -> None:
         read_finished(path)
 
 
+def test_a_database_nobody_may_look_for_is_an_error(path: Path) -> None:
+    """What the system refuses to look at is said with a cure, not raised as it is."""
+    path.parent.mkdir()
+    unlookable = path.parent / ("x" * 300)
+    with pytest.raises(StateError, match="--state-dir"):
+        read_finished(unlookable)
+
+
 def test_a_database_that_is_being_made_is_empty(path: Path) -> None:
     """A reader that comes before the tables do finds nothing, and no error."""
     path.parent.mkdir()
