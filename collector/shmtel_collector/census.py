@@ -31,8 +31,8 @@ from shmtel_collector.finished import EVICTED, FoldedRings
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.last_account import QUARANTINED
+from shmtel_collector.link import Link
 from shmtel_collector.ring import Ring, State
-from shmtel_collector.session import Standing
 from shmtel_collector.settlement import to_table
 from shmtel_collector.tally import (
     NAMELESS,
@@ -64,7 +64,7 @@ class Census:
     workers: Mapping[tuple[str, str], int]  # by service and state
     fills: Sequence[tuple[Key, Fill]]
     host: HostCounters
-    stream: Standing
+    link: Link
     epoch: int
     policy_version: int
 
@@ -89,7 +89,7 @@ class CensusTaker:
         fleet: Fleet,
         tally: Tally,
         counts: HostCounts,
-        standing: Callable[[int], Standing],
+        link: Callable[[int], Link],
         policy_version: Callable[[], int],
     ) -> None:
         self._namespace = namespace
@@ -97,7 +97,7 @@ class CensusTaker:
         self._fleet = fleet
         self._tally = tally
         self._counts = counts
-        self._standing = standing
+        self._link = link
         self._policy_version = policy_version
         self._claims: dict[bytes, Claims] = {}  # as they were last read
 
@@ -127,7 +127,7 @@ class CensusTaker:
             ),
             fills=[(_key(ring), _fill(ring)) for ring in live],
             host=self._counts.frame(),
-            stream=self._standing(time.monotonic_ns()),
+            link=self._link(time.monotonic_ns()),
             epoch=self._epoch,
             policy_version=self._policy_version(),
         )

@@ -113,14 +113,14 @@ def _add_fills(samples: Samples, census: Census) -> None:
 
 
 def _add_host(samples: Samples, census: Census) -> None:
-    host, stream = census.host, census.stream
+    host, link = census.host, census.link
     samples.add_counts("shmtel_rings_refused_total", host.refused)
     samples.add_counts("shmtel_rings_quarantined_total", host.quarantined)
     samples.add_counts("shmtel_spool_refused_total", host.spool_refused)
     for name, value in (
-        ("shmtel_hub_connected", int(stream.is_connected)),
-        ("shmtel_hub_reconnects_total", max(stream.welcomes - 1, 0)),
-        ("shmtel_oldest_unacked_seconds", stream.oldest_unacked_ns / 1e9),
+        ("shmtel_hub_connected", int(link.is_connected)),
+        ("shmtel_hub_reconnects_total", max(link.welcomes - 1, 0)),
+        ("shmtel_oldest_unacked_seconds", link.oldest_unacked_ns / 1e9),
         ("shmtel_spool_bytes", host.spool_bytes),
         ("shmtel_spool_max_bytes", host.spool_max_bytes),
         ("shmtel_spool_damaged_total", host.spool_damaged),

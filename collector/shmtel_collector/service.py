@@ -33,7 +33,8 @@ from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.operators import Operators
-from shmtel_collector.session import Origin, Session
+from shmtel_collector.origin import Origin
+from shmtel_collector.session import Session
 from shmtel_collector.spool import Spool
 from shmtel_collector.spooled_rings import SpooledRings
 from shmtel_collector.spooling import Spooling
@@ -163,7 +164,7 @@ class Collector:
         admin = await self._open_admin(operators)
         census = CensusTaker(
             *(namespace, epoch, fleet, state.tally, counts),
-            *(session.standing, lambda: steering.regime.fleet.version),
+            *(session.link, lambda: steering.regime.fleet.version),
         )
         watched = Watched(
             *(loop, census.take, lambda: agent.last_pass_ns),

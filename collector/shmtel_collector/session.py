@@ -11,9 +11,7 @@ Rules:
 - nothing here knows about sockets or tasks; time comes in as an argument.
 """
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from shmtel.policy.model import PolicyStatus
 from shmtel.wire.codec import decode_hub_frame
@@ -29,43 +27,20 @@ from shmtel.wire.collector_events import (
 )
 from shmtel.wire.collector_role import CollectorProtocol
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
-from shmtel.wire.frames import CollectorFrame, ErrorCode, Hello
-from shmtel.wire.protocol import PROTOCOL_MAX, PROTOCOL_MIN
+from shmtel.wire.frames import CollectorFrame, ErrorCode
 from shmtel_collector import settlement
 from shmtel_collector.batch import CEILING_BYTES, BatchBuilder
 from shmtel_collector.counting import Counting
 from shmtel_collector.drain import Drain, Pass
 from shmtel_collector.fleet import Fleet
+from shmtel_collector.link import Link
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.origin import Origin
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.steering import Steering
 
 OVERDUE_NS = 50_000_000  # an answer that is older is not to be waited for
 _FENCED = frozenset({ErrorCode.SUPERSEDED, ErrorCode.STALE_EPOCH})
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who this collector is, in every hello."""
-
-    node: str
-    host_id: str
-    namespace: str
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the stream to the hub stands.
-
-    Attributes:
-        welcomes: streams that a hub has accepted since the start.
-        oldest_unacked_ns: how long the oldest batch has waited; 0: none does.
-    """
-
-    is_connected: bool
-    welcomes: int
-    oldest_unacked_ns: int
 
 
 class Session:
@@ -86,7 +61,6 @@ class Session:
         steering.on_change = self.answer
         self._counting = counting
         self._origin = origin
-        self._instance_id = os.urandom(16)
         self._streams = 0
         self._log = log
         self._protocol: CollectorProtocol | None = None
@@ -114,22 +88,7 @@ class Session:
     def begin(self, now_ns: int) -> None:
         """Start a stream: the hello is ready to go out."""
         self._streams += 1
-        regime = self._steering.regime
-        policy, rejected = regime.fleet, regime.rejected or PolicyStatus()
-        hello = Hello(
-            protocol_min=PROTOCOL_MIN,
-            protocol_max=PROTOCOL_MAX,
-            node=self._origin.node,
-            host_id=self._origin.host_id,
-            instance_id=self._instance_id,
-            epoch=self._origin.epoch,
-            policy_version=policy.version,
-            namespace=self._origin.namespace,
-            policy_origin=policy.origin,
-            rejected_origin=rejected.origin,
-            rejected_version=rejected.version,
-            stream=self._streams,
-        )
+        hello = self._origin.hello(self._steering.regime, self._streams)
         self._protocol = CollectorProtocol(hello, now_ns)
 
     def end(self) -> float | None:
@@ -193,12 +152,12 @@ class Session:
         """Say whether there is a hub that takes what is drained."""
         return self._is_welcome
 
-    def standing(self, now_ns: int) -> Standing:
-        """Return how the stream stands."""
+    def link(self, now_ns: int) -> Link:
+        """Return how the link to the hub is."""
         age_ns = 0
         if self._protocol is not None:
             age_ns = self._protocol.oldest_unacked_age_ns(now_ns)
-        return Standing(self._is_welcome, self._welcomes, age_ns)
+        return Link(self._is_welcome, self._welcomes, age_ns)
 
     def is_relieving(self, now_ns: int) -> bool:
         """Say whether the hub takes what is sent, and answers in time."""

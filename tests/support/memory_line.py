@@ -40,7 +40,8 @@ from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import Metadata
 from shmtel_collector.lifecycle import Lifecycle
-from shmtel_collector.session import Origin, Session
+from shmtel_collector.origin import Origin
+from shmtel_collector.session import Session
 from shmtel_collector.spool import Spool
 from shmtel_collector.spooled_rings import SpooledRings
 from shmtel_collector.spooling import Spooling
