@@ -221,6 +221,8 @@ def main() -> None:
             facts = details[case][target] = _facts(rounds)
             name = f"{target}: call to effect, {case}, p99"
             rows.append(row(name, facts["p99_ms"], bar, "ms"))
+            name = f"{target}: call to answer, {case}, p99"
+            rows.append(row(name, facts["answer_p99_ms"], 50, "ms"))
     report(rows, details)
 
 

@@ -39,7 +39,7 @@ def run_chaos(
     )
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_wrong_after_chaos(tmp_path: Path, seed: int) -> None:
     """Whatever a seed does to the line, the oracle has nothing to say."""
     done = run_chaos(tmp_path / "runs", seed)
