@@ -61,7 +61,7 @@ FAMILIES = (
     Family(
         "shmtel_spool_refused_total",
         "counter",
-        "Segments that found no place in the spool and stay in their rings, by reason.",
+        "Rings that found no place in the spool, once a second while that lasts.",
         ("reason",),
     ),
     Family(

@@ -42,7 +42,7 @@ class Spool:
     """What is on disk of the rings of one namespace; without a path there is none.
 
     Attributes:
-        refused: segments that found no place, by reason.
+        refused: rings that found no place, by reason; once a second while that lasts.
     """
 
     def __init__(
@@ -110,24 +110,23 @@ class Spool:
         store = self._file.store
         if store is None:
             return False
-        segments = sum(len(part[1]) for part in parts)
         try:
             store.append(parts)
         except sqlite3.Error as error:
-            self._refuse(reason_of(error, store.path), segments)
+            self._refuse(reason_of(error, store.path), len(parts))
             self._file.note(error)
             return False
         self._retry_ns = None
-        if segments and not self._holds:
+        if not self._holds and any(segments for _, segments in parts):
             self._holds = True
             self._say_that_it_is_used(store.path)
         return True
 
-    def refuse(self, segments: int) -> None:
-        """Count segments for which there is no room, unless it has just refused."""
+    def refuse(self, rings: int) -> None:
+        """Count rings for which there is no room, unless it has just refused."""
         room = self._room()
         if room and not self.is_patient():
-            self._refuse(min(room, key=room.__getitem__), segments)
+            self._refuse(min(room, key=room.__getitem__), rings)
 
     # -- taking out ------------------------------------------------------------
 
@@ -216,8 +215,8 @@ class Spool:
             NO_SPACE: free_bytes(store.path) - DISK_RESERVE_BYTES,
         }
 
-    def _refuse(self, reason: str, segments: int) -> None:
-        self.refused[reason] += segments
+    def _refuse(self, reason: str, rings: int) -> None:
+        self.refused[reason] += rings
         self._retry_ns = self._clock() + RETRY_NS
         self._log.warning(
             f"{CONDITION} {reason}",

@@ -137,7 +137,7 @@ FAMILIES = (
     Family(
         "shmtel_fleet_spool_refused_total",
         "counter",
-        "Segments that found no place in the host's spool, by reason.",
+        "Rings that found no place in the host's spool, by reason.",
         ("node", "reason"),
     ),
     Family(

@@ -238,6 +238,18 @@ class MemoryLine:
         self._is_connected = True
         self.step()
 
+    def bury(self) -> None:
+        """Let the spool take all rings, whose workers are dead."""
+        self.step()
+        self.step(SECOND_NS)
+        assert HOME.scan(self._namespace) == []
+
+    def deliver(self) -> None:
+        """Open a stream, and let what is in the spool go out."""
+        self.connect()
+        for _ in range(3):
+            self.step(SECOND_NS)
+
     def cut(self) -> None:
         """Lose the stream, with all that is under way on it."""
         self._is_connected = False

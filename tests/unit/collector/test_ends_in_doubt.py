@@ -41,26 +41,13 @@ def dead(make_ring: MakeRing) -> RingBuilder:
     return ring
 
 
-def _bury(line: MemoryLine, namespace: str) -> None:
-    line.step()
-    line.step(SECOND_NS)
-    assert HOME.scan(namespace) == []
-
-
-def _deliver(line: MemoryLine) -> None:
-    line.connect()
-    for _ in range(3):
-        line.step(SECOND_NS)
-
-
 def test_a_spool_that_cannot_be_read_says_nothing_of_its_rings(
     line: MemoryLine,
     dead: RingBuilder,
-    namespace: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They are not taken for lost, and come with their names when it can be."""
-    _bury(line, namespace)
+    line.bury()
 
     def fail(*_arguments: object) -> None:
         error = sqlite3.OperationalError("disk I/O error")
@@ -70,7 +57,7 @@ def test_a_spool_that_cannot_be_read_says_nothing_of_its_rings(
     with monkeypatch.context() as patch:
         for method in ("rings", "has_ring", "next_segment"):
             patch.setattr(SpoolStore, method, fail)
-        _deliver(line)
+        line.deliver()
     assert line.fleet.spooled.rings == {}
     for _ in range(2):
         line.step(SECOND_NS)
@@ -81,18 +68,17 @@ def test_a_spool_that_cannot_be_read_says_nothing_of_its_rings(
 def test_what_was_delivered_and_not_forgotten_is_not_delivered_again(
     line: MemoryLine,
     dead: RingBuilder,
-    namespace: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not even to a hub that has forgotten the ring: its account is final."""
-    _bury(line, namespace)
+    line.bury()
     with monkeypatch.context() as patch:
         for method in ("forget", "release"):
             patch.setattr(SpoolStore, method, lambda *_arguments: None)
-        _deliver(line)
+        line.deliver()
         line.kill()
     assert line.hub.rings.pop(dead.ring_id).seqs == seqs_up_to(dead.seq)
-    _deliver(line)
+    line.deliver()
     assert line.hub.rings == {}
     assert line.spool.rings(9, are_closed=True) == []
 
@@ -124,10 +110,10 @@ def test_a_spooled_ring_whose_segment_stays_is_counted(
 
 
 def test_nothing_is_remembered_of_a_ring_that_was_spooled(
-    line: MemoryLine, dead: RingBuilder, namespace: str
+    line: MemoryLine, dead: RingBuilder
 ) -> None:
     """However many full rings come and go while the hub is away."""
-    _bury(line, namespace)
+    line.bury()
     line.step()
     assert line.spooling._full_since_ns == {}
 
@@ -138,12 +124,12 @@ def test_a_ring_that_the_hub_has_closed_is_not_opened_again(
 ) -> None:
     """It only waits for its account to be written; the hub keeps what it was told."""
     if is_spooled:
-        _bury(line, namespace)
+        line.bury()
     line.let_disk_fail(True)
-    _deliver(line)
+    line.deliver()
     assert line.hub.rings[dead.ring_id].closed == "closed"
     line.cut()
-    _deliver(line)
+    line.deliver()
     assert line.hub._numbers == {}
     line.let_disk_fail(False)
     line.step(SECOND_NS)
@@ -227,6 +213,6 @@ def test_a_vanished_ring_is_found_once_the_disk_answers(
     line.step(SECOND_NS)
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert total.spooled == ring.seq
-    _deliver(line)
+    line.deliver()
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(ring.seq)
     HOME.create(ring.name)  # for the fixture to remove

@@ -41,18 +41,6 @@ def _dead(make_ring: MakeRing, share: float = 0.2) -> RingBuilder:
     return ring
 
 
-def _bury(line: MemoryLine, namespace: str) -> None:
-    line.step()
-    line.step(SECOND_NS)
-    assert HOME.scan(namespace) == []
-
-
-def _deliver(line: MemoryLine) -> None:
-    line.connect()
-    for _ in range(3):
-        line.step(SECOND_NS)
-
-
 def _total(namespace: str, line: MemoryLine) -> Account:
     total = read_ledger(namespace, line.database_path.parent, HOME).total
     assert total.unaccounted == 0
@@ -73,10 +61,10 @@ def test_a_lost_spool_is_told_to_the_hub(
     ring = make_ring(resource={"worker_id": "w5", "pool_name": "web"})
     last = fill_ring(ring, 0.2)
     ring.die()
-    _bury(line, namespace)
+    line.bury()
     _destroy(line)
     assert _total(namespace, line).spooled == last
-    _deliver(line)
+    line.deliver()
     entry = line.hub.rings[ring.ring_id]
     assert (entry.seqs, entry.closed, entry.worker_id) == ([], "closed", "w5")
     assert entry.position.totals == {Outcome.LOST_SPOOL_DAMAGED: last}
@@ -95,7 +83,7 @@ def test_a_lost_spool_is_counted_for_a_live_ring(
     _destroy(line)
     ring.hold_lock()
     last = fill_ring(ring, 0.2)
-    _deliver(line)
+    line.deliver()
     entry = line.hub.rings[ring.ring_id]
     assert entry.seqs == list(range(gone + 1, last + 1))
     assert _total(namespace, line).lost == {"spool_damaged": gone}
@@ -117,7 +105,7 @@ def test_a_missing_row_is_a_hole_and_the_rest_arrives(
         seq = (bounds[index],)
         store._database.execute("DELETE FROM segments WHERE seq_last = ?", seq)
     store._database.commit()
-    _deliver(line)
+    line.deliver()
     kept = [s for i in (2, 4) for s in range(bounds[i - 1] + 1, bounds[i] + 1)]
     entry = line.hub.rings[ring.ring_id]
     assert entry.seqs == kept
@@ -150,7 +138,7 @@ def test_damage_at_run_time_does_not_end_the_collector(
             file.seek(page * (16 << 10))
             file.write(b"\xff" * 512)
     last = fill_ring(ring, 0.2)
-    _deliver(line)
+    line.deliver()
     assert line.spool.damages > 0
     total = _total(namespace, line)
     assert total.lost["spool_damaged"] > 0
@@ -174,7 +162,7 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
     line.step()
     assert _total(namespace, line).spooled == spooled
     line.crash()
-    _deliver(line)
+    line.deliver()
     entry = line.hub.rings[ring.ring_id]
     assert (entry.seqs, entry.closed) == (seqs_up_to(spooled), "vanished")
     assert (entry.worker_id, entry.names) == ("w7", ["a.b"])
@@ -183,7 +171,7 @@ def test_what_a_restarted_host_had_spooled_is_delivered(
 
 
 def test_a_host_that_goes_down_in_good_order_loses_nothing(
-    line: MemoryLine, make_ring: MakeRing, namespace: str
+    line: MemoryLine, make_ring: MakeRing
 ) -> None:
     """What is still in rings when the collector is stopped is spooled then."""
     rings = [make_ring() for _ in range(3)]
@@ -196,7 +184,7 @@ def test_a_host_that_goes_down_in_good_order_loses_nothing(
     for ring in rings:
         HOME.unlink(ring.name)
     line._start()
-    _deliver(line)
+    line.deliver()
     for ring in rings:
         entry = line.hub.rings[ring.ring_id]
         assert (entry.seqs, entry.closed) == (seqs_up_to(ring.seq), "vanished")
@@ -214,19 +202,19 @@ def test_a_ring_that_is_refused_later_keeps_what_is_spooled(
     line.close()
     ring.poke(Identity, capacity=3)
     line._start()
-    _deliver(line)
+    line.deliver()
     entry = line.hub.rings[ring.ring_id]
     assert (entry.seqs, entry.closed) == (seqs_up_to(spooled), "vanished")
     assert _total(namespace, line).delivered == spooled
 
 
 def test_thousands_are_on_disk_and_few_in_memory(
-    line: MemoryLine, make_ring: MakeRing, namespace: str
+    line: MemoryLine, make_ring: MakeRing
 ) -> None:
     """Without a hub none of them is held; with one some at a time."""
     for _ in range(LOADED_MAX + 40):
         _dead(make_ring, 0.02)
-    _bury(line, namespace)
+    line.bury()
     gc.collect()
     assert not [o for o in gc.get_objects() if type(o) is Ring]
     line.hub.is_holding = True
@@ -236,7 +224,7 @@ def test_thousands_are_on_disk_and_few_in_memory(
     line.cut()
     assert line.fleet.spooled.rings == {}
     line.hub.is_holding = False
-    _deliver(line)
+    line.deliver()
     closed = [entry.closed for entry in line.hub.rings.values()]
     assert closed == ["closed"] * (LOADED_MAX + 40)
 
@@ -248,9 +236,9 @@ def test_accounts_of_spooled_rings_are_never_folded(
     line = MemoryLine(namespace, tmp_path / "state", 64 << 20)
     line.state._max_rows = 2
     lasts = [_dead(make_ring).seq for _ in range(6)]
-    _bury(line, namespace)
+    line.bury()
     assert _total(namespace, line).spooled == sum(lasts)
-    _deliver(line)
+    line.deliver()
     total = _total(namespace, line)
     assert (total.delivered, total.committed) == (sum(lasts), sum(lasts))
     rings = read_ledger(namespace, line.database_path.parent, HOME).rings
@@ -263,9 +251,9 @@ def test_a_disk_that_fails_at_the_end_is_tried_again(
 ) -> None:
     """A ring that is delivered stays in the spool until its account is written."""
     last = _dead(make_ring).seq
-    _bury(line, namespace)
+    line.bury()
     line.let_disk_fail(True)
-    _deliver(line)
+    line.deliver()
     assert len(line.spool.rings(9, are_closed=True)) == 1
     line.let_disk_fail(False)
     line.step(SECOND_NS)
@@ -284,7 +272,7 @@ def test_with_room_in_the_spool_nothing_is_evicted(
     last = _dead(make_ring).seq
     line.step()
     line.step(PATIENCE_NS)
-    _deliver(line)
+    line.deliver()
     total = _total(namespace, line)
     assert (total.delivered, total.lost) == (last, {})
 
@@ -312,7 +300,7 @@ def test_a_full_spool_gives_up_only_what_it_does_not_have(
     assert line.fleet.evicted == 2
     total = _total(namespace, line)
     assert (total.spooled, total.lost) == (last, {"evicted": evicted})
-    _deliver(line)
+    line.deliver()
     entry = line.hub.rings[ring.ring_id]
     assert (entry.seqs, entry.closed) == (seqs_up_to(spooled), "evicted")
     total = _total(namespace, line)
@@ -343,7 +331,7 @@ def test_no_worker_evicts_what_a_spool_has_the_beginning_of(
     assert HOME.scan(namespace) == [ring.name]
     assert read_evictions(HOME, namespace) == {}
     line._start()
-    _deliver(line)
+    line.deliver()
     assert line.hub.rings[ring.ring_id].seqs == seqs_up_to(last)
 
 
