@@ -144,10 +144,6 @@ class Session:
             if self._is_welcome:
                 self._counting.tick(self._protocol, now_ns)
 
-    def next_tick_ns(self) -> int | None:
-        """Return when `tick` has something to do; None without a stream."""
-        return None if self._protocol is None else self._protocol.next_tick_ns()
-
     def is_welcome(self) -> bool:
         """Say whether there is a hub that takes what is drained."""
         return self._is_welcome

@@ -54,13 +54,6 @@ namespace_option = click.option(
     callback=judge_namespace,
     help="Workers and collectors of one namespace see each other.",
 )
-hub_option = click.option(
-    "--hub",
-    default=DEFAULT_HUB,
-    show_default=True,
-    metavar="ADDR",
-    help="Address of the hub: host:port, or unix:PATH.",
-)
 
 
 def _absolute(
