@@ -6,6 +6,7 @@ that what a killed or stopped hub got is known. While a second file exists the
 handler of each segment waits, after it has written its line.
 """
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from typing import Any
 from support.program import clean_environment
 
 WEDGED_LOOK_S = 0.02
+LOOK_S = 0.2
+STOP_S = 20.0
 
 
 class HubProcess:
@@ -86,7 +89,11 @@ class HubProcess:
         assert self.process is not None
         began = time.monotonic()
         self.process.terminate()
-        self.process.communicate(timeout=20)
+        try:
+            self.process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # it shows what its threads do
+            raise
         assert self.process.returncode == 0
         return time.monotonic() - began
 
@@ -123,6 +130,7 @@ class HubProcess:
 def _main(address: str, notes: str, wedge: str, *options: str) -> None:
     from shmtel.hub import Hub
 
+    faulthandler.enable()
     state_dir = Path(options[0]) if options else None
     with (
         open(notes, "a", buffering=1) as file,
@@ -140,7 +148,9 @@ def _main(address: str, notes: str, wedge: str, *options: str) -> None:
         is_over = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: is_over.set())
         print(hub.address, flush=True)
-        is_over.wait()
+        # A signal that another thread takes wakes no wait without an end.
+        while not is_over.wait(LOOK_S):
+            pass
 
 
 if __name__ == "__main__":
