@@ -8,15 +8,19 @@ was emitted. All clocks are this host's.
 
 The calls are those of an operator, ChangePolicy with a wait for all answers: 200
 of the hub, then 200 of the collector's socket, each beside the time until it was
-answered. The same again while some of the workers emit other events as fast as
-they can, so that their rings are full and the line carries all it can.
+answered. The same again while some of the workers emit other events as well: as
+many as the line carries, for they wait while their ring is half full; and as fast
+as they can, so that they take all the CPU there is and most is dropped.
+
+Hub, collector, operator and each worker are processes of their own.
 """
 
+import gc
+import json
 import os
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
@@ -25,27 +29,35 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import processes
+from line import running_line
 from measure import report, row, size
 
 WORKERS = 64
-FLOODING = 4  # of them, for full load
+FLOODING = 4  # of them
+CASES = (  # workers that flood, whether they wait for room, bar in ms
+    ("64 busy workers", 0, False, 50),
+    ("under full load", FLOODING, True, 50),
+    ("starved of CPU", FLOODING, False, None),
+)
 ROUNDS = size(200, 4)  # of each target
 LOWEST_RATE = 0.9
 WAIT_MS = 5_000
-PATIENCE_S = 30.0  # until all are there
 SETTLE_S = 2.0  # then, until the line is as busy as it gets
 ROUND_S = 10.0  # a worker that has not obeyed by then never will
 
 CHILDREN = """
 import os, sys, time
-from shmtel import emit
-flooding, count, parent = int(sys.argv[1]), int(sys.argv[2]), os.getpid()
+from shmtel import emit, stats
+flooding, waits, count, parent = *map(int, sys.argv[1:]), os.getpid()
 for number in range(count):
     if os.fork() == 0:
         break
 else:
     sys.stdin.read()
     sys.exit()
+emit("probe", {"n": 1})
+half = stats()["capacity_bytes"] // 2
 floods = number < flooding
 while os.getppid() == parent:
     emit("probe", {"n": 1})
@@ -53,7 +65,9 @@ while os.getppid() == parent:
     while floods and time.monotonic() < until:
         for _ in range(100):
             emit("flood", {"n": 1, "bytes": 5000}, {"tool": "predict"})
-    time.sleep(0 if floods else 0.002)
+        if waits and stats()["used_bytes"] > half:
+            break
+    time.sleep(0.0 if floods and not waits else 0.002)
 """
 
 
@@ -85,98 +99,10 @@ class Watch:
             self.first_ns = {}
 
     def wait(self) -> list[int]:
-        """Return the times of the first probes, once every worker has had one."""
+        """Return the times of the first probes, of all workers if they all obey."""
         with self._changed:
-            done = self._changed.wait_for(
-                lambda: len(self.first_ns) == WORKERS, ROUND_S
-            )
-            assert done, f"only {len(self.first_ns)} of {WORKERS} workers obeyed"
+            self._changed.wait_for(lambda: len(self.first_ns) == WORKERS, ROUND_S)
             return list(self.first_ns.values())
-
-
-@dataclass
-class Series:
-    """The rounds of one target: ms until each worker obeyed, and until the answer."""
-
-    effects_ms: list[list[float]] = field(default_factory=list)
-    answers_ms: list[float] = field(default_factory=list)
-
-
-def _series(client: Any, watch: Watch, first_rate: float) -> Series:
-    """Change the rate of the probes again and again, through one target."""
-    from shmtel.config import threshold_of
-    from shmtel.policy.model import Rule, Sampling, Selector
-    from shmtel.wire.control import ChangeRequest, SetRule
-    from shmtel.wire.summary import summary
-
-    draws, series = random.Random(1), Series()
-    for number in range(ROUNDS):
-        rate = first_rate + (1 - LOWEST_RATE) / 2 * number / ROUNDS
-        rule = Rule(Selector(), Sampling(rate, ("probe",)))
-        time.sleep(draws.uniform(0.0, 0.1))
-        watch.expect(threshold_of(rate))
-        called_ns = time.time_ns()
-        report = client.change(ChangeRequest(SetRule(rule), WAIT_MS))
-        series.answers_ms.append((time.time_ns() - called_ns) / 1e6)
-        assert summary(report).applied == WORKERS, str(summary(report))
-        series.effects_ms.append([(at - called_ns) / 1e6 for at in watch.wait()])
-    return series
-
-
-def _both_series(hub: Any, socket: Path, watch: Watch) -> dict[str, Series]:
-    from shmtel.cli.control_client import ControlClient, host_target, hub_target
-
-    with ControlClient(hub_target(hub.address)) as client:
-        by_hub = _series(client, watch, LOWEST_RATE)
-    with ControlClient(host_target("", socket)) as client:
-        by_socket = _series(client, watch, (1 + LOWEST_RATE) / 2)
-    return {"hub": by_hub, "socket": by_socket}
-
-
-def _measure(flooding: int) -> tuple[dict[str, Series], float]:
-    """Run a line with 64 workers; return the series, and its load in events/s."""
-    from shmtel.hub import Hub
-
-    namespace = f"bench-{os.getpid()}-{flooding}"
-    watch, all_events = Watch(), Count()
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        hub = stack.enter_context(Hub(listen=f"unix:{directory / 'hub'}"))
-        hub.attach_batch("watch", "probe", watch)
-        hub.attach_batch("count", "flood", all_events)
-        socket = directory / "control"
-        place = ("--namespace", namespace, "--state-dir", str(directory / "state"))
-        verb = ("-P", "-m", "shmtel.cli", "collector", "--hub", hub.address)
-        family = ("--parent", str(os.getpid()), "--log-level", "error")
-        here = ("--socket", str(socket))
-        collector = subprocess.Popen([sys.executable, *verb, *place, *family, *here])
-        stack.callback(collector.wait, 20)
-        stack.callback(collector.terminate)
-        workers = subprocess.Popen(
-            [sys.executable, "-P", "-c", CHILDREN, str(flooding), str(WORKERS)],
-            env={**os.environ, "SHMTEL_ENABLED": "1", "SHMTEL_NAMESPACE": namespace},
-            stdin=subprocess.PIPE,
-        )
-        stack.callback(workers.wait, 20)
-        assert workers.stdin is not None
-        stack.callback(workers.stdin.close)
-        _wait_for_workers(hub)
-        time.sleep(SETTLE_S)
-        before, started = watch.events + all_events.events, time.monotonic()
-        series = _both_series(hub, socket, watch)
-        elapsed = time.monotonic() - started
-        load = (watch.events + all_events.events - before) / elapsed
-        workers.stdin.close()
-        workers.wait(20)
-        time.sleep(1.5)  # let the collector finish the rings
-    return series, load
-
-
-def _wait_for_workers(hub: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while len(hub.list_workers()) < WORKERS:
-        assert time.monotonic() < deadline, "not all workers have come"
-        time.sleep(0.05)
 
 
 class Count:
@@ -188,6 +114,103 @@ class Count:
     def __call__(self, batch: Any, _config: object) -> None:
         """Count a batch; there is one collector, so one thread calls this."""
         self.events += len(batch.records)
+
+
+def _hub(directory: str) -> None:
+    """Be a hub, with a collector, that is told what to look for and asked for it."""
+    from shmtel.cli.hub import SWITCH_S
+    from shmtel.hub import Hub
+
+    gc.freeze()  # as `shmtel hub` does; so is the interval
+    sys.setswitchinterval(SWITCH_S)
+    watch, flood, socket = Watch(), Count(), str(Path(directory, "control"))
+    with Hub(listen=f"unix:{Path(directory, 'hub')}") as hub, ExitStack() as stack:
+        hub.attach_batch("watch", "probe", watch)
+        hub.attach_batch("count", "flood", flood)
+        place = ("--namespace", os.environ["SHMTEL_NAMESPACE"], "--socket", socket)
+        verb = ("-P", "-m", "shmtel.cli", "collector", "--hub", hub.address)
+        family = ("--parent", str(os.getpid()), "--log-level", "error")
+        state = ("--state-dir", str(Path(directory, "state")))
+        collector = subprocess.Popen([sys.executable, *verb, *place, *family, *state])
+        stack.callback(collector.wait, 20)
+        stack.callback(collector.terminate)
+        answers: dict[str, Any] = {
+            "expect": watch.expect,
+            "wait": watch.wait,
+            "events": lambda: watch.events + flood.events,
+            "workers": lambda: len(hub.list_workers()),
+            "places": lambda: [hub.address, socket],
+        }
+        print(json.dumps([hub.address, [collector.pid]]), flush=True)
+        for line in sys.stdin:
+            question, *arguments = json.loads(line)
+            print(json.dumps(answers[question](*arguments)), flush=True)
+
+
+def _ask(hub: Any, *question: Any) -> Any:
+    assert hub.stdin is not None
+    print(json.dumps(question), file=hub.stdin, flush=True)
+    return processes.hear(hub)
+
+
+@dataclass
+class Series:
+    """The rounds of one target: ms until each worker obeyed, and until the answer."""
+
+    effects_ms: list[list[float]] = field(default_factory=list)
+    answers_ms: list[float] = field(default_factory=list)
+
+
+def _series(client: Any, hub: Any, first_rate: float) -> Series:
+    """Change the rate of the probes again and again, through one target."""
+    from shmtel.config import threshold_of
+    from shmtel.policy.model import Rule, Sampling, Selector
+    from shmtel.wire.control import ChangeRequest, SetRule
+    from shmtel.wire.summary import summary
+
+    draws, series = random.Random(1), Series()
+    for number in range(ROUNDS):
+        rate = first_rate + (1 - LOWEST_RATE) / 2 * number / ROUNDS
+        rule = Rule(Selector(), Sampling(rate, ("probe",)))
+        time.sleep(draws.uniform(0.0, 0.1))
+        _ask(hub, "expect", threshold_of(rate))
+        called_ns = time.time_ns()
+        report = client.change(ChangeRequest(SetRule(rule), WAIT_MS))
+        series.answers_ms.append((time.time_ns() - called_ns) / 1e6)
+        assert summary(report).applied == WORKERS, str(summary(report))
+        obeyed = _ask(hub, "wait")
+        assert len(obeyed) == WORKERS, f"only {len(obeyed)} of {WORKERS} obeyed"
+        series.effects_ms.append([(at - called_ns) / 1e6 for at in obeyed])
+    return series
+
+
+def _both_series(hub: Any) -> dict[str, Series]:
+    from shmtel.cli.control_client import ControlClient, host_target, hub_target
+
+    address, socket = _ask(hub, "places")
+    with ControlClient(hub_target(address)) as client:
+        by_hub = _series(client, hub, LOWEST_RATE)
+    with ControlClient(host_target("", Path(socket))) as client:
+        by_socket = _series(client, hub, (1 + LOWEST_RATE) / 2)
+    return {"hub": by_hub, "socket": by_socket}
+
+
+def _measure(flooding: int, *, waits: bool) -> tuple[dict[str, Series], float]:
+    """Run a line with 64 workers; return the series, and its load in events/s."""
+    workers = ("-P", "-c", CHILDREN, str(flooding), str(int(waits)), str(WORKERS))
+    with (
+        running_line(__file__, "--hub") as line,
+        processes.running(*workers, **line.variables()),
+    ):
+        hub = line.hub
+        is_there = lambda: _ask(hub, "workers") == WORKERS  # noqa: E731
+        processes.wait_for(is_there, "not all workers have come")
+        time.sleep(SETTLE_S)
+        before, started = _ask(hub, "events"), time.monotonic()
+        series = _both_series(hub)
+        elapsed = time.monotonic() - started
+        load = (_ask(hub, "events") - before) / elapsed
+    return series, load
 
 
 def _facts(series: Series) -> dict[str, float]:
@@ -211,19 +234,19 @@ def _p99(values: list[float]) -> float:
 
 def main() -> None:
     """Measure, and print the JSON."""
+    if sys.argv[1:2] == ["--hub"]:
+        return _hub(sys.argv[2])
     rows: list[dict[str, Any]] = []
     details: dict[str, Any] = {"workers": WORKERS}
-    cases = (("64 busy workers", 0, 50), ("under full load", FLOODING, 100))
-    for case, flooding, bar in cases:
-        series, load = _measure(flooding)
+    for case, flooding, waits, bar in CASES:
+        series, load = _measure(flooding, waits=waits)
         details[case] = {"delivered_events_per_s": round(load)}
         for target, rounds in series.items():
             facts = details[case][target] = _facts(rounds)
-            name = f"{target}: call to effect, {case}, p99"
-            rows.append(row(name, facts["p99_ms"], bar, "ms"))
-            name = f"{target}: call to answer, {case}, p99"
-            rows.append(row(name, facts["answer_p99_ms"], 50, "ms"))
-    report(rows, details)
+            for what, key in (("effect", "p99_ms"), ("answer", "answer_p99_ms")):
+                name = f"{target}: call to {what}, {case}, p99"
+                rows.append(row(name, facts[key], bar, "ms"))
+    return report(rows, details)
 
 
 if __name__ == "__main__":
