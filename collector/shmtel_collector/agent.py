@@ -29,6 +29,9 @@ from shmtel_collector.uplink import Uplink
 
 ANSWER_SECONDS = 1.0
 FAREWELL_SECONDS = 0.2
+# Of the loop, between two passes that follow at once. A frame of the hub takes three
+# from its socket to whom it is meant for, and an operator waits for each pass.
+TURNS = 3
 # After a pause this long of our own, what the hub sent is still unread: its
 # silence says nothing.
 STALL_NS = 500_000_000
@@ -148,7 +151,8 @@ class Agent:
 
     async def _sleep(self, delay_ns: int) -> None:
         if delay_ns == 0:
-            await asyncio.sleep(0)  # the uplink's tasks have their turn
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
             return
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(delay_ns / 1e9, self._wake.set)
