@@ -179,6 +179,10 @@ class Ring:
         is_sent = not self._flight.unsent and self.sent_seq >= source.head_seq
         return is_read and is_sent and self.end is None
 
+    def is_read(self) -> bool:
+        """Say whether it is sound, and everything in it was read."""
+        return self.source.damage is None and self.source.cursor == self.source.tail()
+
     def fill(self) -> float:
         """Return how much of it is not released, as share of the ring."""
         return (self.source.tail() - self.source.head) / self.source.capacity
