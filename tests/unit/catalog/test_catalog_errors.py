@@ -30,7 +30,7 @@ LONG = "x" * 256
         ("reserved = []\n", 1, ("'reserved'", "known: limits, modes")),
         ('[events."a"]\n\nmeasurments = {}\n', 3, ("did you mean 'measurements'?",)),
         ('[spans."a"]\nkind = "point"\n', 2, ("'kind'",)),
-        ('[events."a"]\nlayer = "brigde"\n', 2, ("did you mean 'bridge'?",)),
+        ('[events."a"]\nlayer = "bridges"\n', 2, ("did you mean 'bridge'?",)),
         ('[events."a"]\nkind = 3\n', 2, ("known: point",)),
         ('[events."a"]\nemitters = ["hub",\n"me"]\n', 3, ("'me'", "known: worker")),
         ('[[modes]]\npattern = "a"\nmode = "drop"\n', 3, ("reject, strip, pass",)),
