@@ -270,7 +270,7 @@ def _decorate(span: _ring.Span, function: Any) -> Any:
 
 
 def _describe_error(metadata: object, error: BaseException) -> dict[str, object]:
-    from shmtel.spans import describe_error
+    from shmtel.outcomes import describe_error
 
     return describe_error(metadata, error)
 
