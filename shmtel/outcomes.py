@@ -6,8 +6,8 @@ worker pays for it.
 """
 
 import sys
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from shmtel.plain import plain_text
 
@@ -48,8 +48,20 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
     described = dict(metadata) if isinstance(metadata, Mapping) else {}
     described["outcome"] = outcome_of(error)
     described["error_type"] = type(error).__name__
-    try:
-        described["error_message"] = plain_text(str(error))[:MAX_MESSAGE_LENGTH]
-    except Exception:  # __str__ of a foreign class
-        described["error_message"] = ""
+    described["error_message"] = text_or_nothing(message_of, error)
     return described
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of an exception, bounded; what its own code raises is raised."""
+    return plain_text(str.__getitem__(str(error), slice(MAX_MESSAGE_LENGTH)))
+
+
+def text_or_nothing(
+    make: Callable[[Any], str], subject: Any, limit: int = MAX_MESSAGE_LENGTH
+) -> str:
+    """Return what a function makes of foreign code, bounded; nothing if that raises."""
+    try:
+        return make(subject)[:limit]
+    except Exception:  # whatever the class of an exception makes of itself
+        return ""
