@@ -132,8 +132,8 @@ if os.fork(): os.wait()
 def test_first_event_of_an_instrumented_process_imports_nothing() -> None:
     """A hook may make the ring in the middle of the import of anything."""
     code = """
-import gc, sys, shmtel
-gc.disable()
+import gc; gc.disable()
+import sys, shmtel
 before = set(sys.modules)
 assert shmtel.stats()["ring_id"] is None
 gc.collect()
@@ -147,8 +147,8 @@ assert set(sys.modules) == before, set(sys.modules) - before
 def test_children_have_the_hook_and_rings_of_their_own() -> None:
     """Also one that is forked while an event waits, which is the parent's alone."""
     code = """
-import gc, os, shmtel
-gc.disable()
+import gc; gc.disable()
+import os, shmtel
 def end(pid):
     if pid == 0:
         gc.collect(1)
@@ -181,10 +181,13 @@ gc.callbacks.clear()
 def test_thread_that_collects_while_the_main_thread_waits() -> None:
     """No handler of a signal runs there, so nothing has to wait."""
     code = """
-import gc, threading, shmtel
-gc.disable()
-thread = threading.Thread(target=lambda: gc.collect(0) or found.append(shmtel.stats()))
+import gc; gc.disable()
+import threading, shmtel
+def collect():
+    gc.collect(0)
+    found.append(shmtel.stats())
 found = []
+thread = threading.Thread(target=collect)
 thread.start()
 thread.join()
 assert found[0]["committed"] == 1, found
@@ -199,11 +202,11 @@ gc.callbacks.clear()
 def test_time_limit_that_comes_in_a_collection_reaches_the_program() -> None:
     """A call-back written in Python would have its exception, and lose it."""
     code = """
-import gc, signal, shmtel
+import gc; gc.disable()
+import signal, shmtel
 class Late(Exception): pass
 def handle(*_): raise Late
 signal.signal(signal.SIGALRM, handle)
-gc.disable()
 garbage = [[index] for index in range(300_000)]
 for is_first in (True, False):
     signal.setitimer(signal.ITIMER_REAL, 0.002)
@@ -224,9 +227,9 @@ assert stats["committed"] == stats["emitted"] == 2, stats
 def test_every_collection_is_accounted_for() -> None:
     """At every allocation, from the first event on, inside long calls of C code."""
     code = """
-import gc, shmtel
+import gc; gc.disable()
+import shmtel
 def count(): return sum(each["collections"] for each in gc.get_stats())
-gc.disable()
 gc.set_threshold(1)
 before = count()
 gc.enable()
