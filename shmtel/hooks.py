@@ -12,6 +12,7 @@ that is half there.
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -72,13 +73,25 @@ def uninstall(*words: str) -> None:
 
 
 def obey_environment() -> None:
-    """Install what SHMTEL_INSTRUMENT names; warn once of what it cannot mean."""
+    """Install what SHMTEL_INSTRUMENT names; warn once of what it cannot mean.
+
+    Not in the tools of shmtel, which are no workers, though a container may set the
+    variable for all that runs in it.
+    """
+    if _is_tool():
+        return
     named = (word.strip() for word in os.environ.get(VARIABLE, "").split(","))
     words = [word for word in named if word]
     for word in words:
         if word not in _HOOKS:
             config.warn_once(f"{VARIABLE}: {word!r} is ignored: {_CURE}")
     install(*(word for word in words if word in _HOOKS))
+
+
+def _is_tool() -> bool:
+    """Say whether this is `shmtel` or `python -m shmtel.cli`, which is being found."""
+    name = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
+    return name == "shmtel" or (name == "-m" and "shmtel.cli" in sys.orig_argv)
 
 
 def _check(words: tuple[str, ...]) -> None:

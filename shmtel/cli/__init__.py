@@ -12,14 +12,12 @@ Rules:
 
 import sys
 
-from shmtel import hooks
 from shmtel.cli.errors import CommandError, ExitCode, missing_extra
 from shmtel.errors import ConfigurationError, ShmtelError
 
 
 def main() -> None:
     """Run the program and leave with its exit code."""
-    hooks.uninstall()  # SHMTEL_INSTRUMENT is for workers; the tools are none
     sys.exit(run(sys.argv[1:]))
 
 
