@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         set_correlation_id,
         trace_id_of,
     )
+    from shmtel.executions import call, tool
     from shmtel.identities import Identity, identity
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "RingBackend",
     "Span",
     "StderrBackend",
+    "call",
     "correlation",
     "current_span",
     "disable",
@@ -75,6 +77,7 @@ __all__ = [
     "set_correlation_id",
     "span",
     "stats",
+    "tool",
     "trace_id_of",
     "wrap",
 ]
@@ -88,6 +91,7 @@ _LATER = {
     "MemoryBackend": "backends",
     "RingBackend": "backends",
     "StderrBackend": "backends",
+    "call": "executions",
     "correlation": "correlations",
     "get_backend": "backends",
     "identity": "identities",
@@ -96,6 +100,7 @@ _LATER = {
     "reset_correlation_id": "correlations",
     "set_backend": "backends",
     "set_correlation_id": "correlations",
+    "tool": "executions",
     "trace_id_of": "correlations",
     "wrap": "context",
 }

@@ -30,6 +30,13 @@ def kind_of_call(function: Callable[..., Any]) -> Kind:
     return "value"
 
 
+def name_of_call(function: Any) -> str:
+    """Return the name of what is called: of a function, or of an object's class."""
+    bare = _without_partial(function)
+    name = getattr(bare, "__name__", None)
+    return name if isinstance(name, str) else type(bare).__name__
+
+
 def is_awaitable_generator(function: Callable[..., Any]) -> bool:
     """Say whether calls give generators for `await`, as types.coroutine makes them."""
     code = getattr(_without_partial(function), "__code__", None)

@@ -213,6 +213,7 @@ def _do_nothing(*_arguments: object, **_named: object) -> None:
 
 
 divert = install = remember = suspend = resume = close = _do_nothing
+note_collection = _do_nothing
 
 
 def own_rings() -> list[bytes]:

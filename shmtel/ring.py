@@ -102,8 +102,7 @@ def _try_to_make_segment() -> Exception | None:
 def _make_segment(settings: WorkerConfig, home: Home) -> None:
     from shmtel import segments
 
-    pid = os.getpid()
-    ring_id = os.urandom(16)
+    pid, ring_id = os.getpid(), os.urandom(16)
     name = segments.segment_name(settings.namespace, ring_id)
     _close_at_exit()
     _keep_budget(home, settings.namespace)
@@ -270,7 +269,7 @@ def _decorate(span: _ring.Span, function: Any) -> Any:
 
 
 def _describe_error(metadata: object, error: BaseException) -> dict[str, object]:
-    from shmtel.spans import describe_error
+    from shmtel.outcomes import describe_error
 
     return describe_error(metadata, error)
 
@@ -286,7 +285,7 @@ def _install(initial_word: Any = None, make_plain: Any = _make_plain) -> None:
 
 
 def start() -> None:
-    """Connect the core with its call-backs and obey SHMTEL_ENABLED."""
+    """Connect the core with its call-backs and obey the environment."""
     _install()
     _close_at_exit()  # early, so that it comes last: handlers of the program may emit
     if os.environ.get("SHMTEL_ENABLED"):
@@ -295,3 +294,7 @@ def start() -> None:
         if config.is_enabled_by():
             config.load()  # warn of bad values now, once, before any fork
             _ring.enable()
+            if os.environ.get("SHMTEL_INSTRUMENT") and _ring.is_switched_on():
+                from shmtel import hooks
+
+                hooks.obey_environment()

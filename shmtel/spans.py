@@ -1,4 +1,4 @@
-"""Spans beside the core: the decorator, and how an exception is described.
+"""Spans beside the core: the decorator.
 
 The span itself, as a context manager, is in the C core.
 
@@ -11,25 +11,11 @@ parents, and a consumer's events are not children of what it consumes.
 import functools
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
 
 from shmtel import _ring
 from shmtel.callables import Kind, is_awaitable_generator, kind_of_call
-from shmtel.plain import plain_text
-
-MAX_MESSAGE_LENGTH = 1024  # characters of error_message
-
-# Exceptions that say "stop", by the module that defines them. Where the module is
-# not loaded nobody can have raised its exception; so none is imported for this.
-_CANCELLED = (
-    ("builtins", "GeneratorExit"),
-    ("asyncio.exceptions", "CancelledError"),
-    ("concurrent.futures._base", "CancelledError"),
-    ("trio", "Cancelled"),
-    ("greenlet", "GreenletExit"),
-)
-_OUTCOMES = ("error", "exit", "cancelled")
 
 
 def decorate(template: _ring.Span, function: Any) -> Any:
@@ -51,36 +37,6 @@ def decorate(template: _ring.Span, function: Any) -> Any:
     )
     wrapper = _WRAPPERS[kind_of_call(function)]
     return functools.wraps(function)(wrapper(new_span, function))
-
-
-def outcome_of(error: BaseException) -> str:
-    """Return how a span ended: `error`, `cancelled` or `exit`.
-
-    A group is an error if any of its exceptions is, else an exit if any is.
-    """
-    raised = type(error)  # what an exception says of its class is its own affair
-    if issubclass(raised, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return min(map(outcome_of, group.exceptions), key=_OUTCOMES.index)
-    if issubclass(raised, SystemExit | KeyboardInterrupt):
-        return "exit"
-    for module, name in _CANCELLED:
-        kind = getattr(sys.modules.get(module), name, None)
-        if isinstance(kind, type) and issubclass(raised, kind):
-            return "cancelled"
-    return "error"
-
-
-def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
-    """Return the metadata of a span with outcome, error's type and message added."""
-    described = dict(metadata) if isinstance(metadata, Mapping) else {}
-    described["outcome"] = outcome_of(error)
-    described["error_type"] = type(error).__name__
-    try:
-        described["error_message"] = plain_text(str(error))[:MAX_MESSAGE_LENGTH]
-    except Exception:  # __str__ of a foreign class
-        described["error_message"] = ""
-    return described
 
 
 _NewSpan = Callable[[], _ring.Span]

@@ -26,6 +26,7 @@ extern struct PyModuleDef binding_module;
  * exception set. */
 int binding_add_producer(PyObject *module, struct binding_state *state);
 int binding_add_stats(PyObject *module);
+int binding_add_gc(PyObject *module);
 int binding_add_span(PyObject *module, struct binding_state *state);
 int binding_add_consumer(PyObject *module, struct binding_state *state);
 

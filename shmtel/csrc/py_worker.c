@@ -51,13 +51,15 @@ void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t c
         worker.first_drop_ns = worker.last_drop_ns;
 }
 
-void worker_count_invalid(void)
+void worker_count_refused(enum ring_drop_reason reason)
 {
     if (worker_is_diverted())
-        worker.diversion.dropped[RING_DROP_INVALID]++;
+        worker.diversion.dropped[reason]++;
     else
-        worker_count_dropped(RING_DROP_INVALID, -1, 1);
+        worker_count_dropped(reason, -1, 1);
 }
+
+void worker_count_invalid(void) { worker_count_refused(RING_DROP_INVALID); }
 
 /* -- the try ---------------------------------------------------------------- */
 
@@ -219,6 +221,14 @@ static inline enum step try_record(struct attempt *attempt)
     enum step step = try_name_to_commit(attempt);
     worker_fork_page->busy = 0;
     return step;
+}
+
+bool worker_try(struct worker_event *event)
+{
+    struct attempt attempt = {.event = event, .event_id = -1};
+    enum step step = try_record(&attempt);
+    Py_CLEAR(event->context);
+    return step == STEP_DONE;
 }
 
 /* Each thing that is missing can be made; a bound keeps a hostile callback

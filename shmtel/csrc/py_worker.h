@@ -114,6 +114,10 @@ struct worker_event {
 
 enum worker_outcome worker_record(struct worker_event *event);
 
+/* Records or counts an event if that takes no Python code; else returns false, and
+ * nothing has happened. */
+bool worker_try(struct worker_event *event);
+
 /* In a forked child, at its first entry: forgets the ring of the parent. */
 void worker_after_fork(void);
 
@@ -124,7 +128,10 @@ void worker_clear_names(void);
 void worker_count_disabled(void);
 void worker_count_dropped(enum ring_drop_reason reason, int event_id, uint64_t count);
 
-/* Counts a call that is none, where events go at present. */
+/* Counts an event that was refused without a try, where events go at present. */
+void worker_count_refused(enum ring_drop_reason reason);
+
+/* Counts a call that is none. */
 void worker_count_invalid(void);
 
 /* To be called when `enabled` or the diversion has changed. */

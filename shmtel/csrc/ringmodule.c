@@ -125,7 +125,7 @@ static int binding_exec(PyObject *module)
     if (add_errors(module, state) < 0 || add_statuses(module) < 0 ||
         binding_add_producer(module, state) < 0 || binding_add_stats(module) < 0 ||
         binding_add_context(module) < 0 || binding_add_span(module, state) < 0 ||
-        binding_add_consumer(module, state) < 0)
+        binding_add_gc(module) < 0 || binding_add_consumer(module, state) < 0)
         return -1;
     return 0;
 }

@@ -24,10 +24,12 @@ from support.program import (
 )
 
 
-def _run(tmp_path: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    tmp_path: Path, *lines: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     program = worker_program(tmp_path / "worker.py", lines)
-    jsonl = str(tmp_path / "out.jsonl")
-    return shmtel("run", "--jsonl", jsonl, "--", sys.executable, str(program))
+    command = "--jsonl", str(tmp_path / "out.jsonl"), "--", sys.executable, str(program)
+    return shmtel("run", *command, **environment)
 
 
 def test_every_event_arrives_before_run_returns(tmp_path: Path) -> None:
@@ -53,6 +55,30 @@ def test_a_line_of_json_has_the_documented_keys(tmp_path: Path) -> None:
     assert event["metadata"] == {"k": "v"}
     assert event["correlation_id"] == "order-1"
     assert event["sampling_probability"] == 1.0
+
+
+def test_hooks_are_the_program_s(tmp_path: Path) -> None:
+    """Its collections and errors arrive; `shmtel run` and its line have no hooks."""
+    with fresh_namespace() as namespace:
+        result = _run(
+            tmp_path,
+            "import gc",
+            "gc.collect(1)",
+            "def fail(): raise LookupError('why')",
+            "fail()",
+            SHMTEL_ENABLED="1",
+            SHMTEL_NAMESPACE=namespace,
+            SHMTEL_INSTRUMENT="gc,errors",
+        )
+        assert HOME.scan(namespace) == []
+    assert result.returncode == 1
+    assert "LookupError: why" in result.stderr
+    events = json_lines(tmp_path / "out.jsonl")
+    assert {"generation": 1} in [event["metadata"] for event in events]
+    assert len({event["pid"] for event in events}) == 1
+    (error,) = (e for e in events if e["event"] == "python.error.occurred")
+    assert error["measurements"] == {"count": 1}
+    assert error["metadata"]["location"].endswith("worker.py:4 in fail")
 
 
 def test_forked_workers_are_heard(tmp_path: Path) -> None:

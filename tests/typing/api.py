@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, assert_type
 
 import shmtel
+from shmtel import hooks
 from shmtel.testing import CapturedEvent, capture
 
 
@@ -42,6 +43,37 @@ def a_span_decorates_and_keeps_the_signature() -> None:
     typed: Callable[[int], str] = plain
     assert_type(typed(1), str)
     assert_type(asyncio.run(asynchronous(1)), str)
+
+
+def executions_are_spans_that_know_their_names() -> None:
+    """Bare, named or with metadata; a name alone may also be a block."""
+
+    @shmtel.tool
+    def bare(number: int) -> str:
+        return str(number)
+
+    @shmtel.call("shorten", {"unit": "word"}, "correlation")
+    async def named(text: str) -> int:
+        return len(text)
+
+    @shmtel.tool(metadata={"model": "m"})
+    def unnamed(number: int) -> int:
+        return number
+
+    assert_type(bare(1), str)
+    assert_type(asyncio.run(named("text")), int)
+    assert_type(unnamed(1), int)
+    bare("text")  # type: ignore[arg-type]
+    with shmtel.call("shorten") as span:
+        assert_type(span, shmtel.Span)
+    shmtel.tool("predict", 5)  # type: ignore[call-overload]
+
+
+def hooks_are_named_by_words() -> None:
+    """One or several, and none for all that are there."""
+    assert_type(hooks.install("gc", "errors"), None)
+    assert_type(hooks.uninstall(), None)
+    hooks.install(5)  # type: ignore[arg-type]
 
 
 def the_switch_and_the_counts() -> None:

@@ -1,0 +1,103 @@
+"""Acts when a module is loaded, without loading it.
+
+asyncio takes longer to import than all of a worker's telemetry; a process that
+does not use it must not pay for it, and one that does imports it whenever it
+likes. So a finder stands before those of the program: for a module that is waited
+for it asks the others, and has the loader that they name act once more.
+
+Rules: nothing raises into an import; the module looks as if nobody had waited; a
+module that was never imported costs each import one look into a dict.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_Act = Callable[[ModuleType], None]
+
+
+def when_loaded(name: str, act: _Act) -> None:
+    """Call a function with a module: now if it is there, else when it is loaded."""
+    module = sys.modules.get(name)
+    if module is None:
+        _finder.waiting[name] = act
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)
+    else:
+        act(module)
+
+
+def wait_no_more() -> None:
+    """Forget what was to be done, and leave the imports of the program alone."""
+    _finder.waiting.clear()
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+
+
+class _Finder:
+    """Finds what is waited for by asking the finders behind it."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, _Act] = {}
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Find a module that is waited for; others are no business of ours."""
+        # Not waited for while the others are asked: one of them may ask us again.
+        act = self.waiting.pop(name, None)
+        if act is None:
+            return None
+        spec = None
+        try:
+            spec = self._ask_others(name, path, target)
+        finally:
+            if spec is None or spec.loader is None:
+                self.waiting[name] = act
+        if spec is not None and spec.loader is not None:
+            loader: Any = _Loader(spec.loader, act)
+            spec.loader = loader
+        return spec
+
+    def _ask_others(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    return spec
+        return None
+
+
+class _Loader:
+    """Loads a module as its own loader does, and then acts."""
+
+    def __init__(self, loader: Any, act: _Act) -> None:
+        self._loader = loader
+        self._act = act
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the module's own loader for whoever asks for more."""
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Make the module as its own loader does."""
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module, which sees its own loader, and act."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._act(module)
+
+
+_finder = _Finder()
