@@ -18,7 +18,7 @@ from shmtel.hub.services import Services
 from shmtel.hub.sinks import Marks
 from shmtel.hub.store import Store
 from shmtel.hub.table import RingTable
-from shmtel.spans import describe_error
+from shmtel.outcomes import describe_error
 
 _log = logging.getLogger(__name__)
 
