@@ -17,6 +17,7 @@ with its process the parent tells the end, since nobody else can.
 """
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -73,14 +74,14 @@ class _Worker:
 
     def __init__(self) -> None:
         self.pool: str | None = None  # the pool that it is the parent of
-        self.is_child = False  # one of a prefork pool
+        self.main_pid: int | None = None
+        self.is_child = False  # one of a pool of processes
         self.is_ready = False
         # By task id; while Celery holds them, they are under way.
         self.requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
     def about_pool(self) -> dict[str, Any]:
-        names = identities.identity()
-        pool = names.pool_name if self.pool is None else self.pool
+        pool = self.pool or identities.identity().pool_name
         return {**_SERVER, "subject_pool": pool}
 
 
@@ -91,6 +92,7 @@ _worker = _Worker()
 
 
 def _on_init(sender: Any, **_: Any) -> None:
+    _worker.main_pid = os.getpid()
     kind = sender.pool_cls
     if (kind if isinstance(kind, str) else kind.__module__).startswith(_PREFORK):
         _worker.pool = identities.name_parent()
@@ -104,7 +106,8 @@ def _on_create_process(**_: Any) -> None:
 
 
 def _on_process_init(**_: Any) -> None:
-    _worker.pool, _worker.is_child = None, True
+    _worker.pool = None
+    _worker.is_child = _worker.main_pid != os.getpid()  # the solo pool says it too
     _worker.requests.clear()
     identities.name_worker()
     emit("pool.worker.booted", {}, _SERVER)
@@ -134,7 +137,7 @@ class _Status(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
 
     def start(self, consumer: Any) -> None:
         self._entry = consumer.timer.call_repeatedly(
-            self.period_s, _tell_status, (consumer,)
+            self.period_s, _guard(_tell_status), (), {"consumer": consumer}
         )
 
     def stop(self, consumer: Any) -> None:

@@ -29,8 +29,6 @@ def app(environ, start_response):
 CONFIGURATION = """
 from shmtel.contrib.gunicorn import instrument
 
-worker_tmp_dir = "/dev/shm"
-
 def post_fork(server, worker):
     with open("forked", "a") as file:
         print(worker.pid, file=file)

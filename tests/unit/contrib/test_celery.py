@@ -93,3 +93,27 @@ from celery import signals
 print(any(signals.task_prerun.receivers), app.steps["consumer"])
 """
     assert run(code, SHMTEL_ENABLED="")[0] == "False set()"
+
+
+def test_process_that_is_its_own_pool_is_the_worker() -> None:
+    """It keeps its pool's name, and tells the end of what ends it."""
+    code = """
+from celery import signals
+
+class Controller:
+    pool_cls = "solo"
+
+signals.worker_init.send(sender=Controller)
+signals.worker_process_init.send(sender=None)
+print(shmtel.identity().pool_name)
+with capture() as captured:
+    try:
+        work.apply(("exit",))
+    except SystemExit:
+        pass
+print(captured.names())
+"""
+    assert run(code, SHMTEL_POOL_NAME="tasks")[:2] == [
+        "tasks",
+        "['python.call.start', 'python.call.exception']",
+    ]
