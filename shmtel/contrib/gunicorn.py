@@ -44,6 +44,8 @@ _HOOKS = (
 )
 # Those that call `worker.wsgi` as WSGI; another one may have an ASGI application.
 _WSGI_WORKERS = frozenset({"SyncWorker", "ThreadWorker", "AsyncWorker"})
+# Those that call the hooks of requests, unless they leave it to another server.
+_TELLING_WORKERS = _WSGI_WORKERS | {"ASGIWorker"}
 _BOOT_FAILURES = {3: "boot", 4: "application"}  # exit statuses of gunicorn's Arbiter
 _UNACKED = slice(24, 28)  # tcpi_unacked in struct tcp_info; of a listener: its queue
 _TCP_INFO_BYTES = 104
@@ -178,13 +180,12 @@ class _Arbiter:
         if now_ns < self._next_status_ns:
             return
         self._next_status_ns = now_ns + self._period_ns
-        ready, room = self._ready(server), _requests_at_once(server.cfg)
-        status = {
-            "workers": len(server.WORKERS),
-            "ready": len(ready),
-            "busy_workers": sum(page.requests > 0 for page in ready),
-            "available_workers": sum(page.requests < room for page in ready),
-        }
+        ready = self._ready(server)
+        status = {"workers": len(server.WORKERS), "ready": len(ready)}
+        room = _requests_at_once(server.worker_class, server.cfg)
+        if room is not None:
+            status["busy_workers"] = sum(page.requests > 0 for page in ready)
+            status["available_workers"] = sum(page.requests < room for page in ready)
         depth = _queue_depth(server.LISTENERS)
         if depth is not None:
             status["queue_depth"] = depth
@@ -233,8 +234,7 @@ class _Arbiter:
             page.state = BOOTED
             about = {"server": "gunicorn", "age": age}
             emit("pool.worker.booted", {"start_up": page.age_ns()}, about)
-        names = {kind.__name__ for kind in type(worker).__mro__}
-        if self._has_spans and names & _WSGI_WORKERS:
+        if self._has_spans and _class_names(type(worker)) & _WSGI_WORKERS:
             worker.wsgi = Middleware(worker.wsgi)
 
     def pre_request(self, worker: Any, req: Any) -> None:
@@ -267,10 +267,18 @@ class _Arbiter:
 _arbiter = _Arbiter()
 
 
-def _requests_at_once(cfg: Any) -> int:
-    """How many requests a worker takes before it is not available any more."""
-    of_class = {"sync": 1, "gthread": cfg.threads}
-    return int(of_class.get(cfg.worker_class_str, cfg.worker_connections))
+def _class_names(kind: type) -> set[str]:
+    return {each.__name__ for each in kind.__mro__}
+
+
+def _requests_at_once(kind: type, cfg: Any) -> int | None:
+    """How many requests a worker takes at a time; None where it tells of none."""
+    names = _class_names(kind)
+    if getattr(kind, "server_class", None) or not names & _TELLING_WORKERS:
+        return None
+    if "SyncWorker" in names:
+        return 1
+    return int(cfg.threads if "ThreadWorker" in names else cfg.worker_connections)
 
 
 def _queue_depth(listeners: list[Any]) -> int | None:

@@ -76,3 +76,21 @@ with warnings.catch_warnings(record=True) as caught:
 print(len(called), len(caught), "docs/guides/gunicorn.md" in str(caught[0].message))
 """
     assert run(code) == "2 1 True\n"
+
+
+def test_workers_that_tell_nothing_of_requests_are_not_counted() -> None:
+    """A worker of another make, or one that leaves it to a server, is never busy."""
+    code = """
+from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.sync import SyncWorker
+from shmtel.contrib.gunicorn import _requests_at_once
+
+class Foreign(Worker): pass
+class Own(ThreadWorker): pass
+class Served(ThreadWorker): server_class = object
+
+cfg.set("threads", 3)
+print([_requests_at_once(kind, cfg) for kind in (SyncWorker, Own, Foreign, Served)])
+"""
+    assert run(code) == "[1, 3, None, None]\n"
