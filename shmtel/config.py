@@ -27,7 +27,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"  # of parts of file names
-_MAX_ID_LENGTH = 128
+MAX_ID_BYTES = 128
 
 _T = TypeVar("_T")
 _warned: set[str] = set()
@@ -130,8 +130,8 @@ def _parse_directory(text: str) -> str:
 
 
 def _parse_id(text: str) -> str:
-    if not text.isprintable() or not 1 <= len(text.encode()) <= _MAX_ID_LENGTH:
-        raise ValueError(f"use 1 to {_MAX_ID_LENGTH} printable bytes")
+    if not text.isprintable() or not 1 <= len(text.encode()) <= MAX_ID_BYTES:
+        raise ValueError(f"use 1 to {MAX_ID_BYTES} printable bytes")
     return text
 
 

@@ -43,6 +43,8 @@ _TRACESTATE = "tracestate"
 _MAX_TRACESTATE = 512
 # Names under which others send one, after our own.
 _OTHER_HEADERS = ("x-request-id", "x-snakepit-correlation-id")
+# All that `correlation` looks at.
+HEADERS = (CORRELATION_HEADER, *_OTHER_HEADERS, _TRACEPARENT, _TRACESTATE)
 
 Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 

@@ -4,10 +4,11 @@ import os
 import sys
 from typing import NamedTuple
 
-from shmtel import _ring, ring
+from shmtel import _ring, config, ring
 from shmtel.config import WorkerConfig
 
 MAX_PROGRAM_BYTES = 1024
+PARENT_SUFFIX = ".master"
 
 
 class Identity(NamedTuple):
@@ -31,6 +32,27 @@ def identity() -> Identity:
     if not _ring.is_enabled():
         return name_process(ring.settings_in_force(), None)
     return claim_identity(ring.settings_in_force())
+
+
+def name_parent() -> str:
+    """Name this process as one that makes a pool's workers and is none of them.
+
+    Its pool is `<pool>.master` from its next ring on. A forked child is another
+    parent until it calls `name_worker`.
+
+    Returns:
+        The name of the pool of the workers.
+    """
+    settings = config.load()
+    room = config.MAX_ID_BYTES - len(PARENT_SUFFIX)
+    own = settings.pool_name.encode()[:room].decode("utf-8", "ignore") + PARENT_SUFFIX
+    ring.use(settings._replace(pool_name=own, worker_id=None))
+    return settings.pool_name
+
+
+def name_worker() -> None:
+    """Name this process as the environment says, after `name_parent`."""
+    ring.use(None)
 
 
 def claim_identity(settings: WorkerConfig) -> Identity:

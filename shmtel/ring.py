@@ -35,13 +35,13 @@ _DEFAULT_CURE = "check that it exists, is a tmpfs, and that this user may write 
 _settings: list[WorkerConfig] = []
 
 
-def use(settings: WorkerConfig) -> None:
-    """Make the rings of this process with these settings, not the environment's.
+def use(settings: WorkerConfig | None) -> None:
+    """Make the rings of this process with these settings; None: the environment's.
 
     For a process that has settings of its own, such as the collector. A ring
     that is there already stays as it is; `shmtel.enable()` is still needed.
     """
-    _settings[:] = [settings]
+    _settings[:] = [] if settings is None else [settings]
     _ring.remember(None)
 
 
@@ -195,10 +195,11 @@ def _close_at_exit() -> None:
 
     if _registered != [os.getpid()]:
         _registered[:] = [os.getpid()]
-        atexit.register(_close)
+        atexit.register(end)
 
 
-def _close() -> None:
+def end() -> None:
+    """Say good-bye in the ring; for a process that leaves without `atexit`."""
     _ended[:] = [os.getpid()]
     _ring.close()
 

@@ -81,7 +81,16 @@ def test_every_block_of_the_snakepit_page_is_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "guide", ["worker.md", "correlation.md", "testing.md", "catalog.md"]
+    "guide",
+    [
+        "worker.md",
+        "correlation.md",
+        "testing.md",
+        "catalog.md",
+        "pools.md",
+        "gunicorn.md",
+        "celery.md",
+    ],
 )
 def test_blocks_of_other_guides_run(guide: str) -> None:
     """They raise nothing, and drop nothing."""

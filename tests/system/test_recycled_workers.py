@@ -1,6 +1,5 @@
 """Workers that live for one task: every span of every one of them arrives, once."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from support.collector_process import CollectorProcess
 from support.home import HOME
 from support.processes import environment, wait_until
 from support.program import fresh_namespace
+from support.redis_server import redis_server
 
 pytestmark = pytest.mark.system
 
@@ -84,27 +84,6 @@ def test_a_pool_that_recycles_its_workers(
 
 
 @contextmanager
-def _redis(directory: Path) -> Iterator[str]:
-    """Run a Redis server of the test's own, on a unix socket; gives its URL."""
-    socket = directory / "redis.sock"
-    program = shutil.which("redis-server")
-    assert program, "redis-server is not installed"
-    process = subprocess.Popen(
-        [
-            *(program, "--port", "0", "--unixsocket", str(socket)),
-            *("--dir", str(directory), "--save", "", "--daemonize", "no"),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(socket.exists, 20)
-        yield str(socket)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@contextmanager
 def _celery(variables: Mapping[str, str], directory: Path) -> Iterator[None]:
     """Run a Celery worker with eight processes; it ends in good order."""
     with (directory / "celery.log").open("wb") as log:
@@ -131,8 +110,8 @@ def _celery(variables: Mapping[str, str], directory: Path) -> Iterator[None]:
 @pytest.mark.timeout(360)  # half a minute, on a machine that does nothing else
 def test_celery_that_recycles_its_workers(line: _Recycling, tmp_path: Path) -> None:
     """With `max_tasks_per_child=1` and prefork there are as many spans as tasks."""
-    with _redis(tmp_path) as socket:
-        variables = line.variables(RECYCLED_REDIS=f"redis+socket://{socket}")
+    with redis_server(tmp_path) as url:
+        variables = line.variables(RECYCLED_REDIS=url)
         with _celery(variables, tmp_path):
             client = (sys.executable, "-m", "support.recycled_celery", str(TASKS))
             subprocess.run(client, env=variables, cwd="/", check=True, timeout=250)

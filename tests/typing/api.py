@@ -6,6 +6,8 @@ from typing import Any, assert_type
 
 import shmtel
 from shmtel import hooks
+from shmtel.pool import RequestQueue, Ticket
+from shmtel.sessions import Session
 from shmtel.testing import CapturedEvent, capture
 
 
@@ -150,3 +152,12 @@ def a_capture_has_events() -> None:
     assert_type(captured.events, list[CapturedEvent])
     assert_type(captured.events[0].name, str)
     assert_type(captured.dropped, dict[str, int])
+
+
+def queues_and_sessions_are_context_managers() -> None:
+    """A ticket and a session give themselves."""
+    with RequestQueue("render", pool="gpu").enqueued("predict") as ticket:
+        assert_type(ticket, Ticket)
+    with Session("session-7") as session:
+        assert_type(session, Session)
+        session.assign("gpu-3")

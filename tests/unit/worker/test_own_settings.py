@@ -59,3 +59,39 @@ assert _ring.own_descriptor() == fd
 """
     with fresh_namespace() as namespace:
         run_python(code, namespace, OWN=namespace)
+
+
+def test_parent_of_a_pool_is_none_of_its_workers() -> None:
+    """Its pool is one of its own; a child that says so has the pool's names."""
+    code = """
+import os, shmtel
+from shmtel import identities
+assert identities.name_parent() == identities.name_parent() == "web"
+shmtel.emit("parent", {})
+pid = os.fork()
+if pid == 0:
+    identities.name_worker()
+    shmtel.emit("child", {})
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    names = {"SHMTEL_POOL_NAME": "web", "SHMTEL_WORKER_ID": "web-{index}"}
+    with fresh_namespace() as namespace:
+        run_python(code, namespace, **names)
+        parent, child = left_rings(namespace)
+    assert parent.resource["pool_name"] == "web.master"
+    assert parent.resource["worker_id"] == f"web.master-{parent.identity['pid']}"
+    assert child.resource["pool_name"] == "web"
+    assert child.resource["worker_id"] == "web-0"
+
+
+def test_name_of_the_parent_s_pool_is_not_too_long() -> None:
+    """A pool's name that fills all its room is cut, and not inside a character."""
+    code = """
+from shmtel import identities
+assert len(identities.name_parent()) == 64
+print(identities.identity().pool_name)
+"""
+    with fresh_namespace() as namespace:
+        done = run_python(code, namespace, SHMTEL_POOL_NAME="é" * 64)
+    assert done.stdout == "é" * 60 + ".master\n"
