@@ -79,7 +79,9 @@ def test_every_block_of_the_snakepit_page_is_run() -> None:
     assert len(blocks("snakepit.md")) == 5
 
 
-@pytest.mark.parametrize("guide", ["worker.md", "correlation.md", "testing.md"])
+@pytest.mark.parametrize(
+    "guide", ["worker.md", "correlation.md", "testing.md", "grpc.md"]
+)
 def test_blocks_of_other_guides_run(guide: str) -> None:
     """They raise nothing, and drop nothing."""
     for block in blocks(guide):
