@@ -21,7 +21,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = [
     *("worker", "drain", "hub", "stream", "control", "policy"),
-    *("footprint", "rivals", "latency", "delivery", "application", "growth"),
+    *("footprint", "rivals", "latency", "delivery", "application", "grpc"),
+    "growth",
 ]
 
 
