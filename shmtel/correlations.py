@@ -43,8 +43,10 @@ _TRACESTATE = "tracestate"
 _MAX_TRACESTATE = 512
 # Names under which others send one, after our own.
 _OTHER_HEADERS = ("x-request-id", "x-snakepit-correlation-id")
+_IDS = (CORRELATION_HEADER, *_OTHER_HEADERS)
 # All that `correlation` looks at.
-HEADERS = (CORRELATION_HEADER, *_OTHER_HEADERS, _TRACEPARENT, _TRACESTATE)
+HEADERS = (*_IDS, _TRACEPARENT, _TRACESTATE)
+_READ = frozenset(HEADERS)
 
 Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 
@@ -77,7 +79,7 @@ def reset_correlation_id(token: Token[str | None] | None) -> None:
     A context that is not the one of the set has nothing to put back.
     """
     if token is not None:
-        _reset(_ring.correlation_id_variable, token)
+        reset(_ring.correlation_id_variable, token)
 
 
 def correlation(
@@ -145,6 +147,13 @@ _tracestate: ContextVar[tuple[str, str]] = ContextVar(
     "shmtel_tracestate", default=("", "")
 )
 
+# All that says where code stands, for who carries it elsewhere by hand.
+VARIABLES: tuple[ContextVar[Any], ...] = (
+    _ring.correlation_id_variable,
+    _ring.current_span_variable,
+    _tracestate,
+)
+
 
 class _Arrived(NamedTuple):
     """What the headers of a request have said, each judged by itself."""
@@ -199,12 +208,12 @@ class Correlation:
     ) -> None:
         # The innermost of this context; another context is left as it is.
         for tokens in reversed(self._entered):
-            if all(_reset(variable, token) for variable, token in tokens):
+            if all(reset(variable, token) for variable, token in tokens):
                 self._entered.remove(tokens)
                 return
 
 
-def _reset(variable: ContextVar[Any], token: Token[Any]) -> bool:
+def reset(variable: ContextVar[Any], token: Token[Any]) -> bool:
     """Undo a set; false where this is another context, or it has been undone."""
     try:
         _ring.reset_variable(variable, token)
@@ -215,10 +224,10 @@ def _reset(variable: ContextVar[Any], token: Token[Any]) -> bool:
 
 def _read_headers(headers: Headers | None) -> _Arrived:
     found: dict[str, list[str]] = {}
-    for name, value in _pairs(headers):
-        found.setdefault(_of_header(name).lower(), []).append(_of_header(value))
-    names = (CORRELATION_HEADER, *_OTHER_HEADERS)
-    ids = (_usable(text.strip()) for name in names for text in found.get(name, ()))
+    for given, value in _pairs(headers):
+        if (name := _of_header(given).lower()) in _READ:
+            found.setdefault(name, []).append(_of_header(value))
+    ids = (_usable(text.strip()) for name in _IDS for text in found.get(name, ()))
     parents = found.get(_TRACEPARENT, [])
     parent = traceparent.parse(parents[0]) if len(parents) == 1 else None
     return _Arrived(next(filter(None, ids), None), parent, _state(found))
@@ -276,6 +285,8 @@ def _of_header(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    if type(value) is str and value.isascii():
+        return value  # as nearly all are
     try:
         if isinstance(value, bytes):
             return value.decode("latin-1")

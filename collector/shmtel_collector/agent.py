@@ -19,13 +19,14 @@ from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
 from shmtel_collector.drain import Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
+from shmtel_collector.link_events import JournalSink, LinkEvents
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
 from shmtel_collector.redial import redial_of
 from shmtel_collector.session import Session
 from shmtel_collector.spooling import Spooling
 from shmtel_collector.steering import Steering
-from shmtel_collector.uplink import Uplink
+from shmtel_collector.uplink import METHOD, Uplink
 
 ANSWER_SECONDS = 1.0
 FAREWELL_SECONDS = 0.2
@@ -53,13 +54,17 @@ class Agent:
         spooling: Spooling,
         hub: str,
         log: ConditionLog,
+        link_sink: JournalSink,
     ) -> None:
         self._fleet = fleet
         self._session = session
         self._steering = steering
         self._hoard = hoard
         self._spooling = spooling
-        self._uplink = Uplink(hub, session, self._on_received, redial_of(hub), log)
+        events = LinkEvents(hub, METHOD, link_sink)
+        self._uplink = Uplink(
+            hub, session, self._on_received, redial_of(hub), log, events
+        )
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._last_ns = time.monotonic_ns()

@@ -35,7 +35,7 @@ class CollectorConfig:
             nowhere.
         spool_max_bytes: of what is kept there.
         directory: where the rings live, by its absolute path; None: POSIX.
-        lifecycle: ends of workers become events.
+        lifecycle: ends of workers and the link to the hub become events.
         guard: limits that nothing from afar lifts.
         http: where metrics and health are served, HOST:PORT or `off`.
     """

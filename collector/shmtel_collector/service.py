@@ -30,6 +30,7 @@ from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
 from shmtel_collector.lifecycle import Lifecycle
+from shmtel_collector.link_events import JournalSink
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.operators import Operators
@@ -155,7 +156,10 @@ class Collector:
         hub = self._config.hub
         hoard = Hoard(fleet, self._home, spool)
         spooling = Spooling(spool, fleet)
-        agent = Agent(fleet, session, steering, hoard, spooling, hub, self._log)
+        link_sink = JournalSink(journal, is_told=self._config.lifecycle)
+        agent = Agent(
+            *(fleet, session, steering, hoard, spooling, hub, self._log), link_sink
+        )
         self._agent = agent
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
         self._loop = loop

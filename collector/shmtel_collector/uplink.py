@@ -24,6 +24,7 @@ import grpc.aio
 from shmtel.wire.codec import encode_collector_frame
 from shmtel.wire.errors import RemoteProtocolError, VersionMismatch
 from shmtel.wire.frames import CollectorFrame
+from shmtel_collector.link_events import LinkEvents
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.redial import Redial
 
@@ -87,8 +88,10 @@ class Uplink:
         on_received: Callable[[], None],
         redial: Redial,
         log: ConditionLog,
+        events: LinkEvents,
     ) -> None:
         self._address = address
+        self._events = events
         self._peer = peer
         self._on_received = on_received
         self._log = log
@@ -134,6 +137,8 @@ class Uplink:
 
     async def _serve_stream(self, call: Any) -> tuple[str, float | None]:
         self._lost = asyncio.get_running_loop().create_future()
+        reason = "given up"
+        self._events.dialled()
         self._peer.begin(time.monotonic_ns())
         self.flush()
         tasks = [
@@ -145,6 +150,7 @@ class Uplink:
         finally:
             self._lost = None
             self._is_idle.set()
+            self._events.ended(call, reason)
             call.cancel()
             for task in tasks:
                 task.cancel()
@@ -176,6 +182,8 @@ class Uplink:
                 self._log.cleared(CONDITION)
             if self._peer.is_welcome():
                 self._redial.welcomed()
+                self._events.accepted()
+            self._events.received()
             self.flush()
             self._on_received()
 
@@ -185,5 +193,6 @@ class Uplink:
             self._has_outgoing.clear()
             for frame in self._peer.outgoing():
                 await call.write(encode_collector_frame(frame))
+                self._events.sent()
             if not self._has_outgoing.is_set():
                 self._is_idle.set()

@@ -91,7 +91,7 @@ def _use_file(
     default=True,
     show_default=True,
     show_envvar=True,
-    help="Make the ends of workers events.",
+    help="Make the ends of workers and the link to the hub events.",
 )
 @common.log_level_option
 @common.parent_option

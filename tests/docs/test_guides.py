@@ -1,6 +1,7 @@
 """The Python examples of the guides run, and do what they say."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,8 @@ def test_every_block_of_the_snakepit_page_is_run() -> None:
         "testing.md",
         "catalog.md",
         "pools.md",
-        "gunicorn.md",
         "celery.md",
+        "grpc.md",
     ],
 )
 def test_blocks_of_other_guides_run(guide: str) -> None:
@@ -98,6 +99,15 @@ def test_blocks_of_other_guides_run(guide: str) -> None:
         with capture() as captured:
             run(block)
         assert captured.dropped == {}
+
+
+def test_blocks_for_the_parent_of_workers_run() -> None:
+    """They change what the whole process is, so it is one of its own."""
+    for block in blocks("gunicorn.md"):
+        code = "from shmtel.testing import capture\nwith capture() as captured:\n"
+        code += textwrap.indent(block, "    ") + "assert captured.dropped == {}\n"
+        with fresh_namespace() as namespace:
+            assert run_python(code, namespace).stderr == ""
 
 
 def test_the_catalog_of_the_guide_is_right(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from shmtel.wire.frames import CollectorFrame, Hello, Welcome
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.redial import PERIOD_SECONDS, Afar
 from shmtel_collector.uplink import Uplink
+from support.link import untold_link
 
 HOSTS = 100
 OUTAGE_S = 3.0
@@ -98,7 +99,7 @@ async def _dialling(address: str) -> AsyncIterator[list[_Host]]:
     tasks = []
     for number, host in enumerate(hosts):
         redial = Afar(Random(number).uniform)
-        uplink = Uplink(address, host, lambda: None, redial, log)
+        uplink = Uplink(address, host, lambda: None, redial, log, untold_link())
         tasks.append(asyncio.create_task(uplink.run()))
     try:
         yield hosts

@@ -8,6 +8,7 @@ import pytest
 from shmtel.wire.frames import CollectorFrame
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.uplink import Uplink
+from support.link import untold_link
 
 NOBODY = "127.0.0.1:1"
 NOWHERE = "no-such-host.invalid:4737"
@@ -63,9 +64,8 @@ class _Delays:
 
 
 def _uplink(address: str, peer: _Peer, redial: _Delays) -> Uplink:
-    return Uplink(
-        address, peer, lambda: None, redial, ConditionLog(logging.getLogger("uplink"))
-    )
+    log = ConditionLog(logging.getLogger("uplink"))
+    return Uplink(address, peer, lambda: None, redial, log, untold_link())
 
 
 async def _dial(address: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from shmtel.hub import Hub
+from shmtel_collector.journal import WORKER_ID
 from shmtel_collector.ledger import Ledger, read_ledger
 from support.home import HOME
 from support.processes import wait_until
@@ -184,6 +185,8 @@ class NotingHub:
             return sum(map(len, self.seqs.values()))
 
     def _note(self, batch: Any, config: object) -> None:
+        if batch.worker.worker_id == WORKER_ID:
+            return  # how many events a collector has of its own is its affair
         with self._lock:
             ring_id = batch.ring_id
             name = ring_id if isinstance(ring_id, str) else ring_id.hex()
