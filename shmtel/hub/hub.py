@@ -19,6 +19,8 @@ from shmtel.hub.handlers import (
     LaneOptions,
     RequiredHandlerError,
 )
+from shmtel.hub.measures import Metric
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.parts import Parts
 from shmtel.hub.readiness import Readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
@@ -181,6 +183,26 @@ class Hub:
     def list_handlers(self, pattern: str | None = None) -> list[Handler]:
         """List the handlers, or those that a name or glob has to do with."""
         return self._dispatcher.handlers(pattern)
+
+    def attach_metrics(self, metrics: Iterable[Metric]) -> None:
+        """Keep metrics of events, made by `shmtel.hub.measures`, from now on.
+
+        What was kept of the same definition in the hub's state goes on.
+
+        Raises:
+            ValueError: two would have one name, or that of one of the hub's own; none
+                of them is attached then.
+        """
+        self.measures.attach(metrics)
+
+    def detach_metric(self, name: str) -> bool:
+        """Forget a metric and what it has counted; tell whether there was one."""
+        return self.measures.detach(name)
+
+    @property
+    def measures(self) -> Measures:
+        """The metrics that are attached, and what they stand at: for bridges."""
+        return self._parts.measures
 
     # -- control -------------------------------------------------------------
 
