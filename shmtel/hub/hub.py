@@ -307,6 +307,16 @@ class Hub:
         """Return what became of every event of the fleet, as the hub knows it."""
         return self._parts.control.facts().ledger()
 
+    def summary(self) -> tuple[FleetLedger, Mapping[tuple[str, str], int]]:
+        """Return the ledger of a fleet of which many workers have ended, for little.
+
+        Returns:
+            In the ledger closed rings are summed up by host; beside it is how many
+            these are, by node and by the reason of their end.
+        """
+        facts, closed = self._parts.control.summed_facts()
+        return facts.ledger(), closed
+
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""
         return self._dispatcher.missed()

@@ -178,12 +178,16 @@ FAMILIES = (
 
 
 def samples_of(
-    stats: HubStats, ledger: FleetLedger, unanswered_ns: Mapping[str, int]
+    stats: HubStats,
+    ledger: FleetLedger,
+    unanswered_ns: Mapping[str, int],
+    closed: Mapping[tuple[str, str], int] | None = None,
 ) -> Samples:
     """Return the values of a scrape.
 
     Args:
         unanswered_ns: by node, the age of its oldest batch without an answer.
+        closed: rings that are in the sums of the ledger, by node and reason.
     """
     samples = Samples(FAMILIES)
     for field, family in _OWN.items():
@@ -194,6 +198,8 @@ def samples_of(
     for ring in ledger.rings:
         if ring.ring_id:
             samples.add("shmtel_fleet_rings", 1, ring.node, ring.state)
+    for (node, reason), rings in (closed or {}).items():
+        samples.add("shmtel_fleet_rings", rings, node, reason)
     return samples
 
 

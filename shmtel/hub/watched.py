@@ -24,7 +24,9 @@ class WatchedHub:
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
         hub = self._hub
-        samples = samples_of(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns())
+        ledger, closed = hub.summary()
+        unanswered_ns = hub.oldest_unanswered_ns()
+        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed)
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)
