@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 FILTERED, MISSING, NEGATIVE = "filtered", "missing", "negative"
 NOT_FINITE, RAISED, ENDED = "not_finite", "raised", "ended"
 _WHOLE = 1 << 32
+_FEW = 8  # values, for which a Counter costs more than it saves
 
 Labels = tuple[str, ...]
 
@@ -150,9 +151,10 @@ class Instrument:
         weight: Number,
     ) -> None:
         buckets = tally.buckets or [0] * (len(self.bounds) + 1)
-        for at, events in Counter(
-            map(bisect_left, repeat(self.bounds), values)
-        ).items():
+        places = map(bisect_left, repeat(self.bounds), values)
+        is_many = len(values) > _FEW
+        counts = Counter(places).items() if is_many else zip(places, repeat(1))
+        for at, events in counts:
             buckets[at] = bounded(buckets[at] + events * weight)
         tally.buckets = buckets
         if len(values) == len(records):  # else nobody knows whose value it is

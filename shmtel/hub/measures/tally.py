@@ -9,10 +9,11 @@ Rules:
 
 import sys
 from dataclasses import dataclass, field
+from operator import add
 
 Number = int | float
 
-_INTEGER_MAX = 1 << 62
+INTEGER_MAX = 1 << 62
 _FLOAT_MAX = sys.float_info.max
 
 
@@ -54,8 +55,9 @@ class Tally:
         if not self.buckets:
             self.buckets = other.buckets.copy()
         elif other.buckets:
-            pairs = zip(self.buckets, other.buckets, strict=True)
-            self.buckets = [bounded(mine + its) for mine, its in pairs]
+            self.buckets = list(map(add, self.buckets, other.buckets))
+            if self.count >= INTEGER_MAX:  # else none of them can be
+                self.buckets = list(map(bounded, self.buckets))
         if other.last is not None:
             self.last = other.last
         self.exemplars |= other.exemplars
@@ -72,7 +74,7 @@ class Tally:
 def bounded(number: Number) -> Number:
     """Return a number that everybody can hold."""
     if isinstance(number, int):
-        if -_INTEGER_MAX < number < _INTEGER_MAX:
+        if -INTEGER_MAX < number < INTEGER_MAX:
             return number
         number = float(number)
     return max(-_FLOAT_MAX, min(_FLOAT_MAX, number))
