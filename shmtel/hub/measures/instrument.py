@@ -172,7 +172,7 @@ class Instrument:
                 record.correlation_id, value, record.timestamp_ns
             )
 
-    def note_raised(self, delta: Delta, error: Exception) -> None:
+    def note_raised(self, delta: Delta, error: BaseException) -> None:
         """Count an event that a function of the definition did not like."""
         delta.skipped[self.metric.name, RAISED] += 1
         if not self.has_raised:  # one line says enough

@@ -19,11 +19,13 @@ from shmtel.hub.measures.instrument import Delta, Instrument
 from shmtel.hub.measures.lives import Lives
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import refuse_clashes
-from shmtel.hub.measures.plan import Plan, RingKey
+from shmtel.hub.measures.plan import Plan, RingKey, Wanting, wanting_of
 from shmtel.hub.measures.rows import SeriesRow, row_key, tally_of
 from shmtel.hub.measures.settlement import RETIRE_S, Rows, Settlement
 from shmtel.hub.measures.standing import Reading, Series, Standing, reading
 from shmtel.hub.routes import Source
+
+NAMES_MAX = 16_384  # of events, whose metrics are remembered
 
 
 class Measures:
@@ -46,10 +48,12 @@ class Measures:
         self._lock = threading.Lock()
         self._version = 0
         self._instruments: dict[str, Instrument] = {}
+        self._by_event: dict[str, Wanting] = {}
         self._standing = Standing()
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._forgotten: Rows = {}
         self._settled: Settlement | None = None
+        self._looked_s = 0
 
     # -- what there is -----------------------------------------------------------
 
@@ -64,7 +68,7 @@ class Measures:
         with self._lock:
             attached = [i.metric for i in self._instruments.values()]
             refuse_clashes([*attached, *(i.metric for i in new)])
-            self._version += 1
+            self._change()
             for instrument in new:
                 self._instruments[instrument.metric.name] = instrument
                 self._claim(instrument)
@@ -75,10 +79,14 @@ class Measures:
             instrument = self._instruments.pop(name, None)
             if instrument is None:
                 return False
-            self._version += 1
+            self._change()
             for labels in (*self._standing.forget(instrument), None):
                 self._forgotten[row_key(instrument.fingerprint, labels)] = None
             return True
+
+    def _change(self) -> None:
+        self._version += 1
+        self._by_event.clear()
 
     def read(self) -> list[Reading]:
         """Return what all metrics stand at, in the order of their attachment."""
@@ -116,7 +124,8 @@ class Measures:
                 tally.rings = {r for r in tally.rings if not self._lives.is_gone(r)}
                 ends_s = None
                 if row.rings and not tally.rings:
-                    ends_s = self._now_s() + RETIRE_S
+                    is_count = instrument.metric.kind != "last_value"
+                    ends_s = self._now_s() + RETIRE_S * is_count
                 series = Series(tally, row.updated_s, ends_s)
                 self._standing.put((instrument, tuple(row.labels)), series)
 
@@ -130,8 +139,16 @@ class Measures:
     def plan(self, source: Source, ring_key: RingKey) -> Plan:
         """Return what is measured of a ring's events."""
         with self._lock:
-            instruments = list(self._instruments.values())
-            return Plan(self._version, instruments, source, ring_key)
+            return Plan(self._version, self._wanting, source, ring_key)
+
+    def _wanting(self, event: str) -> Wanting:
+        wanting = self._by_event.get(event)
+        if wanting is None:
+            if len(self._by_event) >= NAMES_MAX:
+                self._by_event.clear()
+            wanting = wanting_of(event, self._instruments.values())
+            self._by_event[event] = wanting
+        return wanting
 
     # -- from the committer ----------------------------------------------------------
 
@@ -144,12 +161,15 @@ class Measures:
         whole = Delta()
         for delta in deltas:
             whole.add(delta)
+        now_s = int(self._now_s())
         with self._lock:
-            settlement = Settlement(self._standing, int(self._now_s()))
+            settlement = Settlement(self._standing, now_s)
             settlement.add(whole, self._lives.is_gone)
             for ring in closed:
                 settlement.leave(ring)
-            settlement.end_what_is_over()
+            if now_s != self._looked_s:  # groups come by the hundred in a second
+                self._looked_s = now_s
+                settlement.end_what_is_over()
             return self._begin(settlement)
 
     def sweep(self) -> Rows:

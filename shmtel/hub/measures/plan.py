@@ -28,13 +28,21 @@ from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Segment
 
 LABEL_MAX = 128  # characters
-REMEMBERED_MAX = 4_096  # groups of one ring
+REMEMBERED_MAX = 1_024  # groups of one ring
 # A series with such a tag is of one worker, or of the one that a place has now.
 OF_EMITTER = frozenset(("worker_id", "pid", "ring_id", "worker_index"))
 OF_SUBJECT = frozenset(("subject", "subject_pid", "subject_ring", "subject_index"))
 _SUBJECT_RING = "subject_ring"
 
 RingKey = Callable[[str], str | None]  # of a ring of the same host, by its id in hex
+
+
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """What is measured of events of one name."""
+
+    by_keys: tuple[Instrument, ...]
+    by_functions: tuple[Instrument, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +59,26 @@ class Plan:
     """The metrics of one ring's events.
 
     Args:
+        wanting: returns what is measured of events of a name.
         ring_key: makes the key of the ring that an event is about.
     """
 
     def __init__(
         self,
         version: int,
-        instruments: Iterable[Instrument],
+        wanting: Callable[[str], Wanting],
         source: Source,
         ring_key: RingKey,
     ) -> None:
         self._source, self._ring_key = source, ring_key
         self.version, self.name_count = version, len(source.names)
-        by_event = [
-            [i for i in instruments if i.metric.wants(name)] for name in source.names
-        ]
-        self._by_keys = [_without_functions(wanting) for wanting in by_event]
-        self._by_functions = [
-            [i for i in wanting if i.metric.has_functions] for wanting in by_event
-        ]
-        self.is_wanted = any(by_event)
+        by_event = [wanting(name) for name in source.names]
+        self._by_keys = [one.by_keys for one in by_event]
+        self._by_functions = [one.by_functions for one in by_event]
         self._has_functions = any(self._by_functions)
-        metrics = [i.metric for wanting in self._by_keys for i in wanting]
+        self.is_wanted = self._has_functions or any(self._by_keys)
+        used = dict.fromkeys(i for one in self._by_keys for i in one)
+        metrics = [instrument.metric for instrument in used]
         metadata_keys = frozenset(key for m in metrics for key in _metadata_keys(m))
         self._whole = WholeReader(metadata_keys)
         self._projection: Projection | None = None
@@ -158,11 +164,19 @@ class Plan:
                 return
             labels = _called_labels(instrument.metric, metadata)
             values = _called_values(instrument.metric, record, metadata)
-        except Exception as error:
+            ring = self._life(instrument.metric, metadata)
+            instrument.take(delta, labels, [record], values, ring)
+        except BaseException as error:  # a sys.exit() is not of this thread
             instrument.note_raised(delta, error)
-            return
-        ring = self._life(instrument.metric, metadata)
-        instrument.take(delta, labels, [record], values, ring)
+
+
+def wanting_of(event: str, instruments: Iterable[Instrument]) -> Wanting:
+    """Return what is measured of events of a name."""
+    wanting = [i for i in instruments if i.metric.wants(event)]
+    return Wanting(
+        tuple(i for i in wanting if not i.metric.has_functions),
+        tuple(i for i in wanting if i.metric.has_functions),
+    )
 
 
 def is_of_workers(metric: Metric) -> bool:
@@ -192,10 +206,6 @@ def _take(use: Use, reader: Reader, records: Sequence[Record], delta: Delta) -> 
     for group in groups:
         values = reader.values(group, key) if isinstance(key, str) else None
         instrument.take(delta, use.labels, group, values, use.ring)
-
-
-def _without_functions(instruments: Iterable[Instrument]) -> list[Instrument]:
-    return [i for i in instruments if not i.metric.has_functions]
 
 
 def _metadata_keys(metric: Metric) -> set[str]:

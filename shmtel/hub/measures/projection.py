@@ -7,7 +7,9 @@ is nothing that such a structure holds; then, and only then, the whole is decode
 after all, and such a value makes an empty label.
 
 Rules:
-- both ways give the same groups, in another guise.
+- both ways give the same groups, in another guise;
+- values that Python takes for equal (1, 1.0 and True) are in one group, and so have
+  the label of the first of them.
 """
 
 from collections import defaultdict

@@ -1,6 +1,7 @@
 """Series over batches, hubs and the deaths of workers."""
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -86,14 +87,14 @@ def test_functions_see_what_handlers_see() -> None:
             *("m", "a.b", lambda measured, metadata: measured["n"] * metadata["x"]),
             tags=["who"],
             tag_values=lambda metadata: {"who": metadata["worker_id"][:1]},
-            keep=lambda metadata: metadata["event"] == "a.b",
+            keep=lambda metadata: metadata["tool"] != "exit" or sys.exit(),
             drop=lambda metadata: metadata["tool"] == "hidden",
         )
     )
     good = {"measurements": {"n": 2}, "metadata": {"x": 5, "tool": "t"}}
-    bench.ring().emit(good, event("hidden"), event("no x"))
+    bench.ring().emit(good, event("hidden"), event("no x"), event("exit"))
     assert bench.series()[("w",)].total == 10
-    assert bench.measures.skipped() == {("m", "filtered"): 1, ("m", "raised"): 1}
+    assert bench.measures.skipped() == {("m", "filtered"): 1, ("m", "raised"): 2}
 
 
 def test_sampled_events_stand_for_others() -> None:
@@ -230,16 +231,20 @@ def test_what_is_told_of_a_subject_ends_with_it() -> None:
 def test_workers_that_end_while_no_hub_is_there() -> None:
     """Their series end with the next one; of whom nobody tells, after an hour."""
 
-    def metric() -> measures.Metric:
-        return measures.counter("m", "a.b", tags=["worker_id"])
+    def metrics() -> list[measures.Metric]:
+        return [
+            measures.counter("m", "a.b", tags=["worker_id"]),
+            measures.last_value("last", "a.b", "n", tags=["worker_id"]),
+        ]
 
-    bench = Bench(metric())
+    bench = Bench(*metrics())
     closed, unheard = bench.ring(), bench.ring(worker_id="w-2")
     for ring in (closed, unheard):
         ring.emit(event())
     closed.entry.closed_reason = "vanished"  # by the table of the next hub
     unheard.entry.streams = 0
-    later = Bench(metric(), before=bench)
+    later = Bench(*metrics(), before=bench)
+    assert set(later.series("last")) == {("w-2",)}
     later.now_s += RETIRE_S
     assert later.counts() == {("w-2",): 1}
     later.now_s += IDLE_S
