@@ -26,6 +26,7 @@ from measure import CORRELATION_ID, MEASUREMENTS, METADATA, report, row, size
 
 from shmtel.hub import Hub
 from shmtel.hub.handlers import EventBatch
+from shmtel.hub.measures.defaults import default_metrics
 from shmtel.wire.codec import decode_hub_frame, encode_collector_frame
 from shmtel.wire.collector_role import CollectorProtocol
 from shmtel.wire.frames import Hello, Segment, Worker
@@ -141,9 +142,14 @@ SCENARIOS: dict[str, Callable[[Hub, Tally], None]] = {
         "t", "*.stop", tally.batch
     ),
     "event_handler": lambda hub, tally: hub.attach("t", "tool.*", tally.event),
+    "default_metrics": lambda hub, tally: hub.attach_metrics(default_metrics()),
 }
 # The bars of the whole line; the hub alone must not be what they fail at.
-BARS = {"batch_handler": 1_100_000, "event_handler": 700_000}
+BARS = {
+    "batch_handler": 1_100_000,
+    "event_handler": 700_000,
+    "default_metrics": 800_000,
+}
 
 
 def _cpu_s() -> float:
@@ -165,11 +171,17 @@ def measure(name: str, cores: list[int]) -> dict[str, float]:
         feeder.wait(_PATIENCE_S)
         wall_s, stats = time.monotonic() - began, hub.stats()
     assert tally.events in (0, stats.delivered)
+    assert _measured(hub) in (0, stats.delivered)
     assert stats.violations == stats.discarded == 0
     return {
         "events_per_s": round((stats.delivered - began_events) / wall_s),
         "hub_cpu_ns_per_event": round((_cpu_s() - cpu_s) / stats.delivered * 1e9),
     }
+
+
+def _measured(hub: Hub) -> float:
+    readings = [r for r in hub.measures.read() if r.metric.name == "shmtel.events"]
+    return sum(tally.count for r in readings for tally in r.series.values())
 
 
 def _wait(condition: Callable[[], bool]) -> None:

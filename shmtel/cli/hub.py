@@ -49,6 +49,19 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     "  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/shmtel, else"
     " ~/.local/state/shmtel]",
 )
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="TOML with metrics of events to keep.",
+)
+@click.option(
+    "--metrics",
+    type=click.Choice(["default", "off"]),
+    help="Whether to keep the metrics of the catalog.  [default: as the file says,"
+    " else default]",
+)
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
 @common.log_level_option
@@ -57,6 +70,8 @@ def command(
     listen: str,
     jsonl: str | None,
     state_dir: Path | None,
+    config_file: Path | None,
+    metrics: str | None,
     console: bool,
     http: str,
     log_level: str,
@@ -72,6 +87,7 @@ def command(
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
+        _attach_metrics(hub, config_file, metrics)
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
@@ -115,6 +131,24 @@ def _serve(hub: "Hub", stop: threading.Event) -> None:
     """Wait for a signal, or for the end of a sink."""
     while hub.failure is None and not stop.wait(_LOOK_S):
         pass
+
+
+def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
+    from shmtel.hub.measures.defaults import default_metrics
+    from shmtel.hub.settings_file import HubSettings, read_settings
+
+    try:
+        settings = HubSettings() if config is None else read_settings(config)
+        has_default = settings.default_metrics is not False
+        if has_default if which is None else which == "default":
+            hub.attach_metrics(default_metrics())
+        hub.attach_metrics(settings.metrics)
+    except ConfigurationError as error:
+        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
+    except ValueError as error:
+        raise CommandError(
+            f"{config}: {error}", ExitCode.INVALID_CONFIGURATION
+        ) from error
 
 
 def _attach_sinks(

@@ -77,15 +77,24 @@ def label(text: str) -> str:
 
 
 def exposition(
-    families: Sequence[Family], samples: Samples, accept: str = ""
+    families: Sequence[Family],
+    samples: Samples,
+    accept: str = "",
+    others: Iterable[Collector] = (),
 ) -> tuple[bytes, str]:
-    """Return a scrape as bytes, with the type that was agreed on."""
+    """Return a scrape as bytes, with the type that was agreed on.
+
+    Args:
+        others: collect what is in no table.
+    """
     samples.add(
         BUILD_INFO.name, 1, metadata.version("shmtel"), platform.python_version()
     )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Scrape(families, samples))
     ProcessCollector(registry=registry)
+    for collector in others:
+        registry.register(collector)
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from shmtel.hub.counters import Counters
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import PositionError, Positions, Row, mark_row
 from shmtel.hub.progress import Work
 from shmtel.hub.sinks import Marks
@@ -44,12 +45,14 @@ class Committer:
         table: RingTable,
         positions: Positions,
         marks: Marks,
+        measures: Measures,
         counters: Counters,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
         self._positions = positions
         self._marks = marks
+        self._measures = measures
         self._counters = counters
         self._now_s = now_s
         self._changed = threading.Condition()
@@ -98,9 +101,11 @@ class Committer:
             rows = self._rows(group)
             if started >= sweep_due:
                 rows |= self._table.sweep(int(self._now_s()))
+                rows |= self._measures.sweep()
                 sweep_due = started + SWEEP_S
             if not self._write(rows):
                 return
+            self._measures.publish()
             for work in _last_of_each_stream(group):
                 work.committed()
             self._rest(started)
@@ -121,6 +126,9 @@ class Committer:
         rows = self._table.settle(changes, int(self._now_s()))
         for handler_id, mark in self._marks.finish(w.token for w in group).items():
             rows |= mark_row(handler_id, mark)
+        deltas = (work.delta for work in group if work.delta is not None)
+        closed = (c.entry.key for c in changes if c.closed is not None)
+        rows |= self._measures.settle(deltas, closed)
         return rows
 
     def _write(self, rows: dict[str, Row | None]) -> bool:

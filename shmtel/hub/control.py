@@ -6,13 +6,14 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from shmtel.errors import ShmtelError
+from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.desired import DesiredState, OnEnd
 from shmtel.hub.explain import explained
 from shmtel.hub.fleet import Fleet
-from shmtel.hub.ledger import Facts, facts
+from shmtel.hub.ledger import Facts, facts, summed_facts
 from shmtel.hub.table import RingEntry, RingTable
 from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
@@ -51,6 +52,7 @@ class Control:
         self._desired = desired
         self._fleet = fleet
         self._table = table
+        self._closed = ClosedSums()
         self._room = threading.BoundedSemaphore(WAITING_MAX)
 
     def methods(self) -> dict[str, Method]:
@@ -108,6 +110,11 @@ class Control:
     def facts(self) -> Facts:
         """Return what the ledger is made of."""
         return facts(self._table, {host.host_id for host in self._fleet.hosts()})
+
+    def summed_facts(self) -> tuple[Facts, Mapping[tuple[str, str], int]]:
+        """Return it with the closed rings as sums, and these by node and reason."""
+        connected = {host.host_id for host in self._fleet.hosts()}
+        return summed_facts(self._table, connected, self._closed)
 
     def list_workers(self, _data: bytes, _on_end: OnEnd) -> bytes:
         """List the rings that the hub knows."""

@@ -19,6 +19,8 @@ from shmtel.hub.handlers import (
     LaneOptions,
     RequiredHandlerError,
 )
+from shmtel.hub.measures import Metric
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.parts import Parts
 from shmtel.hub.readiness import Readiness
 from shmtel.hub.scope import Patience, Scope, removing, replacing, setting
@@ -182,6 +184,26 @@ class Hub:
         """List the handlers, or those that a name or glob has to do with."""
         return self._dispatcher.handlers(pattern)
 
+    def attach_metrics(self, metrics: Iterable[Metric]) -> None:
+        """Keep metrics of events, made by `shmtel.hub.measures`, from now on.
+
+        What was kept of the same definition in the hub's state goes on.
+
+        Raises:
+            ValueError: two would have one name, or that of one of the hub's own; none
+                of them is attached then.
+        """
+        self.measures.attach(metrics)
+
+    def detach_metric(self, name: str) -> bool:
+        """Forget a metric and what it has counted; tell whether there was one."""
+        return self.measures.detach(name)
+
+    @property
+    def measures(self) -> Measures:
+        """The metrics that are attached, and what they stand at: for bridges."""
+        return self._parts.measures
+
     # -- control -------------------------------------------------------------
 
     @property
@@ -284,6 +306,16 @@ class Hub:
     def ledger(self) -> FleetLedger:
         """Return what became of every event of the fleet, as the hub knows it."""
         return self._parts.control.facts().ledger()
+
+    def summary(self) -> tuple[FleetLedger, Mapping[tuple[str, str], int]]:
+        """Return the ledger of a fleet of which many workers have ended, for little.
+
+        Returns:
+            In the ledger closed rings are summed up by host; beside it is how many
+            these are, by node and by the reason of their end.
+        """
+        facts, closed = self._parts.control.summed_facts()
+        return facts.ledger(), closed
 
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""

@@ -5,12 +5,13 @@ Rules:
   by the tools that ask.
 """
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from shmtel.accounting.counts import add_counts
 from shmtel.accounting.fleet import FleetLedger, fleet_ledger
-from shmtel.accounting.rings import counters_of
+from shmtel.accounting.rings import Counted, Placed, counters_of, sum_of_counted
+from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.hosts import HostEntry
 from shmtel.hub.positions import Folded
 from shmtel.hub.table import RingEntry, RingTable
@@ -32,17 +33,65 @@ class Facts:
 def facts(table: RingTable, connected: Container[str]) -> Facts:
     """Collect them; `connected` are the ids of the hosts that are."""
     entries, folded, known = table.at_once()
-    hosts = {host.host_id: host for host in known}
+    return _facts(entries, _hosts(entries, folded, known, connected), known, connected)
+
+
+def summed_facts(
+    table: RingTable, connected: Container[str], sums: ClosedSums
+) -> tuple[Facts, Mapping[tuple[str, str], int]]:
+    """Collect them without closed rings, which are in the sums of their hosts.
+
+    Returns:
+        Also, how many these are, by node and reason.
+    """
+    entries, folded, known = table.at_once()
+    closed = sums.of(entries)
+    hosts = [
+        _with_closed(host, *closed.by_host.get(host.host_id, (0, None)))
+        for host in _hosts(entries, folded, known, connected)
+    ]
+    live = [entry for entry in entries if entry.closed_reason is None]
+    return _facts(live, hosts, known, connected), closed.by_state
+
+
+def _facts(
+    entries: Iterable[RingEntry],
+    hosts: Iterable[HostLedger],
+    known: Iterable[HostEntry],
+    connected: Container[str],
+) -> Facts:
+    by_id = {host.host_id: host for host in known}
+    rings = [
+        entry.for_ledger(gone=_is_gone(entry, by_id, connected)) for entry in entries
+    ]
+    return Facts(tuple(hosts), tuple(rings))
+
+
+def _hosts(
+    entries: Iterable[RingEntry],
+    folded: Folded,
+    known: list[HostEntry],
+    connected: Container[str],
+) -> list[HostLedger]:
+    by_id = {host.host_id: host for host in known}
     told = [_host(host, host.host_id in connected) for host in known]
-    strangers = {e.host_id: e.node for e in entries if e.host_id not in hosts}
+    strangers = {e.host_id: e.node for e in entries if e.host_id not in by_id}
     told += [HostLedger(host_id, node) for host_id, node in strangers.items()]
     earlier = _earlier(folded, known)
     if earlier.rings:
         told.append(HostLedger("", "", folded=earlier))
-    rings = [
-        entry.for_ledger(gone=_is_gone(entry, hosts, connected)) for entry in entries
-    ]
-    return Facts(tuple(told), tuple(rings))
+    return told
+
+
+def _with_closed(host: HostLedger, rings: int, closed: Counted | None) -> HostLedger:
+    if closed is None:
+        return host
+    folded = host.folded
+    before = Counted(folded.totals, folded.counters, Placed(folded.committed))
+    totals, claims, placed = sum_of_counted([before, closed])
+    number = folded.rings + rings
+    sum_ = RingSum(number, placed.committed, totals, counters_of(claims))
+    return replace(host, folded=sum_)
 
 
 def _host(host: HostEntry, is_connected: bool) -> HostLedger:

@@ -3,12 +3,13 @@
 A fleet has too many rings for a time series each; `shmtel ledger --hub` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
 from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
 from shmtel.hub.counters import HubStats
+from shmtel.hub.measures.standing import Reading
 
 _FLEET = "shmtel_fleet"
 # By field of HubStats.
@@ -79,9 +80,36 @@ _OWN = {
     ),
     "handlers": Family("shmtel_hub_handlers", "gauge", "Handlers that are attached."),
 }
+_MEASURES = (
+    Family(
+        "shmtel_hub_metric_series",
+        "gauge",
+        "Series of a metric of events.",
+        ("metric",),
+    ),
+    Family(
+        "shmtel_hub_metric_events_folded_total",
+        "counter",
+        "Events counted together as (other), for a metric has too many series.",
+        ("metric",),
+    ),
+    Family(
+        "shmtel_hub_metric_events_retired_total",
+        "counter",
+        "Events that were counted in series of workers that are gone.",
+        ("metric",),
+    ),
+    Family(
+        "shmtel_hub_metric_events_skipped_total",
+        "counter",
+        "Events that a metric is about and that are not in it, by reason.",
+        ("metric", "reason"),
+    ),
+)
 FAMILIES = (
     BUILD_INFO,
     *_OWN.values(),
+    *_MEASURES,
     *ledger_metrics.families(_FLEET, "node", dropped=("node",)),
     Family(
         "shmtel_fleet_oldest_unanswered_seconds",
@@ -150,12 +178,16 @@ FAMILIES = (
 
 
 def samples_of(
-    stats: HubStats, ledger: FleetLedger, unanswered_ns: Mapping[str, int]
+    stats: HubStats,
+    ledger: FleetLedger,
+    unanswered_ns: Mapping[str, int],
+    closed: Mapping[tuple[str, str], int] | None = None,
 ) -> Samples:
     """Return the values of a scrape.
 
     Args:
         unanswered_ns: by node, the age of its oldest batch without an answer.
+        closed: rings that are in the sums of the ledger, by node and reason.
     """
     samples = Samples(FAMILIES)
     for field, family in _OWN.items():
@@ -166,7 +198,24 @@ def samples_of(
     for ring in ledger.rings:
         if ring.ring_id:
             samples.add("shmtel_fleet_rings", 1, ring.node, ring.state)
+    for (node, reason), rings in (closed or {}).items():
+        samples.add("shmtel_fleet_rings", rings, node, reason)
     return samples
+
+
+def add_measures(
+    samples: Samples,
+    readings: Iterable[Reading],
+    skipped: Mapping[tuple[str, str], int],
+) -> None:
+    """Add what the hub can tell of its metrics of events."""
+    for reading in readings:
+        name, folded = reading.metric.name, reading.folded
+        samples.add("shmtel_hub_metric_series", len(reading.series), name)
+        samples.add("shmtel_hub_metric_events_folded_total", folded, name)
+        samples.add("shmtel_hub_metric_events_retired_total", reading.retired, name)
+    for (name, reason), count in skipped.items():
+        samples.add("shmtel_hub_metric_events_skipped_total", count, name, reason)
 
 
 def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:

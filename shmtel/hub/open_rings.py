@@ -7,8 +7,13 @@ Rules:
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.measures.instrument import Delta
+from shmtel.hub.measures.lives import key_of_ring
+from shmtel.hub.measures.measures import Measures
+from shmtel.hub.measures.plan import Plan
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.routes import Source
@@ -19,12 +24,13 @@ from shmtel.wire.frames import Batch, NamesAdded, RingCounters, Segment
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenRing:
-    """A ring, and what its events are handed out with."""
+    """A ring, and what its events are handed out and measured with."""
 
     entry: RingEntry
     source: Source
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +51,26 @@ class Part:
 class OpenRings:
     """The rings of one stream."""
 
-    def __init__(self, table: RingTable, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, table: RingTable, dispatcher: Dispatcher, measures: Measures
+    ) -> None:
         self._table = table
         self._dispatcher = dispatcher
+        self._measures = measures
         self._rings: dict[int, OpenRing] = {}
         self._unreadable: set[int] = set()  # by number
 
     def add(self, number: int, entry: RingEntry) -> None:
         """Add a ring that was opened."""
         source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
-        self._rings[number] = OpenRing(entry, source)
+        self._rings[number] = OpenRing(entry, source, self._make_plan(entry, source))
 
     def add_names(self, frame: NamesAdded) -> None:
         """Add names to a ring."""
         self._rings[frame.ring].source.names.extend(frame.names)
 
-    def parts(self, batch: Batch) -> tuple[list[Part], dict[int, str]]:
-        """Return what is to be handed out of a batch.
+    def parts(self, batch: Batch, delta: Delta) -> tuple[list[Part], dict[int, str]]:
+        """Return what is to be handed out of a batch, and measure it.
 
         And why the segments of some rings, by their numbers, cannot be read: they
         would be no better the next time, so the rings go on without them.
@@ -70,7 +79,7 @@ class OpenRings:
         rejected: dict[int, str] = {}
         for segment in batch.segments:
             try:
-                parts.append(self._part(segment))
+                parts.append(self._part(segment, delta))
             except RemoteProtocolError as error:
                 rejected[segment.ring] = str(error)
                 self._log_rejected(segment.ring, error)
@@ -83,14 +92,27 @@ class OpenRings:
             worker_id, node = source.worker.worker_id, source.node
             _log.warning("events of %s on %s rejected: %s", worker_id, node, error)
 
-    def _part(self, segment: Segment) -> Part:
+    def _part(self, segment: Segment, delta: Delta) -> Part:
         ring = self._rings[segment.ring]
+        source, plan = ring.source, self._plan(ring)
         records: list[Record] = []
-        if self._dispatcher.routes(ring.source).is_wanted:
-            records = decode_segment(segment, len(ring.source.names))
+        if self._dispatcher.routes(source).is_wanted:
+            records = decode_segment(segment, len(source.names))
+            plan.measure(records, delta)
+        elif plan.is_wanted:
+            plan.measure_segment(segment, delta)
         else:
             check_head(segment)
         return Part(ring, records, ring.entry.redelivered_in(segment))
+
+    def _plan(self, ring: OpenRing) -> Plan:
+        plan, names = ring.plan, ring.source.names
+        if plan.version != self._measures.version or plan.name_count != len(names):
+            plan = ring.plan = self._make_plan(ring.entry, ring.source)
+        return plan
+
+    def _make_plan(self, entry: RingEntry, source: Source) -> Plan:
+        return self._measures.plan(source, partial(key_of_ring, entry.host_id))
 
     def hand_out(self, parts: Iterable[Part], deed: Deed) -> None:
         """Call the handlers.

@@ -12,6 +12,8 @@ from shmtel.hub.dispatch import Dispatcher
 from shmtel.hub.events import HANDLER_FAILURE, HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
+from shmtel.hub.measures.lives import Lives
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import NoPositions, Positions, PositionStore
 from shmtel.hub.readiness import Readiness, take_readiness
 from shmtel.hub.services import Services
@@ -41,9 +43,10 @@ class Parts:
         self.table = RingTable(kept.rings, kept.folded)
         last_seqs = {ring.ring_id.hex(): ring.last_seq for ring in kept.rings}
         self.marks = Marks(kept.marks, last_seqs)
+        self.measures = Measures(Lives(self.table), kept.series)
         self.counters = Counters()
         self.committer = Committer(
-            self.table, self.positions, self.marks, self.counters
+            *(self.table, self.positions, self.marks, self.measures), self.counters
         )
         self.dispatcher = Dispatcher(self.marks, self._on_failure, self._tell_detached)
         self.events = HubEvents(self.dispatcher)
@@ -57,6 +60,7 @@ class Parts:
             desired=self.desired,
             counters=self.counters,
             marks=self.marks,
+            measures=self.measures,
             committer=self.committer,
         )
 

@@ -31,6 +31,7 @@ from typing import Protocol
 import msgspec
 
 from shmtel.errors import ConfigurationError, ShmtelError
+from shmtel.hub.measures.rows import SeriesRow
 from shmtel.statefiles import is_damage, set_aside
 from shmtel.wire.frames import RING_ID_BYTES, Worker, WorkerCounters
 from shmtel.wire.protocol import totals_flaw
@@ -38,7 +39,7 @@ from shmtel.wire.protocol import totals_flaw
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "shmtel.hub.rings.sqlite3"  # no namespace of a collector can be called that
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: series of metrics
 _BUSY_SECONDS = 0.5
 _CLOSE_SECONDS = 0.1  # for a disk that does not answer
 _SCHEMA = f"""
@@ -52,7 +53,7 @@ _PUT = (
 _REMOVE = (
     "DELETE FROM kept WHERE key IN (SELECT key FROM json_each(?) WHERE type = 'null')"
 )
-_RING, _MARK, _FOLDED = "ring:", "mark:", "folded"
+_RING, _MARK, _SERIES, _FOLDED = "ring:", "mark:", "series:", "folded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class SinkMark:
     mark: str
 
 
-Row = RingState | Folded | SinkMark
+Row = RingState | Folded | SinkMark | SeriesRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Kept:
     rings: tuple[RingState, ...] = ()
     folded: Folded = field(default_factory=Folded)
     marks: Mapping[str, str] = field(default_factory=dict)  # by handler
+    series: Mapping[str, SeriesRow] = field(default_factory=dict)  # by key
 
 
 class PositionError(ShmtelError):
@@ -235,6 +237,8 @@ def _open(path: Path) -> tuple[sqlite3.Connection, Kept]:
         database.execute("PRAGMA synchronous = NORMAL")
         if version == 0:
             database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        elif version < SCHEMA_VERSION:  # there are more kinds of rows, and no others
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         return database, _read(database)
     except BaseException:
         database.close()
@@ -248,6 +252,7 @@ def _read(database: sqlite3.Connection) -> Kept:
         raise sqlite3.DatabaseError(str(verdict))
     rings: list[RingState] = []
     marks: dict[str, str] = {}
+    series: dict[str, SeriesRow] = {}
     folded = Folded()
     try:
         for key, value in database.execute("SELECT key, value FROM kept"):
@@ -256,13 +261,15 @@ def _read(database: sqlite3.Connection) -> Kept:
             elif key.startswith(_MARK):
                 handler_id = bytes.fromhex(key.removeprefix(_MARK)).decode()
                 marks[handler_id] = _mark_decoder.decode(value).mark
+            elif key.startswith(_SERIES):
+                series[key] = _series_decoder.decode(value)
             elif key == _FOLDED:
                 folded = _folded_decoder.decode(value)
             else:
                 raise ValueError(f"a row {key!r}")
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
         raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
-    return Kept(tuple(rings), folded, marks)
+    return Kept(tuple(rings), folded, marks, series)
 
 
 def _judged(key: str, state: RingState) -> RingState:
@@ -283,4 +290,5 @@ def _judged(key: str, state: RingState) -> RingState:
 
 _ring_decoder = msgspec.json.Decoder(RingState)
 _mark_decoder = msgspec.json.Decoder(SinkMark)
+_series_decoder = msgspec.json.Decoder(SeriesRow)
 _folded_decoder = msgspec.json.Decoder(Folded)

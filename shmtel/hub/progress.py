@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from shmtel.hub.measures.instrument import Delta
 from shmtel.hub.sinks import Marks
 from shmtel.hub.table import Change
 
@@ -58,7 +59,7 @@ class Work:
 
     __slots__ = (
         *("_holders", "_progress"),
-        *("batch_seq", "changes", "payload_bytes", "token"),
+        *("batch_seq", "changes", "delta", "payload_bytes", "token"),
     )
 
     def __init__(
@@ -70,6 +71,7 @@ class Work:
         self.payload_bytes = payload_bytes
         self.token = token  # of the sinks' marks
         self.changes: Sequence[Change] = ()
+        self.delta: Delta | None = None  # what its events add to metrics
 
     def hold(self) -> None:
         """Wait for one more handler."""

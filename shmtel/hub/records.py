@@ -12,7 +12,7 @@ Rules:
   compared, because nobody can be harmed by the rest.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
@@ -67,6 +67,23 @@ def _refuse_extension(code: int, _data: memoryview) -> object:
 _decoder = msgspec.msgpack.Decoder(list[Record], ext_hook=_refuse_extension)
 
 
+def make_decoder(measurements: Any, metadata: Any) -> msgspec.msgpack.Decoder[Any]:
+    """Return a decoder of records that have something else in these two fields."""
+    kinds = get_type_hints(Record, include_extras=True)
+    kinds |= {"measurements": measurements, "metadata": metadata | None}
+    record = msgspec.defstruct(
+        "PartOfRecord",
+        list(kinds.items()),
+        array_like=True,
+        gc=False,
+        forbid_unknown_fields=True,
+    )
+    return msgspec.msgpack.Decoder(
+        list[record],  # type: ignore[valid-type]
+        ext_hook=_refuse_extension,
+    )
+
+
 def check_head(segment: Segment) -> None:
     """Check the count in the head of a segment that is not decoded.
 
@@ -80,17 +97,25 @@ def check_head(segment: Segment) -> None:
         raise RemoteProtocolError("a segment's head contradicts its count")
 
 
-def decode_segment(segment: Segment, name_count: int) -> list[Record]:
+def decode_segment(
+    segment: Segment,
+    name_count: int,
+    decoder: msgspec.msgpack.Decoder[Any] = _decoder,
+) -> list[Record]:
     """Decode the events of a segment.
 
+    Args:
+        decoder: another one of `make_decoder`; its records are like others but for
+            their measurements and metadata.
+
     Raises:
-        RemoteProtocolError: they are not what the segment says.
+        RemoteProtocolError: they are not what the segment says, or the decoder asks.
     """
     check_head(segment)
     if segment.delivered == 0:
         return []
     try:
-        records = _decoder.decode(segment.events)
+        records: list[Record] = decoder.decode(segment.events)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise RemoteProtocolError(f"events that are no records: {error}") from error
     if max({record.event_id for record in records}) >= name_count:

@@ -7,6 +7,7 @@ from shmtel.hub.counters import Counters
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
 from shmtel.hub.fleet import Fleet
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.sinks import Marks
 from shmtel.hub.table import RingTable
 
@@ -21,4 +22,5 @@ class Services:
     desired: DesiredState
     counters: Counters
     marks: Marks
+    measures: Measures
     committer: Committer

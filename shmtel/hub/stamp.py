@@ -44,7 +44,7 @@ def stamped(
     if own:
         metadata = stamp | own
         if len(metadata) != len(stamp) + len(own) or REDELIVERED in own:
-            metadata = stamp | {_own_key(key): own[key] for key in own}
+            metadata = stamp | {own_key(key): own[key] for key in own}
     else:
         metadata = stamp.copy()
     metadata["seq"] = record.seq
@@ -60,5 +60,6 @@ def stamped(
     return metadata
 
 
-def _own_key(key: str) -> str:
+def own_key(key: str) -> str:
+    """Return under which name a worker's own key is handed out."""
     return f"user.{key}" if key in STAMPED else key

@@ -32,6 +32,7 @@ from collections.abc import Iterator
 from shmtel.hub.fleet import LiveStream
 from shmtel.hub.handlers import RequiredHandlerError
 from shmtel.hub.hosts import HostEntry
+from shmtel.hub.measures.instrument import Delta
 from shmtel.hub.open_rings import OpenRings
 from shmtel.hub.progress import Progress
 from shmtel.hub.services import Services
@@ -67,7 +68,7 @@ class Stream:
         self._condition = threading.Condition()
         self._hello: Hello | None = None
         self._host = HostEntry("", "")  # of nobody until it is accepted
-        self._rings = OpenRings(services.table, services.dispatcher)
+        self._rings = OpenRings(services.table, services.dispatcher, services.measures)
         self._predecessors: list[LiveStream] = []
         self._progress = Progress(
             services.marks, services.committer.submit, self._on_committed
@@ -281,7 +282,8 @@ class Stream:
     def _on_batch(self, batch: Batch) -> None:
         services = self._services
         # All of it is decoded before any handler sees a part of it.
-        parts, rejected = self._rings.parts(batch)
+        delta = Delta()
+        parts, rejected = self._rings.parts(batch, delta)
         refused = sum(s.delivered for s in batch.segments if s.ring in rejected)
         work = self._progress.begin(batch.batch_seq, payload_bytes(batch))
         try:
@@ -292,7 +294,7 @@ class Stream:
         with self._condition:
             discarded = self._protocol.take_discarded()
             batch = self._protocol.commit(batch, rejected)
-        work.changes = self._rings.take_changes(batch)
+        work.changes, work.delta = self._rings.take_changes(batch), delta
         services.counters.add(
             batches=1,
             segments=len(batch.segments),

@@ -144,6 +144,10 @@ class RingTable:
         """Tell whether there is an entry of a ring."""
         return ring_key(host_id, ring_id) in self._entries
 
+    def get(self, key: str) -> RingEntry | None:
+        """Return the entry of a ring, by its key."""
+        return self._entries.get(key)
+
     def open(self, hello: Hello, frame: RingOpened, now_s: int = 0) -> RingEntry:
         """Return the entry of a ring; a new one starts where it was settled.
 

@@ -8,8 +8,9 @@ Rules:
 
 from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
-from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.metrics import FAMILIES, add_measures, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
 
@@ -23,8 +24,12 @@ class WatchedHub:
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
         hub = self._hub
-        samples = samples_of(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns())
-        return exposition(FAMILIES, samples, accept)
+        ledger, closed = hub.summary()
+        unanswered_ns = hub.oldest_unanswered_ns()
+        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed)
+        add_measures(samples, hub.measures.read(), hub.measures.skipped())
+        bridges = [PrometheusBridge(hub.measures)]
+        return exposition(FAMILIES, samples, accept, bridges)
 
     async def readiness(self) -> Readiness:
         """Return whether the hub keeps up."""

@@ -10,6 +10,8 @@ import pytest
 from shmtel.hub import committer as committer_module
 from shmtel.hub.committer import Committer
 from shmtel.hub.counters import Counters, HubStats
+from shmtel.hub.measures.lives import Lives
+from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import NoPositions, PositionError, RingState, Row, SinkMark
 from shmtel.hub.progress import Progress
 from shmtel.hub.sinks import IsCommitted, Marks
@@ -60,10 +62,11 @@ class Bench:
         self.disk = Disk()
         self.table = RingTable()
         self.marks = Marks()
+        self.measures = Measures(Lives(self.table))
         self.counters = Counters()
         self.now_s = 1.0
         self.committer = Committer(
-            *(self.table, self.disk, self.marks, self.counters),
+            *(self.table, self.disk, self.marks, self.measures, self.counters),
             now_s=lambda: self.now_s,
         )
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from shmtel.errors import ConfigurationError
+from shmtel.hub.measures.rows import SeriesRow
 from shmtel.hub.positions import (
     FILE_NAME,
     Folded,
@@ -183,6 +185,31 @@ def test_a_later_version_is_refused(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(ConfigurationError, match=r"later version.*--state-dir"):
         PositionStore(tmp_path)
+
+
+def test_series_come_back_exactly(tmp_path: Path) -> None:
+    """The greatest numbers, and labels of any text, whole or broken."""
+    rows = {
+        "series:a:1": SeriesRow(
+            "a", ("n\u00f6\u2028", ""), 1 << 62, 0.1, (1, 2.5), None
+        ),
+        "series:a:2": SeriesRow("a", None, sys.float_info.max, rings=("ring:x",)),
+        "series:b:1": SeriesRow("b", (), 3, 4, last=-1, updated_s=7),
+    }
+    assert kept_after(tmp_path, rows).series == rows
+    assert kept_after(tmp_path, {"series:a:1": None}).series.keys() == {
+        *("series:a:2", "series:b:1")
+    }
+
+
+def test_the_file_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    """It has no series; an earlier hub then says that it is of a later one."""
+    kept_after(tmp_path, row(STATE))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        database.execute("PRAGMA user_version = 1")
+    assert kept_after(tmp_path) == Kept((STATE,))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_a_closed_one_refuses(tmp_path: Path) -> None:
