@@ -118,21 +118,29 @@ static inline const uint8_t *msgpack_enter(const uint8_t *at, const uint8_t *end
     return at + form->size;
 }
 
-static inline const uint8_t *msgpack_take_string(const uint8_t *at, const uint8_t *end,
-                                                 uint32_t most)
+/* Text of at most `most` bytes, and how many they are. */
+static inline const uint8_t *msgpack_take_text(const uint8_t *at, const uint8_t *end,
+                                               uint32_t most, uint32_t *length)
 {
     if (at == end)
         return NULL;
-    uint32_t length = *at - 0xa0u;
-    if (length < 32) /* the short form, in which nearly all strings are */
+    *length = *at - 0xa0u;
+    if (*length < 32) /* the short form, in which nearly all strings are */
         at++;
-    else if ((at = msgpack_enter(at, end, MSGPACK_STRING, &length)) == NULL)
+    else if ((at = msgpack_enter(at, end, MSGPACK_STRING, length)) == NULL)
         return NULL;
-    if (length > msgpack_between(at, end) || length > most)
+    if (*length > msgpack_between(at, end) || *length > most)
         return NULL;
-    return msgpack_is_ascii_inside(at, length) || msgpack_is_utf8(at, length)
-               ? at + length
+    return msgpack_is_ascii_inside(at, *length) || msgpack_is_utf8(at, *length)
+               ? at + *length
                : NULL;
+}
+
+static inline const uint8_t *msgpack_take_string(const uint8_t *at, const uint8_t *end,
+                                                 uint32_t most)
+{
+    uint32_t length;
+    return msgpack_take_text(at, end, most, &length);
 }
 
 static inline const uint8_t *msgpack_take_number(const uint8_t *at, const uint8_t *end)
