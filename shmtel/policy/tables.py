@@ -10,7 +10,7 @@ Rules: what is not known is refused, with the nearest name there is, because a
 misspelt key would otherwise be a rule for everybody.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
@@ -63,11 +63,13 @@ def refuse_unknown(table: Mapping[str, object], known: tuple[str, ...]) -> None:
     """
     for key in table:
         if key not in known:
-            near = get_close_matches(str(key), known, 1)
-            cure = (
-                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            )
-            raise ConfigurationError(f"unknown key {key!r}; {cure}")
+            raise ConfigurationError(f"unknown key {key!r}; {nearest(str(key), known)}")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return the cure of a word that means nothing."""
+    near = get_close_matches(word, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 def _given(**lists: tuple[str, ...]) -> dict[str, list[str]]:
