@@ -22,9 +22,9 @@ from pathlib import Path
 
 import shmtel
 
-FILE_SPAN = "python.parse"
-FILE_EVENT = "python.file"
-FUNCTION_EVENT = "python.function"
+FILE_SPAN = "source.parse"
+FILE_EVENT = "source.file"
+FUNCTION_EVENT = "source.function"
 _LARGEST_BYTES = 200_000  # a larger file keeps one worker busy for a second
 _SKIPPED = frozenset({"site-packages", "dist-packages", "lib2to3", "bad_coding"})
 

@@ -32,8 +32,8 @@ def test_a_file_is_a_span_with_its_measurements(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     start, function, file, stop = json_lines(events)
-    assert start["event"] == "python.parse.start"
-    assert stop["event"] == "python.parse.stop"
+    assert start["event"] == "source.parse.start"
+    assert stop["event"] == "source.parse.stop"
     assert function["measurements"] == {"lines": 2}
     assert function["metadata"] == {"name": "f"}
     assert file["measurements"] == {"bytes": 22, "lines": 2, "tokens": 13}
