@@ -33,8 +33,8 @@ from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.last_account import QUARANTINED
 from shmtel_collector.link import Link
 from shmtel_collector.ring import Ring, State
-from shmtel_collector.stripped import Stripped
 from shmtel_collector.settlement import to_table
+from shmtel_collector.stripped import Stripped
 from shmtel_collector.tally import (
     NAMELESS,
     GoneRings,

@@ -8,8 +8,8 @@ from typing import Any
 
 from shmtel import _ring
 from shmtel.accounting.counts import Claims
-from shmtel_collector.stripped import Entry
 from shmtel_collector.spool_records import Closing, SpooledRing
+from shmtel_collector.stripped import Entry
 
 
 class SpooledSource:

@@ -18,6 +18,7 @@ from shmtel.endpoints.exposition import OTHER
 from shmtel_collector.logs import ConditionLog
 
 EVENTS_MAX = 1_024
+TOLD_MAX = 100  # of them in the log
 
 Entry = tuple[int, str, int, int]  # event id, reason, events, keys
 
@@ -37,13 +38,14 @@ class Stripped:
         self._log = log
 
     def add(self, names: list[str], entry: Entry) -> None:
-        """Count what a pass has stripped of one event; `names` are those of its ring."""
+        """Count what a pass has stripped of one event; `names` are its ring's."""
         event_id, reason, events, keys = entry
         key = names[event_id], reason
         if key not in self.events:
             if len(self.events) >= EVENTS_MAX:
                 key = OTHER, reason
-            self._warn(*key)
+            if len(self.events) < TOLD_MAX:
+                self._warn(*key)
         self.events[key] += events
         self.keys[key] += keys
 
