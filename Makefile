@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout events docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -191,6 +191,10 @@ bench: $(VENV)/bench.stamp  ## run the benchmarks, each beside its bar; ARGS="--
 layout:  ## make docs/reference/layout.md from the header of the ring
 	mkdir -p build
 	$(PYTHON) docs/make_layout.py > build/layout.md && mv build/layout.md docs/reference/layout.md
+
+events: $(VENV)/dev.stamp  ## make docs/reference/events.md from the catalog
+	mkdir -p build
+	$(BIN)/python docs/make_events.py > build/events.md && mv build/events.md docs/reference/events.md
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import MappingProxyType
 
 from shmtel.catalog_entries import EventEntry, Limits, Mode, ModeRule
 from shmtel.catalog_file import CatalogFile, Part
@@ -119,7 +118,7 @@ class _Merge:
             for name in members:
                 self._entries[name] = self._extended(file, part, self._entries[name])
         return Catalog(
-            MappingProxyType(self._entries),
+            dict(self._entries),
             tuple(self._modes),
             self._limits,
             self._own.reserved,
@@ -144,7 +143,7 @@ class _Merge:
                 )
         return replace(
             entry,
-            measurements=MappingProxyType({**entry.measurements, **part.measurements}),
+            measurements={**entry.measurements, **part.measurements},
             metadata=tuple(dict.fromkeys((*entry.metadata, *part.metadata))),
         )
 

@@ -136,17 +136,17 @@ class CatalogFile:
 
     def _spans(self, root: Mapping[str, Any]) -> Iterator[tuple[str, Part]]:
         for operation, part in self._parts("spans", root, _SPAN):
+            if part.measurements.get("duration", "ns") != "ns":
+                where = (*part.where, "measurements", "duration")
+                raise self.fault(where, "the `duration` of a span is in 'ns'")
             summary = part.fields.get("summary", "").rstrip(".")
-            for kind, measurements, end in _SPAN_EVENTS:
+            for kind, units, end in _SPAN_EVENTS:
                 name = self._source.name(part.where, f"{operation}.{kind}")
-                units = {
-                    **measurements,
-                    **(part.measurements if kind == "stop" else {}),
-                }
                 fields = {**part.fields, "kind": kind}
                 if summary:
                     fields["summary"] = f"{summary}: {end}."
-                yield name, Part(part.where, units, part.metadata, fields)
+                own = part.measurements if kind == "stop" else {}
+                yield name, Part(part.where, {**units, **own}, part.metadata, fields)
 
     def _parts(
         self, kind: str, root: Mapping[str, Any], known: Sequence[str]

@@ -9,11 +9,14 @@ Rules: for documents that tomllib has read; it takes its time, so only once
 something is wrong.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 Where = tuple[str | int, ...]  # the keys and indexes that lead to a value
+
+_ENDS = re.compile("[]}]|\"\"\"|'''")  # what takes several lines ends with one
 
 
 class TomlLines:
@@ -59,6 +62,8 @@ class TomlLines:
 def _statement(lines: list[str], start: int) -> tuple[int, dict[str, Any]]:
     """Return where a statement ends, and what it says."""
     for end in range(start + 1, len(lines) + 1):
+        if end > start + 1 and not _ENDS.search(lines[end - 1]):
+            continue
         try:
             return end, tomllib.loads("\n".join(lines[start:end]))
         except tomllib.TOMLDecodeError:

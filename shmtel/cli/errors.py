@@ -29,6 +29,7 @@ class CommandError(Exception):
 
 # Which extra brings what a verb needs. `all` where it takes both.
 EXTRAS = {
+    "catalog": "collector",
     "collector": "collector",
     "crash": "collector",
     "ctl": "collector",

@@ -50,15 +50,18 @@ class Dispatcher:
     Args:
         marks: where the marks of exactly-once sinks are kept.
         on_failure: is called, once, when a required handler has raised.
+        on_detached: is told the id of each handler that raised, and what.
     """
 
     def __init__(
         self,
         marks: Marks | None = None,
         on_failure: Callable[[RequiredHandlerError], None] | None = None,
+        on_detached: Callable[[str, BaseException], None] = lambda *_: None,
     ) -> None:
         self._marks = marks or Marks()
         self._on_failure = on_failure
+        self._on_detached = on_detached
         self._lock = threading.Lock()
         self._attached = Attached(0, {})
         self._missed: Counter[tuple[str, str]] = Counter()
@@ -287,6 +290,7 @@ class Dispatcher:
         with self._lock:
             self._remove(handler, is_broken=True)
         _log.error("handler %r raised; detached", handler.handler_id, exc_info=error)
+        self._on_detached(handler.handler_id, error)
 
     def _give_up(self, handler: Handler, error: BaseException) -> NoReturn:
         reason = str(error) or type(error).__name__

@@ -1,9 +1,12 @@
-"""What the hub itself tells its handlers: `policy.changed`.
+"""What the hub itself tells its handlers: `policy.changed`, `handler.failure`.
 
-Whoever changes the policy, an operator, a handler or a collector that refuses
-it, only puts an event here. One thread hands them out, in order: a handler may
-therefore change the policy in turn, and none of the hub's locks is held while
-handlers run.
+Whoever has something to tell, an operator, a handler or a collector that changes
+the policy or refuses it, or the end of a handler that raised, only puts an event
+here. One thread hands them out, in order: a handler may therefore change the policy
+in turn, and none of the hub's locks is held while handlers run.
+
+A handler that raises at `handler.failure` is one more failure, and gone: so there
+are at most as many as there are handlers.
 
 They look like the events of any worker, one whose id is `hub`, in a ring of
 their own with seqs without gaps. What finds no room is counted and takes a seq,
@@ -33,6 +36,8 @@ from shmtel.wire.frames import Worker
 _log = logging.getLogger(__name__)
 
 POLICY_CHANGED = "policy.changed"
+HANDLER_FAILURE = "handler.failure"
+_NAMES = (POLICY_CHANGED, HANDLER_FAILURE)
 WORKER_ID = "hub"
 POOL_NAME = "shmtel"
 WAITING_MAX = 1_024
@@ -58,16 +63,19 @@ class HubEvents:
             python=sys.version.partition(" ")[0],
         )
         node, ring_id = socket.gethostname(), secrets.token_hex(16)
-        self._source = Source(node, worker, ring_id, [POLICY_CHANGED])
+        self._source = Source(node, worker, ring_id, list(_NAMES))
 
     def put(
-        self, measurements: Mapping[str, int], metadata: Mapping[str, object]
+        self,
+        measurements: Mapping[str, int],
+        metadata: Mapping[str, object],
+        event: str = POLICY_CHANGED,
     ) -> None:
-        """Hand out a `policy.changed`, soon."""
+        """Hand out an event, soon."""
         with self._lock:
             self._last_seq += 1
             record = Record(
-                event_id=0,
+                event_id=_NAMES.index(event),
                 seq=self._last_seq,
                 timestamp_ns=time.time_ns(),
                 threshold=0,
@@ -115,4 +123,4 @@ class HubEvents:
             except RequiredHandlerError as error:
                 # The hub has failed: nothing is delivered any more, and its owner
                 # sees it by `Hub.failure`.
-                _log.error("%s is kept nowhere: %s", POLICY_CHANGED, error)
+                _log.error("%s is kept nowhere: %s", _NAMES[record.event_id], error)

@@ -9,7 +9,7 @@ from shmtel.hub.control import Control
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
-from shmtel.hub.events import HubEvents
+from shmtel.hub.events import HANDLER_FAILURE, HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
 from shmtel.hub.positions import NoPositions, Positions, PositionStore
@@ -18,6 +18,7 @@ from shmtel.hub.services import Services
 from shmtel.hub.sinks import Marks
 from shmtel.hub.store import Store
 from shmtel.hub.table import RingTable
+from shmtel.spans import describe_error
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Parts:
         self.committer = Committer(
             self.table, self.positions, self.marks, self.counters
         )
-        self.dispatcher = Dispatcher(self.marks, self._on_failure)
+        self.dispatcher = Dispatcher(self.marks, self._on_failure, self._tell_detached)
         self.events = HubEvents(self.dispatcher)
         self.fleet = Fleet(self.store.policy, self.store.rejected())
         self.desired = DesiredState(self.store, self.fleet, self.events)
@@ -63,6 +64,10 @@ class Parts:
         """End every stream: nothing may be acknowledged that is kept nowhere."""
         _log.error("nothing is acknowledged any more: %s", error)
         self.fleet.close(f"the hub has failed: {error}")
+
+    def _tell_detached(self, handler_id: str, error: BaseException) -> None:
+        metadata = describe_error({"handler": handler_id}, error)
+        self.events.put({"count": 1}, metadata, HANDLER_FAILURE)
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import shmtel
+from shmtel import catalog
 from shmtel.testing import Capture, capture
 from support.processes import run_python
 from support.program import fresh_namespace
@@ -79,10 +80,27 @@ def test_every_block_of_the_snakepit_page_is_run() -> None:
     assert len(blocks("snakepit.md")) == 5
 
 
-@pytest.mark.parametrize("guide", ["worker.md", "correlation.md", "testing.md"])
+@pytest.mark.parametrize(
+    "guide", ["worker.md", "correlation.md", "testing.md", "catalog.md"]
+)
 def test_blocks_of_other_guides_run(guide: str) -> None:
     """They raise nothing, and drop nothing."""
     for block in blocks(guide):
         with capture() as captured:
             run(block)
         assert captured.dropped == {}
+
+
+def test_the_catalog_of_the_guide_is_right(tmp_path: Path) -> None:
+    """It loads, and is what the guide says of it."""
+    text = (GUIDES / "catalog.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "shop.toml"
+    path.write_text(example)
+    known = catalog.load([path])
+    start = known.entry("shop.check_out.start")
+    assert start is not None
+    assert f"{start.name}: system_time (ns), {', '.join(start.metadata)}\n" in text
+    stop = known.entry("tool.execution.stop")
+    assert stop is not None
+    assert stop.measurements["tokens"] == "1"

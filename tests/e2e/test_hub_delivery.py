@@ -76,7 +76,7 @@ def test_a_handler_that_raises_does_not_hold_the_others(
     seen = Seqs()
     with caplog.at_level(logging.ERROR), running_hub() as hub:
         hub.attach("bad", "a.*", fail)
-        hub.attach_batch("seen", "*", seen)
+        hub.attach_batch("seen", "a.*", seen)
         with connected(hub.address) as collector:
             collector.open()
             collector.wait_acked(collector.send(make_segment(0, 2)))

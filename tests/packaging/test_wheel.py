@@ -43,3 +43,8 @@ def test_the_types_are_shipped() -> None:
     assert {PurePosixPath("shmtel/py.typed"), PurePosixPath("shmtel/_ring.pyi")} <= set(
         _packaged()
     )
+
+
+def test_the_catalog_is_shipped() -> None:
+    """Beside the module that reads it."""
+    assert PurePosixPath("shmtel/catalog.toml") in _packaged()

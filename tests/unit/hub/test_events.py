@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from shmtel import catalog
 from shmtel.hub.dispatch import Dispatcher
-from shmtel.hub.events import POLICY_CHANGED, WAITING_MAX, HubEvents
+from shmtel.hub.events import HANDLER_FAILURE, POLICY_CHANGED, WAITING_MAX, HubEvents
+from shmtel.hub.parts import Parts
+from shmtel.hub.stamp import STAMPED
 from support.hubs import WAIT_S, Seqs, fail
+from support.processes import wait_until
 
 Call = tuple[str, Mapping[str, float], Mapping[str, Any]]
 
@@ -88,3 +92,37 @@ def test_a_handler_that_hangs_is_not_waited_for() -> None:
     events.close(0.05)
     assert not may_end.is_set()
     may_end.set()
+
+
+class Unprintable(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+def test_a_handler_that_raises_is_an_event() -> None:
+    """For those that are left, and with keys that the catalog knows; once for each."""
+
+    def broken(*_: object) -> None:
+        raise Unprintable
+
+    parts, calls = Parts(None), list[Call]()
+    parts.dispatcher.attach("broken", ["policy.*"], broken)
+    parts.dispatcher.attach("sad", [HANDLER_FAILURE], fail)
+    parts.dispatcher.attach("all", [HANDLER_FAILURE], collecting(calls))
+    parts.events.put({}, {})
+    wait_until(lambda: len(calls) == 2)
+    parts.events.close(WAIT_S)
+    parts.close()
+    entry = catalog.load().entry(HANDLER_FAILURE)
+    assert entry is not None
+    for event, measurements, metadata in calls:
+        assert (event, measurements) == (HANDLER_FAILURE, {"count": 1})
+        assert measurements.keys() <= entry.measurements.keys()
+        assert metadata.keys() - STAMPED == set(entry.metadata)
+    assert [metadata["handler"] for _, _, metadata in calls] == ["broken", "sad"]
+    first, second = (metadata for _, _, metadata in calls)
+    assert (first["error_type"], first["error_message"]) == ("Unprintable", "")
+    assert first["outcome"] == second["outcome"] == "error"
+    assert parts.events.dropped == 0
