@@ -214,7 +214,7 @@ static uint8_t *strip_map(const struct ring_shape *shape, uint8_t *to,
     uint8_t head[5];
     struct msgpack_writer writer = {head, head + sizeof head};
     struct pair pair;
-    uint32_t count, taken = 0;
+    uint32_t count = 0, taken = 0;
     const uint8_t *from = msgpack_enter(*at, end, MSGPACK_MAP, &count);
     msgpack_put_map(&writer, kept);
     size_t size = (size_t)(writer.at - head);
