@@ -15,7 +15,18 @@ from support.ring_builder import RingBuilder, encode_fields, encode_head
 from support.schema_model import Sketch, judged
 
 # Few, so that events and catalogs meet; some alike but for their beginning or end.
-_KEYS = ("", "a", "b", "é", "duration", "bduration", "cduration", "durations")
+_KEYS = (
+    "",
+    "\0",
+    "a",
+    "a\0",
+    "b",
+    "é",
+    "duration",
+    "bduration",
+    "cduration",
+    "durations",
+)
 _KEY = st.sampled_from(_KEYS) | st.text(max_size=12)
 _KNOWN = st.lists(st.sampled_from(_KEYS), max_size=9).map(tuple)
 _NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False)

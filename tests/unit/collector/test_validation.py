@@ -158,12 +158,13 @@ def test_rings_share_what_is_compiled(
 
 
 def test_a_ring_of_the_collector_passes(line: MemoryLine, ring: RingBuilder) -> None:
-    """Whatever a user says of names; the limits hold for it as well."""
+    """Whatever a user says of names; the limits hold from its first event on."""
     line.state.policies.note_own_ring(ring.ring_id)
+    line.connect()
     ring.append(ring.add_name("shop.sold"), None, ALIEN, {"any": "thing"})
     ring.append(ring.add_name("policy.applied"), None, ALIEN)
     ring.append(1, None, {}, {"any": "x" * 101})
-    line.connect()
+    line.step()
     assert _totals(line, ring) == {
         Outcome.DELIVERED: 2,
         Outcome.REJECTED_OVER_LIMIT: 1,

@@ -186,3 +186,18 @@ def test_what_are_no_keys_and_no_shapes_is_refused(
     consumer.set_judgement(is_on=True, words=[WORD_UNSET], kinds=bytes(1))
     ring.append(0, None, {"n": 1})
     assert _drain(consumer).stripped == [(0, "unknown_key", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "other", ["{}\0", "\0{}", "{0}{0}", "prefix {} of the same end"]
+)
+def test_a_key_that_is_nearly_known_is_not(
+    ring: RingBuilder, consumer: Consumer, other: str
+) -> None:
+    """Alike in the bytes that are compared first, in sets where all slots are near."""
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        known = letter if len(other) < 10 else f"{letter} of the same end"
+        _shapes(consumer, Sketch(MODE_STRIP, (known,)))
+        ring.append(0, None, {other.format(letter): 1, known: 2})
+        [event] = _events(_drain(consumer))
+        assert event[5] == {known: 2}
