@@ -14,13 +14,15 @@ STAMPED = frozenset(
         *("sampling_probability", "redelivered"),
     )
 )
+# Whether no key is among them: for who asks it of each event.
+are_own = STAMPED.isdisjoint
 
 
 def own(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return what a worker has sent, under names that are its own."""
     if not metadata:
         return {}
-    if STAMPED.isdisjoint(metadata):
+    if are_own(metadata):
         return metadata
     result = {key: value for key, value in metadata.items() if key not in STAMPED}
     for key in metadata:

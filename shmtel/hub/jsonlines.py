@@ -40,7 +40,7 @@ from shmtel.hub.jsontail import (
 from shmtel.hub.records import Record
 from shmtel.hub.sinks import IsCommitted
 from shmtel.safe_text import json_bytes
-from shmtel.stamped import own
+from shmtel.stamped import are_own, own
 
 _CLOSE_S = 0.1  # a write that hangs is not waited for
 
@@ -161,11 +161,11 @@ class JsonLines:
 
 
 def _line(batch: EventBatch, record: Record) -> _Line:
-    worker = batch.worker
+    worker, sent = batch.worker, record.metadata or {}
     return _Line(
         batch.names[record.event_id],
         record.measurements,
-        own(record.metadata),
+        sent if are_own(sent) else own(sent),
         record.correlation_id,
         record.timestamp_ns,
         batch.ring_id,

@@ -91,7 +91,7 @@ def line() -> Iterator[_Line]:
 
 
 @given(_SKETCHES, _FIELDS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_an_event_is_judged_as_the_model_says(
     line: _Line, sketch: Sketch, fields: Any
 ) -> None:
@@ -119,7 +119,7 @@ def test_an_event_is_judged_as_the_model_says(
 
 
 @given(_SKETCHES, _FIELDS, st.data())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_whatever_is_delivered_is_sound(
     line: _Line, sketch: Sketch, fields: Any, data: st.DataObject
 ) -> None:
