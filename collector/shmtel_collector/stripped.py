@@ -19,6 +19,11 @@ from shmtel_collector.logs import ConditionLog
 
 EVENTS_MAX = 1_024
 TOLD_MAX = 100  # of them in the log
+_CURES = {
+    "unknown_event": "name the event, or give it the mode pass,",
+    "unknown_key": "name the keys, or give the event the mode pass,",
+    "over_limit": "raise the limit",
+}
 
 Entry = tuple[int, str, int, int]  # event id, reason, events, keys
 
@@ -53,9 +58,9 @@ class Stripped:
         self._log.warning(
             f"stripped {name} {reason}",
             "events %r come with keys that the catalog does not allow, and are "
-            "stripped of them: %s; see `shmtel catalog show`, and name them in a "
-            "file for --catalog, or give the event the mode pass there",
-            *(name, reason),
+            "stripped of them: %s; see `shmtel catalog show`, and %s in a file for "
+            "--catalog",
+            *(name, reason, _CURES[reason]),
         )
 
 
