@@ -11,7 +11,7 @@ that speaks of a name counts.
 Rules: `import shmtel` does not load this, and nothing is validated in a worker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +22,7 @@ from shmtel.catalog_file import CatalogFile, Part
 __all__ = ["Catalog", "EventEntry", "Limits", "Mode", "ModeRule", "load", "paths_of"]
 
 VARIABLE = "SHMTEL_CATALOG"
+_FIELDS = ("layer", "kind", "emitters", "summary", "how")
 BUILT_IN = Path(__file__).with_name("catalog.toml")
 
 
@@ -88,7 +89,9 @@ class _Merge:
         self._families: list[tuple[CatalogFile, str, Part]] = []
         self._modes: list[ModeRule] = []
         self._limits = Limits()
+        self._said: dict[str, set[str]] = {}  # which fields of an event are settled
         self.add(own)
+        self._said = {name: set(_FIELDS) for name in self._entries}
 
     def add(self, file: CatalogFile) -> None:
         """Add what a file says.
@@ -97,33 +100,41 @@ class _Merge:
             ConfigurationError: it contradicts what was said before.
         """
         for name, part in file.events:
-            entry = self._entries.get(name) or EventEntry(name, **part.fields)
-            _refuse_change(file, part, entry)
+            entry = self._entries.get(name) or self._with_families(EventEntry(name))
+            said = self._said.setdefault(name, set())
+            _refuse_change(file, part, entry, said)
+            said.update(part.fields)
+            entry = replace(entry, **part.fields)
             self._entries[name] = self._extended(file, part, entry)
         self._families += [(file, glob, part) for glob, part in file.families.items()]
+        self._entries = {n: self._with_families(e) for n, e in self._entries.items()}
         self._modes += file.modes
         self._limits = replace(self._limits, **file.limits)
 
     def catalog(self) -> Catalog:
-        """Return what has come together; a family has its keys in all events.
+        """Return what has come together.
 
         Raises:
-            ConfigurationError: a family contradicts an event, or matches none.
+            ConfigurationError: a family matches no event, of whichever file.
         """
         for file, glob, part in self._families:
-            members = [name for name in self._entries if fnmatchcase(name, glob)]
-            if not members:
+            if not any(fnmatchcase(name, glob) for name in self._entries):
                 text = f"no event matches {glob!r}; correct it, or name such an event"
                 raise file.fault(part.where, text)
-            for name in members:
-                self._entries[name] = self._extended(file, part, self._entries[name])
         return Catalog(
-            dict(self._entries),
+            self._entries,
             tuple(self._modes),
             self._limits,
             self._own.reserved,
             self._own.stamped,
         )
+
+    def _with_families(self, entry: EventEntry) -> EventEntry:
+        """Add the keys of families; at once, so that a later file is to blame."""
+        for file, glob, part in self._families:
+            if fnmatchcase(entry.name, glob):
+                entry = self._extended(file, part, entry)
+        return entry
 
     def _extended(self, file: CatalogFile, part: Part, entry: EventEntry) -> EventEntry:
         for key, unit in part.measurements.items():
@@ -148,14 +159,16 @@ class _Merge:
         )
 
 
-def _refuse_change(file: CatalogFile, part: Part, entry: EventEntry) -> None:
+def _refuse_change(
+    file: CatalogFile, part: Part, entry: EventEntry, said: Container[str]
+) -> None:
     """Refuse another word about an event than the first one."""
     for key, value in part.fields.items():
-        said = getattr(entry, key)
-        if said != value:
+        known = getattr(entry, key)
+        if key in said and known != value:
             raise file.fault(
                 (*part.where, key),
-                f"`{key}` of {entry.name} is {said!r} already; a catalog can add keys"
+                f"`{key}` of {entry.name} is {known!r} already; a catalog can add keys"
                 " to an event, and change nothing: remove this, or name an event of"
                 " your own",
             )

@@ -78,6 +78,7 @@ LONG = "x" * 256
             2,
             ("`summary`", "change nothing"),
         ),
+        ('[events."guard.loaded"]\nhow = "It."\n', 2, ("`how`", "change nothing")),
         ('[events."a"]\nmetadata = ["node"]\n', 2, ("user.node", "another key")),
         ('[families."tol.*"]\nmetadata = ["b"]\n', 1, ("no event matches 'tol.*'",)),
     ],
@@ -103,6 +104,28 @@ def test_a_contradiction_names_the_later_file(write: Write) -> None:
     second = write('[events."a"]\nmeasurements = { b = "ms" }\n', "second.toml")
     with pytest.raises(ConfigurationError, match=re.escape(f"{second}:2: ")):
         catalog.load([first, second])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("", '[events."pool.worker.mine"]\nmeasurements = { left_out = "s" }\n'),
+        ("", '[events."pool.worker.ready"]\nmeasurements = { left_out = "s" }\n'),
+        (
+            '[events."a.b"]\n[families."a.*"]\nmeasurements = { c = "ns" }\n',
+            '[events."a.d"]\nmeasurements = { c = "s" }\n',
+        ),
+        (
+            '[events."a.b"]\nmeasurements = { c = "ns" }\n',
+            '[families."a.*"]\nmeasurements = { c = "s" }\n',
+        ),
+    ],
+)
+def test_families_do_not_blame_others(write: Write, first: str, second: str) -> None:
+    """The file that comes later is wrong, whichever of both holds the family."""
+    paths = [write(first), write(second, "second.toml")]
+    with pytest.raises(ConfigurationError, match=re.escape(f"{paths[1]}:2: ")):
+        catalog.load(paths)
 
 
 def test_bytes_that_are_no_text_are_refused(write: Write) -> None:
