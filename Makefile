@@ -157,7 +157,7 @@ sanitize: $(VENV)/dev.stamp  ## run the tests of the core with gcc's address and
 	PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(SANITIZED)/lib \
 		$(PYTEST) tests/unit/worker tests/unit/core
 
-fuzz: $(VENV)/dev.stamp  ## fuzz by coverage (clang, libclang-rt); SECONDS=600 each, TARGET=consumer|changing|encode|decode
+fuzz: $(VENV)/dev.stamp  ## fuzz by coverage (clang, libclang-rt); SECONDS=600 each, TARGET=consumer|changing|schema|encode|decode
 	$(MAKE) -C tests/native PYTHON=$(CURDIR)/$(BIN)/python fuzz
 
 build: $(VENV)/product.stamp  ## build the wheel and the source archive into dist/

@@ -11,6 +11,10 @@ all others patched; the other holds nothing but spans of one name, of whose
 starts half are left out and half patched, so that every decision is remembered.
 Each is drained without the policy too, for the difference.
 
+Two last rings hold events of 100 names, each with keys of its own. One is drained
+against nothing; the other against a catalog that knows all keys, and against one
+that knows all but two of each event, so that every record is stripped.
+
 The rounds are interleaved, and the best of each counts: CPU time has no waiting
 in it, and what another process does to the caches is not the consumer's.
 """
@@ -19,6 +23,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from time import thread_time_ns
+from typing import TYPE_CHECKING
 
 from measure import (
     CORRELATION_ID,
@@ -31,9 +36,13 @@ from measure import (
     summary,
 )
 
+if TYPE_CHECKING:
+    from shmtel import _ring
+
 RING_SIZE = 1 << 20
 ROUNDS = size(200, 3)
 NAMES = 256
+SHAPES = 100
 CALLS = 1000
 BUDGETS = {"16KiB": 16 << 10, "64KiB": 64 << 10, "120KiB": 120 << 10}
 
@@ -49,6 +58,25 @@ def _fill_many_names(number: int) -> None:
 
     name = f"{EVENT[:-4]}{number % NAMES:04}"
     shmtel.emit(name, MEASUREMENTS, METADATA, f"{number:016x}")
+
+
+def _keys_of(number: int) -> tuple[list[str], list[str]]:
+    """Return the keys of an event of the 100."""
+    measurements = ["duration", f"bytes_{number:02}"]
+    return measurements, ["tool", f"model_{number:02}", "worker"]
+
+
+def _fill_shapes(number: int) -> None:
+    import shmtel
+
+    number %= SHAPES
+    measurements, metadata = _keys_of(number)
+    shmtel.emit(
+        f"{EVENT[:-2]}{number:02}",
+        dict(zip(measurements, MEASUREMENTS.values(), strict=True)),
+        dict(zip(metadata, METADATA.values(), strict=True)),
+        CORRELATION_ID,
+    )
 
 
 def _fill_spans(number: int) -> None:
@@ -107,6 +135,13 @@ class Drain:
         assert 0.4 < self.delivered / taken < 0.6 or not is_judged
         return taken
 
+    def checked(self, shapes: "list[_ring.Shape]") -> int:
+        """Drain the whole ring against a catalog."""
+        self.consumer.set_shapes(shapes, shapes[0])
+        taken = self.drain(BUDGETS["120KiB"])
+        assert self.delivered == taken
+        return taken
+
     def settle(self) -> int:
         """Write what is settled already, again and again."""
         totals = [0] * 32
@@ -121,8 +156,28 @@ class Drain:
         return CALLS
 
 
+def _shapes(known: slice) -> "list[_ring.Shape]":
+    """Return the shapes of the 100 names, with some of their keys."""
+    from shmtel import _ring
+
+    others = [f"other_{number}" for number in range(4)]
+    return [
+        _ring.Shape(
+            _ring.MODE_STRIP,
+            [*measurements[known], *others],
+            [*metadata[known], *others],
+            is_known=True,
+            depth=8,
+            keys=1_024,
+            key_bytes=255,
+            string_bytes=16_384,
+        )
+        for measurements, metadata in map(_keys_of, range(SHAPES))
+    ]
+
+
 def _scenarios(
-    standard: Drain, many_names: Drain, spans: Drain
+    standard: Drain, many_names: Drain, spans: Drain, unchecked: Drain, shapes: Drain
 ) -> dict[str, Callable[[], int]]:
     from shmtel import _ring
 
@@ -140,6 +195,9 @@ def _scenarios(
         "256 names, a policy": partial(many_names.judged, True, *policy),
         "spans, no policy": partial(spans.judged, False, *of_span),
         "spans, a policy": partial(spans.judged, True, *of_span),
+        "100 shapes, no catalog": partial(unchecked.drain, BUDGETS["120KiB"]),
+        "100 shapes, a catalog": partial(shapes.checked, _shapes(slice(None))),
+        "100 shapes, stripped": partial(shapes.checked, _shapes(slice(1, None))),
         "settle": standard.settle,
         "look": standard.look,
     }
@@ -166,7 +224,13 @@ def main() -> None:
     try:
         rings = [
             Drain(_fill(namespace, event))
-            for event in (_fill_standard, _fill_many_names, _fill_spans)
+            for event in (
+                _fill_standard,
+                _fill_many_names,
+                _fill_spans,
+                _fill_shapes,
+                _fill_shapes,
+            )
         ]
         times = _measure(_scenarios(*rings))
     finally:
@@ -182,6 +246,10 @@ def main() -> None:
             row("drain, 256 names under a policy", best["256 names, a policy"], 100,
                 "ns CPU/event"),
             row("drain, spans under a policy", best["spans, a policy"], 100,
+                "ns CPU/event"),
+            row("drain, 100 shapes by a catalog", best["100 shapes, a catalog"], 300,
+                "ns CPU/event"),
+            row("drain, each event stripped", best["100 shapes, stripped"], 300,
                 "ns CPU/event"),
         ],
         {

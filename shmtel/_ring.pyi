@@ -289,7 +289,44 @@ class Drained:
     @property
     def counts(self) -> list[tuple[int, int, int]]: ...  # event id, outcome, events
     @property
+    def stripped(self) -> list[tuple[int, str, int, int]]:
+        """What delivered events were stripped of: event id, reason, events, keys.
+
+        An event with keys of several reasons counts under each.
+        """
+    @property
     def wants_names(self) -> bool: ...
+
+@final
+class Shape:
+    """What the catalog says of one event name; never changes.
+
+    A key that is not among `measurements` or `metadata` is a fault, unless the mode
+    is MODE_PASS; so is a pair beyond a limit.
+
+    Args:
+        is_known: the catalog names the event; else all its keys are faults.
+        depth: containers in one another, the metadata map included.
+        keys: of one map.
+        key_bytes: of a key.
+        string_bytes: of a string or a binary value.
+
+    Raises:
+        ValueError: the mode is not known, or a limit is 0.
+    """
+
+    def __new__(
+        cls,
+        mode: int,
+        measurements: Iterable[str],
+        metadata: Iterable[str],
+        *,
+        is_known: bool,
+        depth: int,
+        keys: int,
+        key_bytes: int,
+        string_bytes: int,
+    ) -> Shape: ...
 
 @final
 class Consumer:
@@ -354,6 +391,15 @@ class Consumer:
         Always among them are 0, the worker's initial one, and what set_word()
         and set_default_word() have set. Past 16,384 the oldest are forgotten.
         """
+    def set_shapes(self, shapes: Sequence[Shape], otherwise: Shape) -> None:
+        """Set what drain() holds events against.
+
+        Args:
+            shapes: by event id.
+            otherwise: for all other ids.
+
+        Without a call events are held against nothing.
+        """
     @property
     def forgotten_spans(self) -> int: ...  # given up: too many were open
     def fileno(self) -> int: ...
@@ -377,3 +423,6 @@ EVENT_PLAIN: Final[int]  # kinds of names, by the last segment
 EVENT_START: Final[int]
 EVENT_STOP: Final[int]
 EVENT_EXCEPTION: Final[int]
+MODE_PASS: Final[int]  # what becomes of keys that the catalog does not know
+MODE_STRIP: Final[int]
+MODE_REJECT: Final[int]

@@ -13,7 +13,7 @@ Rules:
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from shmtel.accounting.accounts import Account
@@ -34,6 +34,7 @@ from shmtel_collector.last_account import QUARANTINED
 from shmtel_collector.link import Link
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.settlement import to_table
+from shmtel_collector.stripped import Stripped
 from shmtel_collector.tally import (
     NAMELESS,
     GoneRings,
@@ -67,6 +68,9 @@ class Census:
     link: Link
     epoch: int
     policy_version: int
+    # By event name and reason.
+    stripped_events: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    stripped_keys: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def accounts(self) -> dict[Key, Account]:
         """Return the accounts of all rings, gone or not."""
@@ -91,6 +95,7 @@ class CensusTaker:
         counts: HostCounts,
         link: Callable[[int], Link],
         policy_version: Callable[[], int],
+        stripped: Stripped,
     ) -> None:
         self._namespace = namespace
         self._epoch = epoch
@@ -99,6 +104,7 @@ class CensusTaker:
         self._counts = counts
         self._link = link
         self._policy_version = policy_version
+        self._stripped = stripped
         self._claims: dict[bytes, Claims] = {}  # as they were last read
 
     def take(self) -> Census:
@@ -130,6 +136,8 @@ class CensusTaker:
             link=self._link(time.monotonic_ns()),
             epoch=self._epoch,
             policy_version=self._policy_version(),
+            stripped_events=dict(self._stripped.events),
+            stripped_keys=dict(self._stripped.keys),
         )
 
     def _spooled(self) -> list[tuple[Key, Counted]]:

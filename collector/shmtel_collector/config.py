@@ -37,6 +37,7 @@ class CollectorConfig:
         directory: where the rings live, by its absolute path; None: POSIX.
         lifecycle: ends of workers and the link to the hub become events.
         guard: limits that nothing from afar lifts.
+        catalog: files that add to the catalog of events, in their order.
         http: where metrics and health are served, HOST:PORT or `off`.
     """
 
@@ -49,6 +50,7 @@ class CollectorConfig:
     directory: str | None = None
     lifecycle: bool = True
     guard: Guard = field(default_factory=Guard)
+    catalog: tuple[Path, ...] = ()
     http: str = OFF
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """Brings rings to the rules in force: at attach, on a change, for new names.
 
+What the catalog says of new names comes first: see validation.py.
+
 All rings share one judge, so that workers which the same rules select share
 their ruling, and every event name is judged once.
 
@@ -23,6 +25,7 @@ from shmtel_collector.logs import ConditionLog
 from shmtel_collector.policy import Verdicts, Words, words_of
 from shmtel_collector.policy_store import PolicyStore, PolicyStoreError
 from shmtel_collector.ring import Ring
+from shmtel_collector.validation import Validation
 
 THRESHOLDS_MAX = 16_384  # of one ring, as the core has it
 _CONDITION = "thresholds"
@@ -31,8 +34,11 @@ _CONDITION = "thresholds"
 class Enforcement:
     """Knows the rules of the moment, and writes them into rings."""
 
-    def __init__(self, store: PolicyStore, node: str, log: ConditionLog) -> None:
+    def __init__(
+        self, store: PolicyStore, node: str, log: ConditionLog, validation: Validation
+    ) -> None:
         self.judge = Judge((), 0)
+        self._validation = validation
         self._store = store
         self._node = node
         self._log = log
@@ -44,11 +50,13 @@ class Enforcement:
             ring.source.allow(self._store.thresholds(ring.ring_id))
         except PolicyStoreError as error:
             self._warn(error)
+        self._validation.renew(ring)
         if not ring.read_names():
             self.apply([ring])
 
     def renew(self, ring: Ring) -> None:
-        """Bring a ring to the rules whose names have grown."""
+        """Bring a ring to the catalog and the rules whose names have grown."""
+        self._validation.renew(ring)
         self.apply([ring])
 
     def apply(self, rings: Iterable[Ring]) -> None:

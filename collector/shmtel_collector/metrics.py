@@ -10,9 +10,22 @@ from shmtel_collector.census import Census
 
 _PREFIX = "shmtel"
 _RING = ("service", "worker")
+_STRIPPED = ("event", "reason")
 FAMILIES = (
     BUILD_INFO,
     *ledger_metrics.families(_PREFIX, "service", dropped=_RING),
+    Family(
+        "shmtel_events_stripped_total",
+        "counter",
+        "Events delivered without keys that the catalog does not allow.",
+        _STRIPPED,
+    ),
+    Family(
+        "shmtel_keys_stripped_total",
+        "counter",
+        "Keys that those events came with.",
+        _STRIPPED,
+    ),
     Family(
         "shmtel_workers",
         "gauge",
@@ -88,6 +101,9 @@ def samples_of(census: Census) -> Samples:
     _add_sums(samples, census)
     for (service, state), count in census.workers.items():
         samples.add("shmtel_workers", count, census.namespace, service, state)
+    for key, events in census.stripped_events.items():
+        samples.add("shmtel_events_stripped_total", events, *key)
+        samples.add("shmtel_keys_stripped_total", census.stripped_keys[key], *key)
     _add_fills(samples, census)
     _add_host(samples, census)
     return samples

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from shmtel import procfs, segments
+from shmtel import catalog, procfs, segments
 from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
@@ -42,6 +42,7 @@ from shmtel_collector.spooling import Spooling
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
 from shmtel_collector.uplink import keep_poller
+from shmtel_collector.validation import Validation
 from shmtel_collector.watched import Watched
 
 __all__ = ["Collector", "CollectorConfig", "run"]
@@ -53,12 +54,17 @@ _logger = logging.getLogger("shmtel.collector")
 
 
 def run(config: CollectorConfig) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code of the process."""
+    """Serve until SIGTERM or SIGINT; return the exit code of the process.
+
+    Raises:
+        ConfigurationError: the catalog is wrong; the text says where, and the cure.
+    """
+    collector = Collector(config)
     _raise_descriptor_limit()
     keep_poller()
     gc.freeze()  # what was imported stays: no full collection need walk it again
     try:
-        Collector(config).run()
+        collector.run()
     except ShmtelError as error:
         _logger.error("%s", error)
         return EXIT_FAILED
@@ -78,7 +84,13 @@ class Collector:
     """Serves one namespace of this host."""
 
     def __init__(self, config: CollectorConfig) -> None:
+        """Take over the settings, and read the catalog.
+
+        Raises:
+            ConfigurationError: it is wrong; the text says where, and the cure.
+        """
         self._config = config
+        self._catalog = catalog.load(config.catalog)
         self._home = segments.home_of(config.directory)
         self._log = ConditionLog(_logger)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +142,8 @@ class Collector:
                 "start with the --spool-dir of before to deliver them"
             )
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
-        enforcement = Enforcement(state.policies, origin.node, self._log)
+        validation = Validation(self._catalog, self._log)
+        enforcement = Enforcement(state.policies, origin.node, self._log, validation)
         journal = self._make_journal(state)
         lifecycle = self._make_lifecycle(state, journal)
         discovery = Discovery(namespace, self._log, self._home)
@@ -169,6 +182,7 @@ class Collector:
         census = CensusTaker(
             *(namespace, epoch, fleet, state.tally, counts),
             *(session.link, lambda: steering.regime.fleet.version),
+            validation.stripped,
         )
         watched = Watched(
             *(loop, census.take, lambda: agent.last_pass_ns),

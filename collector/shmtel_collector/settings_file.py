@@ -8,6 +8,7 @@
     spool_max = "1GiB"
     dir = "/run/shmtel/rings"
     http = "127.0.0.1:9748"
+    catalog = ["/etc/shmtel/shop.toml"]
     lifecycle = true
     [guard]                        # see guard.py
 
@@ -32,7 +33,8 @@ _NAMES = ("hub", "namespace", "state_dir", "socket", "spool_dir", "spool_max", "
 _TEXTS = {key: key for key in _NAMES}
 _TEXTS["dir"] = "directory"
 _SWITCHES = ("lifecycle",)
-_KEYS = (*_TEXTS, *_SWITCHES, "guard")
+_LISTS = ("catalog",)
+_KEYS = (*_TEXTS, *_SWITCHES, *_LISTS, "guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class SettingsFile:
         values: by the name of the setting; only what is in the file.
     """
 
-    values: Mapping[str, str | bool] = field(default_factory=dict)
+    values: Mapping[str, str | bool | list[str]] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
 
 
@@ -80,9 +82,10 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
     if "spool_max" in texts:
         spool_bytes_of(texts["spool_max"])
     switches = {key: _switch(key, table[key]) for key in _SWITCHES if key in table}
+    lists = {key: _list(key, table[key]) for key in _LISTS if key in table}
     try:
         return SettingsFile(
-            {**texts, **switches}, guard_of_table(table.get("guard", {}))
+            {**texts, **switches, **lists}, guard_of_table(table.get("guard", {}))
         )
     except ConfigurationError as error:
         raise ConfigurationError(f"[guard]: {error}") from error
@@ -92,6 +95,12 @@ def _text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"`{key}` is a text in quotes, not {value!r}")
     return value
+
+
+def _list(key: str, value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise ConfigurationError(f"`{key}` is a list of texts, not {value!r}")
+    return [_text(key, item) for item in value]
 
 
 def _switch(key: str, value: object) -> bool:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from shmtel import _ring
 from shmtel.accounting.counts import Claims
+from shmtel_collector.stripped import Entry, Unsettled
 from shmtel_collector.worker import worker_of
 
 # How an observation fails whose zones do not fit together, being of several moments.
@@ -40,6 +41,9 @@ class Source:
         self.is_own = is_own
         self._consumer = consumer
         self._judge_by: Callable[[_ring.Consumer], None] | None = None
+        self._check_by: Callable[[_ring.Consumer], None] | None = None
+        self._note_stripped: Callable[[Entry], None] = lambda entry: None
+        self._unsettled = Unsettled()
         self.thresholds: dict[int, None] = {}  # in the order they came into force
         self.identity = consumer.identity
         self.capacity = self.identity["capacity"]
@@ -75,6 +79,7 @@ class Source:
         drained = self._try(lambda: self._consumer.drain(budget_bytes), None)
         if drained is not None:
             self.cursor, self.cursor_seq = drained.position, drained.seq_last
+            self._unsettled.add(drained)
         return drained
 
     def settle(
@@ -97,6 +102,8 @@ class Source:
             if self.damage is None:
                 raise
             # More than its bytes can hold is lost: known here and to the hub.
+        for entry in self._unsettled.settle(head_seq):
+            self._note_stripped(entry)
 
     def skip_to(self, seq: int) -> bool:
         """Move the cursor past the record of a seq; False: there is none."""
@@ -125,6 +132,21 @@ class Source:
             is_on=is_on, words=words, kinds=kinds
         )
         self.write(self._judge_by)
+
+    def check_by(
+        self,
+        shapes: "Sequence[_ring.Shape]",
+        otherwise: "_ring.Shape",
+        note_stripped: Callable[[Entry], None],
+    ) -> None:
+        """Say what events are held against, by event id.
+
+        Args:
+            note_stripped: told once of what each delivered event was stripped of.
+        """
+        self._note_stripped = note_stripped
+        self._check_by = lambda ring: ring.set_shapes(shapes, otherwise)
+        self.write(self._check_by)
 
     def allow(self, thresholds: Iterable[int]) -> None:
         """Let events claim thresholds that were in force."""
@@ -241,5 +263,6 @@ class Source:
         self.damage = None
         self.tail()
         self.write(lambda ring: ring.allow_thresholds(self.thresholds))
-        if self._judge_by is not None:
-            self.write(self._judge_by)
+        for action in (self._check_by, self._judge_by):
+            if action is not None:
+                self.write(action)

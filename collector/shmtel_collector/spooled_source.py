@@ -9,6 +9,7 @@ from typing import Any
 from shmtel import _ring
 from shmtel.accounting.counts import Claims
 from shmtel_collector.spool_records import Closing, SpooledRing
+from shmtel_collector.stripped import Entry
 
 
 class SpooledSource:
@@ -62,6 +63,14 @@ class SpooledSource:
         """Nobody reads it any more."""
 
     def judge_by(self, is_on: bool, words: tuple[int, ...], kinds: bytes) -> None:
+        """Everything has been judged."""
+
+    def check_by(
+        self,
+        shapes: "Sequence[_ring.Shape]",
+        otherwise: "_ring.Shape",
+        note_stripped: Callable[[Entry], None],
+    ) -> None:
         """Everything has been judged."""
 
     def allow(self, thresholds: Iterable[int]) -> None:

@@ -14,6 +14,7 @@ import sys
 
 from shmtel.cli.errors import CommandError, ExitCode, missing_extra
 from shmtel.errors import ConfigurationError, ShmtelError
+from shmtel.safe_text import escaped
 
 
 def main() -> None:
@@ -49,5 +50,6 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _complain(message: str, exit_code: int) -> int:
-    print(f"shmtel: {message}", file=sys.stderr)
+    lines = [escaped(line) for line in message.split("\n")]
+    print("shmtel:", "\n".join(lines), file=sys.stderr)
     return exit_code

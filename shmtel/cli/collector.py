@@ -86,6 +86,16 @@ def _use_file(
 )
 @common.http_option("SHMTEL_COLLECTOR_HTTP", common.DEFAULT_COLLECTOR_HTTP)
 @click.option(
+    "--catalog",
+    multiple=True,
+    envvar="SHMTEL_CATALOG",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    callback=lambda context, parameter, paths: tuple(p for p in paths if p.name),
+    metavar="FILE",
+    help="Adds to the catalog of events; may be given again.",
+)
+@click.option(
     "--lifecycle/--no-lifecycle",
     envvar="SHMTEL_LIFECYCLE",
     default=True,
@@ -112,7 +122,6 @@ def command(
         values["guard"] = settings.guard
     try:
         values["spool_max_bytes"] = spool_bytes_of(spool_max)
-        config = service.CollectorConfig(**values)
+        return service.run(service.CollectorConfig(**values))
     except ConfigurationError as error:
         raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
-    return service.run(config)

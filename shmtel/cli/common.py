@@ -16,11 +16,13 @@ import click
 from shmtel import config
 from shmtel.endpoints.address import parse_http_address
 from shmtel.errors import ConfigurationError
+from shmtel.safe_text import escaped, json_text, replaced
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_HUB_HTTP = "127.0.0.1:9747"
 DEFAULT_COLLECTOR_HTTP = "127.0.0.1:9748"
 DEFAULT_NAMESPACE = "default"
+_MESSAGE_MAX = 4_096  # characters of a line of a log
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -117,13 +119,33 @@ log_level_option = click.option(
 )
 
 
+class _SafeFormatter(logging.Formatter):
+    """Keeps a message on its line, whatever was named in it.
+
+    Only the traceback of an error has lines of its own.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = escaped(record.message, _MESSAGE_MAX)
+        return super().formatMessage(record)
+
+    def formatException(self, *arguments: Any) -> str:
+        lines = super().formatException(*arguments).split("\n")
+        return "\n".join(escaped(line, _MESSAGE_MAX) for line in lines)
+
+
+def log_formatter() -> logging.Formatter:
+    """Return how lines of a log look; nothing in one steers a terminal."""
+    return _SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 def start_logging(level: str) -> None:
     """Send log lines of at least this level to stderr."""
     # Else grpc tells on stderr of each connection that ends in another way.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(log_formatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 @contextmanager
@@ -151,7 +173,7 @@ def count(number: int, noun: str) -> str:
 
 def talk(message: str) -> None:
     """Say something to the person at the terminal."""
-    click.echo(f"shmtel: {message}", err=True)
+    click.echo(f"shmtel: {escaped(message)}", err=True)
 
 
 def talk_of_missing_state(namespace: str, state_dir: Path | None) -> None:
@@ -167,12 +189,12 @@ def talk_of_missing_state(namespace: str, state_dir: Path | None) -> None:
 
 def print_json(document: object) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json_text(json.dumps(document, indent=2, ensure_ascii=False)))
 
 
 def plain(text: str) -> str:
     """Make a worker's text harmless to a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return replaced(text)
 
 
 def format_table(

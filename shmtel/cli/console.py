@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from shmtel.cli.common import plain
+from shmtel.stamped import own
 
 if TYPE_CHECKING:
     from shmtel.hub.handlers import EventBatch
@@ -39,19 +40,18 @@ def print_batch(batch: "EventBatch", stream: TextIO) -> None:
 def format_event(name: str, worker_id: str, record: Shown) -> str:
     """Put an event on one line: time, worker, name, and what it carries."""
     moment = datetime.fromtimestamp(record.timestamp_ns / 1e9)
-    words = [f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}", worker_id, name]
-    words += _pairs(record.measurements)
-    words += _pairs(record.metadata or {})
+    words = [f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}", _value(worker_id)]
+    words += [_value(name), *_pairs(record.measurements), *_pairs(record.metadata)]
     if record.correlation_id is not None:
         words.append(f"correlation_id={_value(record.correlation_id)}")
     return plain(" ".join(words))
 
 
-def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    return (f"{key}={_value(value)}" for key, value in values.items())
+def _pairs(values: Mapping[str, object] | None) -> Iterator[str]:
+    return (f"{_value(key)}={_value(value)}" for key, value in own(values).items())
 
 
-def _value(value: object) -> object:
+def _value(value: object) -> str:
     if isinstance(value, str) and _AMBIGUOUS.search(value):
         return '"' + value.replace('"', '\\"') + '"'
-    return value
+    return str(value)

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from shmtel.cli.console import format_event
+from shmtel.stamped import own
 
 if TYPE_CHECKING:
     from shmtel.cli.following import Event
@@ -37,7 +38,7 @@ def _document(event: "Event") -> dict[str, Any]:
     return {
         "event": event.name,
         "measurements": event.measurements,
-        "metadata": event.metadata or {},
+        "metadata": own(event.metadata),
         "correlation_id": event.correlation_id,
         "timestamp_ns": event.timestamp_ns,
         "ring_id": event.ring_id,

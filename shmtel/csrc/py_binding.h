@@ -16,6 +16,7 @@ struct binding_state {
     PyObject *ring_locked; /* class RingLocked(RingError) */
     PyTypeObject *consumer_type;
     PyTypeObject *drained_type;
+    PyTypeObject *shape_type;
     PyTypeObject *follower_type;
     PyTypeObject *taken_type;
 };

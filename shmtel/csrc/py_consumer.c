@@ -92,9 +92,12 @@ static int consumer_traverse(struct consumer *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->identity);
+    Py_VISIT(self->shapes);
     return 0;
 }
 
+/* Not the shapes: as long as the ring can be drained, its tables point to them. No
+ * cycle goes through them. */
 static int consumer_clear(struct consumer *self)
 {
     Py_CLEAR(self->identity);
@@ -107,6 +110,7 @@ static void consumer_dealloc(struct consumer *self)
     PyObject_GC_UnTrack(self);
     let_go(self);
     consumer_clear(self);
+    Py_CLEAR(self->shapes);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -331,6 +335,8 @@ static PyMethodDef consumer_methods[] = {
           "Words that are set here are among them already."),
     PLAIN(fileno, "Return the descriptor."),
     PLAIN(close, "Unlock, unmap, and close what is ours; may be called again."),
+    KEYED(set_shapes, "shapes, otherwise",
+          "Set what drain() holds the events of each id against, and of other ids."),
     {NULL, NULL, 0, NULL},
 };
 
@@ -365,6 +371,7 @@ int binding_add_consumer(PyObject *module, struct binding_state *state)
 {
     return binding_add_type(module, &consumer_spec, &state->consumer_type) < 0 ||
                    binding_add_drained(module, state) < 0 ||
+                   binding_add_shape(module, state) < 0 ||
                    binding_add_observer(module) < 0 ||
                    binding_add_follower(module, state) < 0 ||
                    binding_add_layout(module) < 0

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of the reading side of the binding share: py_consumer.c,
- * py_control.c, py_judgement.c, py_drained.c, py_observer.c, py_follower.c and
- * py_layout.c.
+ * py_control.c, py_judgement.c, py_schema.c, py_drained.c, py_observer.c,
+ * py_follower.c and py_layout.c.
  */
 #ifndef SHMTEL_PY_CONSUMER_H
 #define SHMTEL_PY_CONSUMER_H
@@ -12,6 +12,7 @@
 
 struct consumer {
     PyObject_HEAD PyObject *identity; /* NULL: never attached */
+    PyObject *shapes; /* keeps what the schema of the ring points to; may be NULL */
     bool owns_fd;
     struct ring_consumer ring;
 };
@@ -34,7 +35,7 @@ int consumer_to_word(PyObject *object, void *to);
     (PyArg_ParseTupleAndKeywords(arguments, keywords, format, names, __VA_ARGS__) &&   \
      consumer_is_open(self))
 
-/* The methods in py_control.c and py_judgement.c. */
+/* The methods in py_control.c, py_judgement.c and py_schema.c. */
 #define CONSUMER_WRITERS(X)                                                            \
     X(settle)                                                                          \
     X(set_enabled)                                                                     \
@@ -44,7 +45,8 @@ int consumer_to_word(PyObject *object, void *to);
     X(set_final_tail)                                                                  \
     X(set_heartbeat)                                                                   \
     X(set_judgement)                                                                   \
-    X(allow_thresholds)
+    X(allow_thresholds)                                                                \
+    X(set_shapes)
 #define X(name)                                                                        \
     PyObject *consumer_##name(struct consumer *self, PyObject *arguments,              \
                               PyObject *keywords);
@@ -69,6 +71,7 @@ PyObject *binding_drained(struct binding_state *state, PyObject *events,
 
 /* Each adds its part to the module; 0, or -1 with an exception set. */
 int binding_add_drained(PyObject *module, struct binding_state *state);
+int binding_add_shape(PyObject *module, struct binding_state *state);
 int binding_add_observer(PyObject *module);
 int binding_add_follower(PyObject *module, struct binding_state *state);
 int binding_add_layout(PyObject *module);

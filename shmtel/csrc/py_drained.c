@@ -9,6 +9,7 @@
 struct drained {
     PyObject_HEAD PyObject *events;
     PyObject *counts;
+    PyObject *stripped;
     unsigned long long delivered;
     unsigned long long seq_before;
     unsigned long long seq_last;
@@ -62,21 +63,54 @@ static PyObject *counts_of(const struct ring_consumer *ring,
     return counts;
 }
 
+static const char *const faults[] = {
+#define X(UPPER, lower) #lower,
+    RING_FAULTS(X)
+#undef X
+};
+
+/* Appends what one fault has cost events that were delivered. */
+static int append_stripped(PyObject *list, const struct ring_consumer *ring,
+                           enum ring_fault fault)
+{
+    int failed = 0;
+    for (uint32_t id = 0; !failed && id < ring->name_count; id++) {
+        struct ring_stripped stripped = ring_stripped_of(ring, fault, id);
+        if (stripped.events == 0)
+            continue;
+        PyObject *entry =
+            Py_BuildValue("(IsII)", id, faults[fault], stripped.events, stripped.keys);
+        failed = entry == NULL || PyList_Append(list, entry) < 0;
+        Py_XDECREF(entry);
+    }
+    return failed;
+}
+
+static PyObject *stripped_of(const struct ring_consumer *ring,
+                             const struct ring_drained *drained)
+{
+    PyObject *list = PyList_New(0);
+    for (uint32_t left = drained->stripped; list != NULL && left != 0; left &= left - 1)
+        if (append_stripped(list, ring, (enum ring_fault)__builtin_ctz(left)))
+            Py_CLEAR(list);
+    return list;
+}
+
 PyObject *binding_drained(struct binding_state *state, PyObject *events,
                           const struct ring_consumer *ring,
                           const struct ring_drained *drained)
 {
-    PyObject *counts = counts_of(ring, drained);
-    if (counts == NULL)
-        return NULL;
     struct drained *self =
         (struct drained *)state->drained_type->tp_alloc(state->drained_type, 0);
-    if (self == NULL) {
-        Py_DECREF(counts);
+    if (self == NULL)
+        return NULL;
+    self->events = Py_NewRef(events);
+    self->counts = counts_of(ring, drained);
+    self->stripped = stripped_of(ring, drained);
+    if (self->counts == NULL || self->stripped == NULL) {
+        Py_DECREF(self);
         return NULL;
     }
-    self->events = Py_NewRef(events);
-    self->counts = counts;
     self->delivered = drained->delivered;
     self->seq_before = drained->seq_before;
     self->seq_last = drained->seq_last;
@@ -89,12 +123,14 @@ static int drained_traverse(struct drained *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->counts);
+    Py_VISIT(self->stripped);
     return 0;
 }
 
 static int drained_clear(struct drained *self)
 {
     Py_CLEAR(self->counts);
+    Py_CLEAR(self->stripped);
     return 0;
 }
 
@@ -120,6 +156,9 @@ static PyMemberDef drained_members[] = {
     MEMBER(counts, T_OBJECT_EX,
            "What is not in `events`: (event id, outcome, events) each; an event id\n"
            "of 2**32 - 1 is not known."),
+    MEMBER(stripped, T_OBJECT_EX,
+           "What events in `events` were stripped of: (event id, reason, events,\n"
+           "keys) each."),
     MEMBER(wants_names, T_BOOL,
            "Whether it stopped at an event that set_judgement() has not covered."),
     {NULL, 0, 0, 0, NULL},

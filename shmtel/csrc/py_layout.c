@@ -124,6 +124,9 @@ static const struct number constants[] = {
     {"EVENT_START", RING_EVENT_START},
     {"EVENT_STOP", RING_EVENT_STOP},
     {"EVENT_EXCEPTION", RING_EVENT_EXCEPTION},
+    {"MODE_PASS", RING_MODE_PASS},
+    {"MODE_STRIP", RING_MODE_STRIP},
+    {"MODE_REJECT", RING_MODE_REJECT},
 };
 
 static const struct {

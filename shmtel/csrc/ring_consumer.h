@@ -11,7 +11,8 @@
  * `head` later, when the hub has acknowledged; ring_rewind() goes back to it
  * when the stream broke before that.
  *
- * What is sound is judged once more by the policy in force, see ring_judge.h.
+ * What is sound is held against the catalog, see ring_schema.h, and judged once
+ * more by the policy in force, see ring_judge.h.
  *
  * RULES
  * - Nothing sees Python, and nothing allocates but ring_attach(), which maps the
@@ -30,13 +31,17 @@
 #include "ring_guard.h"
 #include "ring_judge.h"
 #include "ring_reader.h"
+#include "ring_schema.h"
 
 /* Events that are not delivered, by enum ring_outcome and event id. */
-#define RING_COUNTED_OUTCOMES (RING_OUTCOME_REJECTED_BAD_THRESHOLD + 1)
+#define RING_COUNTED_OUTCOMES (RING_OUTCOME_REJECTED_OVER_LIMIT + 1)
 
 struct ring_tables {
     struct ring_judge judge;
-    uint32_t counted[RING_COUNTED_OUTCOMES][RING_NAMES_MAX + 1]; /* of the last drain */
+    struct ring_schema schema;
+    /* Both of the last drain. */
+    uint32_t counted[RING_COUNTED_OUTCOMES][RING_NAMES_MAX + 1];
+    struct ring_stripped stripped[RING_FAULT_COUNT][RING_NAMES_MAX];
 };
 
 struct ring_consumer {
@@ -57,6 +62,7 @@ struct ring_consumer {
     uint32_t active_slot;
     uint32_t name_count; /* last seen */
     uint32_t counted;    /* rows of the counts that are not all zeros: bits */
+    uint32_t stripped;   /* the same of what was stripped */
     struct ring_tables *tables;
 };
 
@@ -71,6 +77,7 @@ struct ring_drained {
     uint32_t delivered;
     uint32_t counted;  /* not delivered; see ring_count_of() */
     uint32_t outcomes; /* which of them there were: bits by enum ring_outcome */
+    uint32_t stripped; /* for which faults of delivered ones: bits; see below */
     bool wants_names;  /* it stopped at an event that nobody has ruled on yet */
 };
 
@@ -79,6 +86,15 @@ static inline uint32_t ring_count_of(const struct ring_consumer *consumer,
                                      enum ring_outcome outcome, uint32_t event_id)
 {
     return consumer->tables->counted[outcome][event_id];
+}
+
+/* Of how many events of an id, and of how many of their keys, the last drain has
+ * stripped what had that fault. */
+static inline struct ring_stripped
+ring_stripped_of(const struct ring_consumer *consumer, enum ring_fault fault,
+                 uint32_t event_id)
+{
+    return consumer->tables->stripped[fault][event_id];
 }
 
 /* Locks the consumer's byte, judges the ring and maps two zones of it. `page`

@@ -200,16 +200,63 @@ static void clear_counts(struct ring_consumer *consumer)
         row[RING_EVENT_UNKNOWN] = 0;
     }
     consumer->counted = 0;
+    for (uint32_t faults = consumer->stripped; faults != 0; faults &= faults - 1) {
+        struct ring_stripped *row = consumer->tables->stripped[__builtin_ctz(faults)];
+        memset(row, 0, consumer->name_count * sizeof *row);
+    }
+    consumer->stripped = 0;
+}
+
+static void count_stripped(struct ring_consumer *consumer, struct ring_drained *drained,
+                           uint32_t event_id, const struct ring_findings *findings)
+{
+    for (unsigned fault = 0; fault < RING_FAULT_COUNT; fault++) {
+        if (findings->keys[fault] == 0)
+            continue;
+        struct ring_stripped *stripped = &consumer->tables->stripped[fault][event_id];
+        stripped->events++;
+        stripped->keys += findings->keys[fault];
+        drained->stripped |= 1u << fault;
+    }
+}
+
+/* Judges a record by the catalog, and by the policy what it lets through: what is
+ * left out by that need not be stripped. */
+static inline enum ring_outcome judge_by_shape(struct ring_consumer *consumer,
+                                               const struct ring_shape *shape,
+                                               struct ring_frame *frame,
+                                               struct ring_drained *drained)
+{
+    struct ring_findings findings;
+    const uint8_t *span =
+        ring_check_shape(shape, frame->array, frame->length, &findings);
+    if (span == NULL)
+        return RING_OUTCOME_REJECTED_MALFORMED;
+    enum ring_outcome outcome = ring_judge_findings(shape, &findings);
+    if (outcome == RING_OUTCOME_DELIVERED)
+        outcome = ring_judge_record(&consumer->tables->judge, frame, span);
+    if (outcome == RING_OUTCOME_DELIVERED && !findings.is_clean) {
+        frame->length =
+            (uint32_t)ring_strip(shape, frame->array, frame->length, &findings);
+        count_stripped(consumer, drained, frame->event_id, &findings);
+    }
+    return outcome;
 }
 
 static inline enum ring_outcome judge(struct ring_consumer *consumer,
-                                      const struct ring_frame *frame)
+                                      struct ring_frame *frame,
+                                      struct ring_drained *drained)
 {
-    const uint8_t *span;
-    enum ring_outcome outcome = ring_check_record(frame, consumer->name_count, &span);
-    return outcome == RING_OUTCOME_DELIVERED
-               ? ring_judge_record(&consumer->tables->judge, frame, span)
-               : outcome;
+    enum ring_outcome outcome = ring_check_head(frame, consumer->name_count);
+    if (outcome != RING_OUTCOME_DELIVERED)
+        return outcome;
+    const struct ring_shape *shape =
+        ring_shape_of(&consumer->tables->schema, frame->event_id);
+    if (shape != NULL)
+        return judge_by_shape(consumer, shape, frame, drained);
+    const uint8_t *span = msgpack_check_fields(frame->array, frame->length);
+    return span == NULL ? RING_OUTCOME_REJECTED_MALFORMED
+                        : ring_judge_record(&consumer->tables->judge, frame, span);
 }
 
 /* Takes one record; `from` stays where it is when there is no whole one, or
@@ -228,7 +275,7 @@ static inline enum ring_status take_record(struct ring_consumer *consumer,
         if (status != RING_OK || drained->wants_names)
             return status;
     }
-    enum ring_outcome outcome = judge(consumer, &frame);
+    enum ring_outcome outcome = judge(consumer, &frame, drained);
     if (outcome == RING_OUTCOME_DELIVERED) {
         memmove(walk->to, frame.array, frame.length);
         walk->to += frame.length;
@@ -273,6 +320,7 @@ enum ring_status ring_drain(struct ring_consumer *consumer, uint8_t *buffer,
     if (consumer->cursor == first_position(consumer))
         status = take_records(consumer, &walk, drained);
     consumer->counted = drained->outcomes;
+    consumer->stripped = drained->stripped;
     ring_store_batch_head(buffer, drained->delivered);
     drained->size = (size_t)(walk.to - buffer);
     drained->seq_last = consumer->cursor_seq;

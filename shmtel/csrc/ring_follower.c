@@ -268,14 +268,12 @@ static enum ring_status take_records(struct ring_follower *follower, uint8_t *bu
                                      struct ring_followed *followed)
 {
     uint8_t *to = buffer + RING_BATCH_HEAD;
-    const uint8_t *span;
     struct ring_frame frame;
     enum ring_status status =
         frame_record(follower, from, (size_t)(end - from), &frame);
     followed->seq_before = follower->seq;
     while (status == RING_OK && frame.size > 0) {
-        if (ring_check_record(&frame, follower->name_count, &span) ==
-            RING_OUTCOME_DELIVERED) {
+        if (ring_check_record(&frame, follower->name_count) == RING_OUTCOME_DELIVERED) {
             memmove(to, frame.array, frame.length);
             to += frame.length;
             followed->events++;

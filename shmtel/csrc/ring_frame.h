@@ -105,21 +105,29 @@ static inline enum ring_status ring_frame_record(const struct ring_geometry *geo
     return RING_OK;
 }
 
-/* Judges a framed record by itself. `span` gets where the span's field is. */
-static inline enum ring_outcome ring_check_record(const struct ring_frame *frame,
-                                                  uint32_t name_count,
-                                                  const uint8_t **span)
+/* Judges what a framed record says before its fields. */
+static inline enum ring_outcome ring_check_head(const struct ring_frame *frame,
+                                                uint32_t name_count)
 {
-    const uint8_t *array = frame->array;
     if (!frame->has_head)
         return RING_OUTCOME_REJECTED_MALFORMED;
     if (frame->event_id >= name_count)
         return RING_OUTCOME_REJECTED_UNKNOWN_NAME;
     if (frame->draw > RING_THRESHOLD_MAX ||
-        frame->draw < ring_load32_be(array + RING_ARRAY_THRESHOLD))
+        frame->draw < ring_load32_be(frame->array + RING_ARRAY_THRESHOLD))
         return RING_OUTCOME_REJECTED_BAD_THRESHOLD;
-    *span = msgpack_check_fields(array, frame->length);
-    return *span != NULL ? RING_OUTCOME_DELIVERED : RING_OUTCOME_REJECTED_MALFORMED;
+    return RING_OUTCOME_DELIVERED;
+}
+
+/* Judges a framed record by itself. */
+static inline enum ring_outcome ring_check_record(const struct ring_frame *frame,
+                                                  uint32_t name_count)
+{
+    enum ring_outcome outcome = ring_check_head(frame, name_count);
+    if (outcome == RING_OUTCOME_DELIVERED &&
+        msgpack_check_fields(frame->array, frame->length) == NULL)
+        return RING_OUTCOME_REJECTED_MALFORMED;
+    return outcome;
 }
 
 #endif

@@ -228,6 +228,9 @@ enum ring_drop_reason {
     X(9, REJECTED_UNKNOWN_NAME, rejected, unknown_name)                                \
     X(10, REJECTED_BAD_THRESHOLD, rejected, bad_threshold)                             \
     X(11, REJECTED_BY_HUB, rejected, by_hub)                                           \
+    X(12, REJECTED_UNKNOWN_EVENT, rejected, unknown_event)                             \
+    X(13, REJECTED_UNKNOWN_KEY, rejected, unknown_key)                                 \
+    X(14, REJECTED_OVER_LIMIT, rejected, over_limit)                                   \
     X(16, LOST_QUARANTINED, lost, quarantined)                                         \
     X(17, LOST_HUB_STATE_LOST, lost, hub_state_lost)                                   \
     X(18, LOST_OVERWRITTEN, lost, overwritten)                                         \

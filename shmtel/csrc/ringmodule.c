@@ -137,6 +137,7 @@ static int binding_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->ring_locked);
     Py_VISIT(state->consumer_type);
     Py_VISIT(state->drained_type);
+    Py_VISIT(state->shape_type);
     Py_VISIT(state->follower_type);
     Py_VISIT(state->taken_type);
     return 0;
@@ -149,6 +150,7 @@ static int binding_clear(PyObject *module)
     Py_CLEAR(state->ring_locked);
     Py_CLEAR(state->consumer_type);
     Py_CLEAR(state->drained_type);
+    Py_CLEAR(state->shape_type);
     Py_CLEAR(state->follower_type);
     Py_CLEAR(state->taken_type);
     return 0;

@@ -21,6 +21,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from shmtel.safe_text import replaced
+
 LABEL_MAX = 128  # characters
 SERIES_MAX = 2_048  # of one family
 OTHER = "(other)"
@@ -70,10 +72,7 @@ class Samples:
 
 def label(text: str) -> str:
     """Make a name that comes from a worker or a peer fit for a label."""
-    cut = text[:LABEL_MAX]
-    if cut.isprintable():
-        return cut
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
+    return replaced(text[:LABEL_MAX])
 
 
 def exposition(

@@ -7,6 +7,8 @@ The answer of `/readyz`, after the habit of Kubernetes: a line for each check, w
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from shmtel.safe_text import escaped
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -49,4 +51,5 @@ def _line(check: Check) -> str:
     if not check.is_ok and not check.is_required:
         sign, word = " ", "not required"
     detail = f": {check.detail}" if check.detail else ""
-    return f"[{sign}]{check.name} {word}{detail}"
+    # Names of hosts and words of errors are not ours.
+    return escaped(f"[{sign}]{check.name} {word}{detail}")

@@ -5,7 +5,8 @@
 
 An event is in the file, as far as the operating system is concerned, before the
 handler returns, and so before the collector gets its ack. What JSON cannot say
-is written as JSON: NaN and infinities as null, bytes as base64.
+is written as JSON: NaN and infinities as null, bytes as base64. Characters that
+end a line for some readers, or that a terminal obeys, are escaped.
 
 Where a write fails (the disk is full) the file is cut back to where the batch
 began, and the handler raises. A hub that was killed between its write and its
@@ -21,7 +22,7 @@ Rules:
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,8 @@ from shmtel.hub.jsontail import (
 )
 from shmtel.hub.records import Record
 from shmtel.hub.sinks import IsCommitted
+from shmtel.safe_text import json_bytes
+from shmtel.stamped import are_own, own
 
 _CLOSE_S = 0.1  # a write that hangs is not waited for
 
@@ -45,7 +48,7 @@ _CLOSE_S = 0.1  # a write that hangs is not waited for
 class _Line(msgspec.Struct, gc=False):
     event: str
     measurements: dict[str, int | float]
-    metadata: dict[str, Any]
+    metadata: Mapping[str, Any]
     correlation_id: str | None
     timestamp_ns: int
     ring_id: str
@@ -82,7 +85,7 @@ class JsonLines:
     def __call__(self, batch: EventBatch, config: object = None) -> None:
         """Write the events of a batch."""
         records = self._unstored(batch) if self._awaited else batch.records
-        data = self._encode([_line(batch, record) for record in records])
+        data = json_bytes(self._encode([_line(batch, record) for record in records]))
         with self._lock:
             self._write(data)
 
@@ -158,11 +161,11 @@ class JsonLines:
 
 
 def _line(batch: EventBatch, record: Record) -> _Line:
-    worker = batch.worker
+    worker, sent = batch.worker, record.metadata or {}
     return _Line(
         batch.names[record.event_id],
         record.measurements,
-        record.metadata or {},
+        sent if are_own(sent) else own(sent),
         record.correlation_id,
         record.timestamp_ns,
         batch.ring_id,

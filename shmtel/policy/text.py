@@ -4,6 +4,7 @@ sampling 0.25 of tool.*, db.* for worker=w-* pool=api
 """
 
 from shmtel.policy.model import ANY, Filter, Rule, Sampling, Selector, Toggle
+from shmtel.safe_text import escaped
 
 _LENGTH_MAX = 200
 
@@ -15,8 +16,7 @@ def rule_text(rule: Rule) -> str:
 
 def printable(text: str, length_max: int = _LENGTH_MAX) -> str:
     """Escape what a terminal could take for a command, and bound the length."""
-    short = text if len(text) <= length_max else f"{text[:length_max]}..."
-    return short if short.isprintable() else repr(short)[1:-1]
+    return escaped(text, length_max)
 
 
 def _action_text(rule: Rule) -> str:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the fuzz targets share: the image of a good ring, edits of it, and, built
- * with -DREPLAY, a program that runs saved inputs once.
+ * What the fuzz targets that read rings share: the image of a good ring, and edits
+ * of it.
  *
  * An edit is four bytes that say where (zone, offset in it, length), and the
  * bytes that are put there. So the search starts from something that is read to
@@ -10,7 +10,7 @@
 #ifndef SHMTEL_FUZZ_RING_H
 #define SHMTEL_FUZZ_RING_H
 
-#include "ring_fixture.h"
+#include "fuzz_replay.h"
 
 #define CAPACITY (UINT64_C(64) << 10)
 #define EDIT_CUT 5 /* in place of a zone: the file ends there */
@@ -84,23 +84,5 @@ static void write_edit(struct input *input, unsigned zone, uint64_t at, size_t l
     input->at += length;
     input->left -= length;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
-
-#ifdef REPLAY
-int main(int count, char **paths)
-{
-    static uint8_t input[1 << 16];
-    for (int i = 1; i < count; i++) {
-        FILE *file = fopen(paths[i], "rb");
-        CHECK(file != NULL);
-        size_t size = fread(input, 1, sizeof input, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(input, size);
-    }
-    printf("%d inputs\n", count - 1);
-    return 0;
-}
-#endif
 
 #endif

@@ -72,7 +72,7 @@ def test_a_weakened_order_is_a_race(programs: Path, order: str) -> None:
     assert "ThreadSanitizer: data race" in run.stderr
 
 
-@pytest.mark.parametrize("target", ["consumer", "changing"])
+@pytest.mark.parametrize("target", ["consumer", "changing", "schema"])
 def test_what_fuzzing_has_found_is_read_again(programs: Path, target: str) -> None:
     """Each input that once reached something new is refused or read, in bounds."""
     inputs = sorted(map(str, (NATIVE / f"corpus_{target}").iterdir()))

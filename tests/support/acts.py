@@ -22,7 +22,7 @@ from support.policy_model import (
     threshold_of,
 )
 
-AREAS = ("pool.worker", "python.call", "python.memory", "bridge.rpc")
+AREAS = ("team.worker", "snake.call", "snake.memory", "bridge.rpc")
 PLAIN_NAMES = tuple(
     f"{area}.{kind}{number:02}"
     for area in AREAS

@@ -20,11 +20,11 @@ deny = ["*.op7.stop", "bridge.*07"]
 [[guard.rules]]
 pool = "web*"
 rate = 0.7
-patterns = ["python.*"]
+patterns = ["snake.*"]
 """
 GUARD_RULES = (
     Rule(Selector(), Filter((), ("*.op7.stop", "bridge.*07"))),
-    Rule(Selector(pool="web*"), Sampling(0.7, ("python.*",))),
+    Rule(Selector(pool="web*"), Sampling(0.7, ("snake.*",))),
 )
 
 

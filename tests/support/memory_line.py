@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgpack
 
+from shmtel import catalog
 from shmtel.policy.model import Policy, PolicyStatus
 from shmtel.procfs import this_host
 from shmtel.wire.codec import (
@@ -47,6 +48,7 @@ from shmtel_collector.spooled_rings import SpooledRings
 from shmtel_collector.spooling import Spooling
 from shmtel_collector.state import State
 from shmtel_collector.steering import Clocks, Steering
+from shmtel_collector.validation import Validation
 from support.home import HOME
 from support.quiet_log import QuietLog
 
@@ -225,6 +227,7 @@ class MemoryLine:
         self.log = QuietLog()
         self.journal = ListJournal()
         self.guard = Guard()
+        self.catalog = catalog.load()
         self.now_ns = 1  # by every clock
         self.database_path = state_path(namespace, state_dir)
         self._namespace = namespace
@@ -333,7 +336,8 @@ class MemoryLine:
         discovery = Discovery(self._namespace, self.log, HOME)
         self.watcher = PolledWatcher()
         policies = self.state.policies
-        self.enforcement = Enforcement(policies, "node", self.log)
+        self.validation = Validation(self.catalog, self.log)
+        self.enforcement = Enforcement(policies, "node", self.log, self.validation)
         self.spool = Spool(
             *(self.spool_path, self.spool_max_bytes, self.log), lambda: self.now_ns
         )

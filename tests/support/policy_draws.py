@@ -120,7 +120,7 @@ def _random_patterns(draws: Random, least: int, most: int) -> tuple[str, ...]:
         lambda: draws.choice(("*.start", "*.stop", "*.exception", "*.exception")),
         lambda: f"*{draws.randrange(10)}",
         lambda: f"*.[a-n]*{draws.randrange(10)}*",
-        lambda: draws.choice(("python.*", "*.seen1?", "*.op[!0-3].*", "PYTHON.*")),
+        lambda: draws.choice(("snake.*", "*.seen1?", "*.op[!0-3].*", "SNAKE.*")),
     )
     return tuple(draws.choice(choices)() for _ in range(draws.randint(least, most)))
 

@@ -23,7 +23,9 @@ from shmtel.hub.measures.projection import (
 )
 from shmtel.hub.records import Record, decode_segment
 from shmtel.hub.routes import Source
-from shmtel.hub.stamp import STAMPED, own_key, stamped
+from shmtel.hub.stamp import stamped
+from shmtel.safe_text import replaced
+from shmtel.stamped import STAMPED, own
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Segment
 
@@ -137,7 +139,7 @@ class Plan:
     def _use(
         self, instrument: Instrument, event_id: int, metadata: Mapping[str, Any]
     ) -> Use:
-        view = self._source.stamp | {own_key(k): v for k, v in metadata.items()}
+        view = {**self._source.stamp, **own(metadata)}
         view[EVENT] = self._source.names[event_id]
         tags = instrument.metric.tags.values()
         return Use(
@@ -189,10 +191,7 @@ def label_of(value: object) -> str:
     if value is None or isinstance(value, list | dict | bytes):
         return ""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = text[:LABEL_MAX]
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return replaced(text[:LABEL_MAX])
 
 
 def _take(use: Use, reader: Reader, records: Sequence[Record], delta: Delta) -> None:
@@ -217,8 +216,8 @@ def _metadata_keys(metric: Metric) -> set[str]:
         if isinstance(conditions, Mapping):
             keys |= conditions.keys()
     stamps = STAMPED | {EVENT}
-    own = {own_key(key): key for key in STAMPED}
-    return {own.get(key, key) for key in keys if key not in stamps}
+    sent = {f"user.{key}": key for key in STAMPED}
+    return {sent.get(key, key) for key in keys if key not in stamps}
 
 
 def _called_labels(metric: Metric, metadata: Mapping[str, Any]) -> Labels:

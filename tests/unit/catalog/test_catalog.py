@@ -10,7 +10,7 @@ from shmtel import catalog
 from shmtel._ring import LAYOUT
 from shmtel.catalog import EventEntry, Mode
 from shmtel.catalog_entries import EMITTERS, LIMIT_RANGES, Limits
-from shmtel.hub.stamp import STAMPED
+from shmtel.stamped import STAMPED
 from shmtel.toml_source import NAME_BYTES_MAX
 
 Write = Callable[..., Path]

@@ -23,7 +23,7 @@ def _take(line: MemoryLine, namespace: str) -> Census:
     counts = HostCounts(line.fleet, line.state.tally, line.spool, HOME, namespace)
     return CensusTaker(
         *(namespace, 17, line.fleet, line.state.tally, counts),
-        *(line.session.link, lambda: 4),
+        *(line.session.link, lambda: 4, line.validation.stripped),
     ).take()
 
 

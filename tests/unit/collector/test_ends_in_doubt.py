@@ -101,7 +101,7 @@ def test_a_spooled_ring_whose_segment_stays_is_counted(
     counts = HostCounts(line.fleet, line.state.tally, line.spool, HOME, namespace)
     census = CensusTaker(
         *(namespace, 1, line.fleet, line.state.tally, counts),
-        *(line.session.link, lambda: 0),
+        *(line.session.link, lambda: 0, line.validation.stripped),
     ).take()
     (account,) = census.accounts().values()
     assert (account.committed, account.spooled) == (dead.seq, dead.seq)

@@ -89,10 +89,12 @@ def test_file_holds_what_the_flags_do(tmp_path: Path) -> None:
     """Values by the name of the flag, and the limits."""
     path = tmp_path / "collector.toml"
     path.write_text(
-        'hub = "h:1"\nnamespace = "web"\nsocket = "/s"\n[guard]\nmax_rate = 0.5\n'
+        'hub = "h:1"\nnamespace = "web"\nsocket = "/s"\ncatalog = ["a", "b"]\n'
+        "[guard]\nmax_rate = 0.5\n"
     )
     settings = read_settings(path)
-    assert settings.values == {"hub": "h:1", "namespace": "web", "socket": "/s"}
+    texts = {"hub": "h:1", "namespace": "web", "socket": "/s"}
+    assert settings.values == {**texts, "catalog": ["a", "b"]}
     assert settings.guard.layer.rules == (_rule(Sampling(0.5)),)
 
 
@@ -104,6 +106,8 @@ def test_file_holds_what_the_flags_do(tmp_path: Path) -> None:
         (b"hubb = 'x'", "did you mean 'hub'"),
         (b"hub = 1", "`hub` is a text in quotes"),
         (b"hub = ''", "`hub` is a text in quotes"),
+        (b"catalog = 'x'", "`catalog` is a list of texts"),
+        (b"catalog = ['']", "`catalog` is a text in quotes"),
         (b"namespace = 'a b'", "namespace 'a b' is refused"),
         (b"guard = 1", r"\[guard\]: `guard` is a table"),
         (b"[guard]\nmax_rate = 7", r"\[guard\]: `max_rate`"),

@@ -24,3 +24,11 @@ def test_what_fails_is_always_told() -> None:
     readiness = Readiness([OK, FAILED])
     assert not readiness.is_ready
     assert readiness.text().splitlines() == ["[-]pass failed: 7.0 s ago", "not ready"]
+
+
+def test_a_check_is_one_line_whatever_it_tells() -> None:
+    """The name of a host, or the words of an error, may hold anything."""
+    failed = Check("hosts", False, "of \x1b[2J\n\u2028 \ud800")
+    line, end = Readiness([failed]).text().split("\n")[:2]
+    assert line == r"[-]hosts failed: of \x1b[2J\n\u2028 \ud800"
+    assert end == "not ready"

@@ -10,7 +10,7 @@ from shmtel import catalog
 from shmtel.hub.dispatch import Dispatcher
 from shmtel.hub.events import HANDLER_FAILURE, POLICY_CHANGED, WAITING_MAX, HubEvents
 from shmtel.hub.parts import Parts
-from shmtel.hub.stamp import STAMPED
+from shmtel.stamped import STAMPED
 from support.hubs import WAIT_S, Seqs, fail
 from support.processes import wait_until
 

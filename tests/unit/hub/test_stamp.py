@@ -1,7 +1,8 @@
 """What the hub adds to metadata."""
 
 from shmtel.hub.records import Record, decode_segment
-from shmtel.hub.stamp import STAMPED, ring_stamp, stamped
+from shmtel.hub.stamp import ring_stamp, stamped
+from shmtel.stamped import STAMPED
 from shmtel.wire.frames import Segment
 from support.frames import WORKER
 from support.uplink import make_event, pack
