@@ -23,6 +23,7 @@ from shmtel_collector.agent import Agent
 from shmtel_collector.census import CensusTaker
 from shmtel_collector.config import CollectorConfig, control_path, state_path
 from shmtel_collector.counting import Counting
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
@@ -140,8 +141,7 @@ class Collector:
             discovery,
             state,
             enforcement,
-            _LoopWatcher(loop, self._wake),
-            procfs.this_host(),
+            Deathwatch(_LoopWatcher(loop, self._wake), procfs.this_host()),
             epoch,
             spool,
             spooled,

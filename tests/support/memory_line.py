@@ -31,6 +31,7 @@ from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
 from shmtel_collector.counting import Counting
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
@@ -342,8 +343,8 @@ class MemoryLine:
             *(self.spool, self.state, discovery.awaits, lifecycle.settle, self.log)
         )
         self.fleet = Fleet(
-            *(discovery, self.state, self.enforcement, self.watcher, this_host()),
-            *(1, self.spool, spooled, self.log),
+            *(discovery, self.state, self.enforcement),
+            *(Deathwatch(self.watcher, this_host()), 1, self.spool, spooled, self.log),
             lifecycle,
         )
         self.hoard = Hoard(self.fleet, HOME, self.spool)
