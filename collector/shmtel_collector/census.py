@@ -54,6 +54,18 @@ class Fill(NamedTuple):
     high_water: int
 
 
+class OwnEvents(NamedTuple):
+    """What the collector could not tell of itself: live counters.
+
+    Attributes:
+        left_out: own events that were not written, by kind.
+        unavailable: workers that could not be measured, by reason.
+    """
+
+    left_out: Mapping[str, int]
+    unavailable: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """Everything that is counted."""
@@ -67,6 +79,7 @@ class Census:
     link: Link
     epoch: int
     policy_version: int
+    own: OwnEvents
 
     def accounts(self) -> dict[Key, Account]:
         """Return the accounts of all rings, gone or not."""
@@ -91,6 +104,7 @@ class CensusTaker:
         counts: HostCounts,
         link: Callable[[int], Link],
         policy_version: Callable[[], int],
+        own: OwnEvents,
     ) -> None:
         self._namespace = namespace
         self._epoch = epoch
@@ -99,6 +113,7 @@ class CensusTaker:
         self._counts = counts
         self._link = link
         self._policy_version = policy_version
+        self._own = own
         self._claims: dict[bytes, Claims] = {}  # as they were last read
 
     def take(self) -> Census:
@@ -130,6 +145,7 @@ class CensusTaker:
             link=self._link(time.monotonic_ns()),
             epoch=self._epoch,
             policy_version=self._policy_version(),
+            own=OwnEvents(*map(dict, self._own)),
         )
 
     def _spooled(self) -> list[tuple[Key, Counted]]:

@@ -4,7 +4,7 @@ Once a round each is probed; a worker whose process could be pinned is noticed w
 milliseconds of its exit, since its pidfd is watched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from shmtel.procfs import Host
@@ -40,6 +40,10 @@ class Deathwatch:
         """Return what is known of a ring's worker; None: nobody looks after it."""
         return self._lifelines.get(ring_id)
 
+    def lifelines(self) -> Iterable[Lifeline]:
+        """Return all of them."""
+        return self._lifelines.values()
+
     def remove(self, ring_id: bytes) -> None:
         """Let go of the worker of a ring."""
         lifeline = self._lifelines.pop(ring_id, None)
@@ -52,18 +56,21 @@ class Deathwatch:
         exited, self._exited = self._exited, set()
         return exited
 
-    def probe(self, ring_id: bytes, now_ns: int, realtime_ns: int) -> None:
-        """Look after the worker of a ring, if that is another process."""
-        if (lifeline := self._lifelines.get(ring_id)) is None:
-            return
+    def probe(self, ring_id: bytes, now_ns: int, realtime_ns: int) -> Lifeline | None:
+        """Look after the worker of a ring; return what is known if it just ended."""
+        lifeline = self._lifelines.get(ring_id)
+        if lifeline is None or lifeline.ring.end is not None:
+            return None
         lifeline.probe(now_ns, realtime_ns)
         pidfd = lifeline.pidfd
         if lifeline.ring.end is not None:
             self._unwatch(lifeline)
-        elif pidfd is not None and not lifeline.is_watched:
+            return lifeline
+        if pidfd is not None and not lifeline.is_watched:
             lifeline.is_watched = True
             self._watched.add(pidfd)
             self._watcher.add(pidfd, lambda: self._on_exit(lifeline))
+        return None
 
     def _on_exit(self, lifeline: Lifeline) -> None:
         """A pinned worker has exited; its lock may take a moment longer to go."""

@@ -27,7 +27,9 @@ from shmtel_collector.last_account import acknowledged, buried
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.lifeline import CLOSED
+from shmtel_collector.lives import Lives
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.pools import Pools
 from shmtel_collector.refusals import Refusals
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.source import Source
@@ -54,6 +56,8 @@ class Fleet:
         spooled: SpooledRings,
         log: ConditionLog,
         lifecycle: Lifecycle,
+        lives: Lives,
+        pools: Pools,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
         self.spooled = spooled
@@ -71,12 +75,15 @@ class Fleet:
         self._epoch = epoch
         self._log = log
         self._lifecycle = lifecycle
+        self._lives = lives
+        self._pools = pools
         self._next_round_ns = 0
         self._realtime_ns = 0
 
     def tick(self, now_ns: int, realtime_ns: int) -> list[Ring]:
         """Look for rings and look after them; return those that are new."""
         self._realtime_ns = realtime_ns
+        self._pools.tick(now_ns, self.rings.values())
         polled = self._discovery.poll(now_ns, self.spooled.rings)
         attached = [self._attach(found) for found in polled]
         if now_ns >= self._next_round_ns:
@@ -187,6 +194,8 @@ class Fleet:
         self._enforcement.attach(ring)
         if not found.is_own:
             self._deathwatch.add(ring)
+        self._lives.attach(ring)
+        self._pools.attach(ring)
         return ring
 
     def _detach(self, ring: Ring) -> None:
@@ -210,6 +219,8 @@ class Fleet:
             )
             return False
         self._detach(ring)
+        self._lives.detach(ring, account)
+        self._pools.detach(ring, account)
         self._lifecycle.tell(self.rings)
         return True
 
@@ -220,6 +231,7 @@ class Fleet:
         self.spooled.retry(self._realtime_ns)
         self._note_left_out()
         self._note_refusals()
+        self._lives.tell(self._realtime_ns)
         self._lifecycle.tell(self.rings)
 
     def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
@@ -227,6 +239,8 @@ class Fleet:
         exited = [self.rings[ring_id] for ring_id in ids]
         for ring in (*attached, *exited):
             self._look_after(ring, now_ns)
+        if attached:  # what has ended can wait for the round
+            self._lives.tell(self._realtime_ns)
 
     def _look_after(self, ring: Ring, now_ns: int) -> None:
         if ring.state is State.CLOSED:
@@ -234,7 +248,9 @@ class Fleet:
             return
         ring.control.beat(self._epoch, self._realtime_ns)
         ring.read_names()
-        self._deathwatch.probe(ring.ring_id, now_ns, self._realtime_ns)
+        ended = self._deathwatch.probe(ring.ring_id, now_ns, self._realtime_ns)
+        if ended is not None:
+            self._lives.end(ring, ended)
         self.note_damage(ring)
 
     def _note_left_out(self) -> None:
