@@ -4,9 +4,10 @@
     python.cpu.sampled      user, system, percent, threads, descriptors,
                             context_switches_voluntary and _involuntary
 
-Each worker has its turn once in an interval, a share of them each second, so that
-many cost no more at once than few. They are read in a thread, because some files of
-/proc take the kernel long, and told when the loop comes by.
+Each worker has its turn once in an interval, an eighth of them at a time: many at once
+would delay events, and each for itself would have an idle collector send all the
+time. They are read in a thread, because some files of /proc take the kernel long, and
+told when the loop comes by.
 
 A worker is looked at only if the kernel itself has named its process, as the holder
 of the ring's lock, and that process was pinned (shmtel/liveness.py). Of others, those
@@ -27,7 +28,8 @@ from shmtel_collector.subjects import subject_of
 MEMORY_SAMPLED = "python.memory.sampled"
 CPU_SAMPLED = "python.cpu.sampled"
 NAMESPACE = "namespace"
-SLICE_NS = 1_000_000_000
+SLICES = 8  # of an interval
+LEAST_SLICE_NS = 1_000_000_000
 
 
 class Resources:
@@ -40,6 +42,7 @@ class Resources:
     def __init__(self, settings: ResourceSettings, journal: Journal) -> None:
         self.unavailable: Counter[str] = Counter()
         self._settings = settings
+        self._slice_ns = max(settings.interval_ns // SLICES, LEAST_SLICE_NS)
         self._journal = journal
         self._sampler: Sampler | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -60,7 +63,7 @@ class Resources:
         if self._last_ns is None:
             self._last_ns = now_ns
         passed_ns = now_ns - self._last_ns
-        if self._running is None and passed_ns >= SLICE_NS:
+        if self._running is None and passed_ns >= self._slice_ns:
             self._last_ns = now_ns
             self._queue_up(lifelines)
             self._start(passed_ns / self._settings.interval_ns)
