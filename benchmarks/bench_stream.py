@@ -147,6 +147,7 @@ def _measure(kind: str, *, pinned: bool) -> dict[str, Any]:
             *("-P", "-m", "shmtel.cli", "collector", "--hub", listen),
             *("--namespace", namespace, "--state-dir", str(directory / "state")),
             *("--parent", str(os.getpid()), "--no-lifecycle"),
+            *("--status-interval", "0", "--resources-interval", "0"),
         )
         stack.callback(collector.wait, 10)
         stack.callback(collector.terminate)

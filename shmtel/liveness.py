@@ -44,14 +44,20 @@ class Verdict(Enum):
 
 
 class ProcessWatch:
-    """Watches the process behind one ring."""
+    """Watches the process behind one ring.
 
-    __slots__ = ("_host", "_identity", "pidfd")
+    Attributes:
+        pidfd: refers to the process for good; None: it could not be pinned.
+        pid: of the process that it refers to, in our own pid namespace.
+    """
+
+    __slots__ = ("_host", "_identity", "pid", "pidfd")
 
     def __init__(self, identity: "_ring.Identity", host: Host) -> None:
         self._identity = identity
         self._host = host
         self.pidfd: int | None = None
+        self.pid: int | None = None
 
     def probe(self, fd: int, is_closed: Callable[[], bool]) -> Verdict:
         """Judge now; `fd` is the segment's, `is_closed` reads the ring's state."""
@@ -70,7 +76,7 @@ class ProcessWatch:
         """Let go of the process."""
         if self.pidfd is not None:
             os.close(self.pidfd)
-            self.pidfd = None
+            self.pidfd = self.pid = None
 
     def _pin(self, pid: int) -> None:
         """Hold on to the holder, so that its pid can be reused without harm."""
@@ -85,7 +91,7 @@ class ProcessWatch:
         if procfs.start_time(pid) != self._identity["start_time"]:
             os.close(pidfd)  # the pid was reused between the two calls
             return
-        self.pidfd = pidfd
+        self.pidfd, self.pid = pidfd, pid
 
     def _is_of_another_boot(self) -> bool:
         boot_id = self._identity["boot_id"]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from shmtel import resource
 from shmtel.interruptions import pass_on
 
-_START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command
+_STATE_FIELD, _START_TIME_FIELD = 0, 19  # of /proc/PID/stat, after the command
+_CORPSE = (b"Z", b"X")
 
 
 class Host(NamedTuple):
@@ -45,12 +46,27 @@ def _shows_our_pids() -> bool:
 def start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks after boot."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The command, in brackets, may hold anything, brackets too.
-            return int(file.read().rpartition(b")")[2].split()[_START_TIME_FIELD])
+        return int(_stat(pid)[_START_TIME_FIELD])
     except (OSError, ValueError, IndexError) as error:
         pass_on(error)
         return None
+
+
+def lives_since(pid: int, start_time: int) -> bool:
+    """Say whether the process that started then has the pid now, and is no corpse."""
+    try:
+        fields = _stat(pid)
+        is_corpse = fields[_STATE_FIELD] in _CORPSE
+        return not is_corpse and int(fields[_START_TIME_FIELD]) == start_time
+    except (OSError, ValueError, IndexError) as error:
+        pass_on(error)
+        return False
+
+
+def _stat(pid: int) -> list[bytes]:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The command, in brackets, may hold anything, brackets too.
+        return file.read().rpartition(b")")[2].split()
 
 
 def open_pidfd(pid: int) -> int | None:

@@ -16,6 +16,7 @@ import time
 
 from shmtel.errors import ShmtelError
 from shmtel.wire.errors import LocalProtocolError, RemoteProtocolError
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.drain import Pass
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
@@ -23,6 +24,7 @@ from shmtel_collector.link_events import JournalSink, LinkEvents
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.pace import Pace
 from shmtel_collector.redial import redial_of
+from shmtel_collector.resources import Resources
 from shmtel_collector.session import Session
 from shmtel_collector.spooling import Spooling
 from shmtel_collector.steering import Steering
@@ -52,6 +54,8 @@ class Agent:
         steering: Steering,
         hoard: Hoard,
         spooling: Spooling,
+        resources: Resources,
+        deathwatch: Deathwatch,
         hub: str,
         log: ConditionLog,
         link_sink: JournalSink,
@@ -61,6 +65,8 @@ class Agent:
         self._steering = steering
         self._hoard = hoard
         self._spooling = spooling
+        self._resources = resources
+        self._deathwatch = deathwatch
         events = LinkEvents(hub, METHOD, link_sink)
         self._uplink = Uplink(
             hub, session, self._on_received, redial_of(hub), log, events
@@ -119,6 +125,7 @@ class Agent:
         is_connected = self._session.is_welcome()
         has_hub = self._session.may_be_answered()
         self._hoard.tick(now_ns, realtime_ns, is_connected=has_hub)
+        self._resources.tick(now_ns, self._deathwatch.lifelines())
         if attached:
             self._pace.hurry()
         if is_connected:

@@ -55,6 +55,18 @@ class Fill(NamedTuple):
     high_water: int
 
 
+class OwnEvents(NamedTuple):
+    """What the collector could not tell of itself: live counters.
+
+    Attributes:
+        left_out: own events that were not written, by kind.
+        unavailable: workers that could not be measured, by reason.
+    """
+
+    left_out: Mapping[str, int]
+    unavailable: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """Everything that is counted."""
@@ -68,6 +80,7 @@ class Census:
     link: Link
     epoch: int
     policy_version: int
+    own: OwnEvents
     # By event name and reason.
     stripped_events: Mapping[tuple[str, str], int] = field(default_factory=dict)
     stripped_keys: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -96,6 +109,7 @@ class CensusTaker:
         link: Callable[[int], Link],
         policy_version: Callable[[], int],
         stripped: Stripped,
+        own: OwnEvents,
     ) -> None:
         self._namespace = namespace
         self._epoch = epoch
@@ -105,6 +119,7 @@ class CensusTaker:
         self._link = link
         self._policy_version = policy_version
         self._stripped = stripped
+        self._own = own
         self._claims: dict[bytes, Claims] = {}  # as they were last read
 
     def take(self) -> Census:
@@ -136,6 +151,7 @@ class CensusTaker:
             link=self._link(time.monotonic_ns()),
             epoch=self._epoch,
             policy_version=self._policy_version(),
+            own=OwnEvents(*map(dict, self._own)),
             stripped_events=dict(self._stripped.events),
             stripped_keys=dict(self._stripped.keys),
         )

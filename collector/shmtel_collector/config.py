@@ -16,6 +16,7 @@ from shmtel.config import parse_bytes, parse_namespace
 from shmtel.endpoints.address import OFF, parse_http_address
 from shmtel.errors import ConfigurationError
 from shmtel_collector.guard import Guard
+from shmtel_collector.measurements import ResourceSettings
 
 DEFAULT_HUB = "127.0.0.1:4737"
 DEFAULT_NAMESPACE = "default"
@@ -35,7 +36,9 @@ class CollectorConfig:
             nowhere.
         spool_max_bytes: of what is kept there.
         directory: where the rings live, by its absolute path; None: POSIX.
-        lifecycle: ends of workers and the link to the hub become events.
+        lifecycle: beginnings and ends of workers and the link to the hub become events.
+        status_interval_ns: between events about the state of each pool; 0: none.
+        resources: what is measured of each worker's process.
         guard: limits that nothing from afar lifts.
         catalog: files that add to the catalog of events, in their order.
         http: where metrics and health are served, HOST:PORT or `off`.
@@ -49,6 +52,8 @@ class CollectorConfig:
     spool_max_bytes: int = DEFAULT_SPOOL_BYTES
     directory: str | None = None
     lifecycle: bool = True
+    status_interval_ns: int = 0
+    resources: ResourceSettings = field(default_factory=ResourceSettings)
     guard: Guard = field(default_factory=Guard)
     catalog: tuple[Path, ...] = ()
     http: str = OFF

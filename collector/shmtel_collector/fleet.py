@@ -1,10 +1,9 @@
 """All rings of the namespace: attached, looked after, and removed in the end.
 
 Each tick looks for new rings. Once a second every ring gets a sign of life, its
-new names are read, and its worker is probed; a worker whose process could be
-pinned is noticed within milliseconds of its exit, since its pidfd is watched.
-What happens to one ring is no reason to look at the others: short-lived workers
-beside many long-lived ones must not cost more than themselves.
+new names are read, and its worker is probed; of one that has exited at once, see
+deathwatch.py. What happens to one ring is no reason to look at the others:
+short-lived workers beside many long-lived ones must not cost more than themselves.
 
 The end of a ring, each step repeatable after a kill at any point: the hub has
 acknowledged its closing → its totals are in the state database → its segment is
@@ -14,22 +13,23 @@ takes the same steps when the spool has all of it; then spooled_rings.py has it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
-from typing import Protocol
 
 from shmtel import _ring
 from shmtel.errors import SegmentError
-from shmtel.procfs import Host
 from shmtel_collector.backlog import Backlog
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.discovery import Discovery, Found
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.last_account import acknowledged, buried
 from shmtel_collector.left_out import LeftOut
 from shmtel_collector.lifecycle import Lifecycle
-from shmtel_collector.lifeline import CLOSED, Lifeline
+from shmtel_collector.lifeline import CLOSED
+from shmtel_collector.lives import Lives
 from shmtel_collector.logs import ConditionLog
+from shmtel_collector.pools import Pools
 from shmtel_collector.refusals import Refusals
 from shmtel_collector.ring import Ring, State
 from shmtel_collector.source import Source
@@ -42,16 +42,6 @@ from shmtel_collector.state import StateError
 ROUND_NS = 1_000_000_000
 
 
-class PidWatcher(Protocol):
-    """Calls back when a descriptor becomes readable."""
-
-    def add(self, fd: int, callback: Callable[[], None]) -> None:
-        """Begin to watch."""
-
-    def remove(self, fd: int) -> None:
-        """Cease to watch."""
-
-
 class Fleet:
     """The rings that this collector serves."""
 
@@ -60,13 +50,14 @@ class Fleet:
         discovery: Discovery,
         database: Database,
         enforcement: Enforcement,
-        watcher: PidWatcher,
-        host: Host,
+        deathwatch: Deathwatch,
         epoch: int,
         spool: Spool,
         spooled: SpooledRings,
         log: ConditionLog,
         lifecycle: Lifecycle,
+        lives: Lives,
+        pools: Pools,
     ) -> None:
         self.rings: dict[bytes, Ring] = {}
         self.spooled = spooled
@@ -76,24 +67,23 @@ class Fleet:
         self._refusals_before = self._refusals_noted = database.refusals_before
         self.finished = 0
         self.evicted = 0
-        self._lifelines: dict[bytes, Lifeline] = {}
         self._damaged: set[bytes] = set()
         self._discovery = discovery
         self._database = database
         self._enforcement = enforcement
-        self._watcher = watcher
-        self._watched: set[int] = set()
-        self._exited: set[bytes] = set()
-        self._host = host
+        self._deathwatch = deathwatch
         self._epoch = epoch
         self._log = log
         self._lifecycle = lifecycle
+        self._lives = lives
+        self._pools = pools
         self._next_round_ns = 0
         self._realtime_ns = 0
 
     def tick(self, now_ns: int, realtime_ns: int) -> list[Ring]:
         """Look for rings and look after them; return those that are new."""
         self._realtime_ns = realtime_ns
+        self._pools.tick(now_ns, self.rings.values())
         polled = self._discovery.poll(now_ns, self.spooled.rings)
         attached = [self._attach(found) for found in polled]
         if now_ns >= self._next_round_ns:
@@ -203,14 +193,13 @@ class Fleet:
         ring.left_out = LeftOut(self._database.left_out(ring_id))
         self._enforcement.attach(ring)
         if not found.is_own:
-            self._lifelines[ring_id] = Lifeline(ring, self._host)
+            self._deathwatch.add(ring)
+        self._lives.attach(ring)
+        self._pools.attach(ring)
         return ring
 
     def _detach(self, ring: Ring) -> None:
-        lifeline = self._lifelines.pop(ring.ring_id, None)
-        if lifeline is not None:
-            self._unwatch(lifeline)
-            lifeline.close()
+        self._deathwatch.remove(ring.ring_id)
         self._enforcement.forget(ring)
         ring.source.close()
         ring.state = State.CLOSED  # whatever a hub still has to say of it
@@ -218,7 +207,7 @@ class Fleet:
         del self.rings[ring.ring_id]
 
     def _write_down(self, ring: Ring, account: FinishedRing) -> bool:
-        lifeline, is_final = self._lifelines.get(ring.ring_id), not account.spooled
+        lifeline, is_final = self._deathwatch.get(ring.ring_id), not account.spooled
         self._lifecycle.note(ring, account, lifeline, is_final=is_final)
         try:
             self._database.finish(account)
@@ -230,23 +219,28 @@ class Fleet:
             )
             return False
         self._detach(ring)
+        self._lives.detach(ring, account)
+        self._pools.detach(ring, account)
         self._lifecycle.tell(self.rings)
         return True
 
     def _go_round(self, now_ns: int) -> None:
-        self._exited.clear()
+        self._deathwatch.take_exited()
         for ring in list(self.rings.values()):
             self._look_after(ring, now_ns)
         self.spooled.retry(self._realtime_ns)
         self._note_left_out()
         self._note_refusals()
+        self._lives.tell(self._realtime_ns)
         self._lifecycle.tell(self.rings)
 
     def _look_after_some(self, attached: list[Ring], now_ns: int) -> None:
-        exited = [self.rings[ring_id] for ring_id in self._exited & self.rings.keys()]
-        self._exited.clear()
+        ids = self._deathwatch.take_exited() & self.rings.keys()
+        exited = [self.rings[ring_id] for ring_id in ids]
         for ring in (*attached, *exited):
             self._look_after(ring, now_ns)
+        if attached:  # what has ended can wait for the round
+            self._lives.tell(self._realtime_ns)
 
     def _look_after(self, ring: Ring, now_ns: int) -> None:
         if ring.state is State.CLOSED:
@@ -254,8 +248,9 @@ class Fleet:
             return
         ring.control.beat(self._epoch, self._realtime_ns)
         ring.read_names()
-        if ring.ring_id in self._lifelines:
-            self._probe(self._lifelines[ring.ring_id], now_ns)
+        ended = self._deathwatch.probe(ring.ring_id, now_ns, self._realtime_ns)
+        if ended is not None:
+            self._lives.end(ring, ended)
         self.note_damage(ring)
 
     def _note_left_out(self) -> None:
@@ -278,23 +273,3 @@ class Fleet:
             self._refusals_noted = counts
         except StateError as error:
             self._log.warning("refusals", "counts of refusals are not kept: %s", error)
-
-    def _probe(self, lifeline: Lifeline, now_ns: int) -> None:
-        lifeline.probe(now_ns, self._realtime_ns)
-        pidfd = lifeline.pidfd
-        if lifeline.ring.end is not None:
-            self._unwatch(lifeline)
-        elif pidfd is not None and not lifeline.is_watched:
-            lifeline.is_watched = True
-            self._watched.add(pidfd)
-            self._watcher.add(pidfd, lambda: self._on_exit(lifeline))
-
-    def _on_exit(self, lifeline: Lifeline) -> None:
-        """A pinned worker has exited; its lock may take a moment longer to go."""
-        self._unwatch(lifeline)
-        self._exited.add(lifeline.ring.ring_id)
-
-    def _unwatch(self, lifeline: Lifeline) -> None:
-        if lifeline.pidfd in self._watched:
-            self._watched.discard(lifeline.pidfd)
-            self._watcher.remove(lifeline.pidfd)

@@ -1,18 +1,23 @@
-"""The collector's own events: changes of what is in force, and ends of workers.
+"""The collector's own events: changes of what is in force, and lives of workers.
 
 They go where the events of workers go, through a ring in the collector's own
 namespace that this process writes and drains itself. The ring is made for the
 first event, and what it still holds at the end is the next collector's, as with
 any worker that has gone.
 
-A flood must not fill the ring: of each kind of events, by the first segment of
-their names, a burst is written and then so many a second, and the next one says
-how many were left out. So workers that die by the hundred hide no change.
+A flood must not fill the ring: of each kind of events a burst is written and then so
+many a second, and the next one says how many were left out. A kind is the first
+segment of the names, or one name of which there may be many. So workers that die by
+the hundred hide no change.
+
+What comes again in any case (a status, a sample) is left out too while the ring is
+half full: with a hub away for an hour there is room for what will not come again.
 
 Rules: nothing here raises into whoever changes something.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -26,11 +31,22 @@ POOL_NAME = "shmtel"
 SERVICE = "shmtel-collector"
 BURST = 64
 PER_SECOND = 8
-_KINDS = {"pool": (256, 64)}  # whose burst and rate are others
-RING_SIZE_BYTES = 256 << 10  # all bursts at once, in events of the usual sizes
+# Whose burst and rate are others. All bursts at once fit, in events of the usual sizes.
+_LIMITS = {
+    "pool.worker.spawned": (256, 64),
+    "pool.worker.ready": (256, 64),
+    "pool.worker.restarted": (256, 64),
+    "pool.worker.terminated": (256, 64),
+    "pool.status": (256, 32),
+    "python.memory.sampled": (256, 128),
+    "python.cpu.sampled": (256, 128),
+}
+_PERIODIC = frozenset({"pool.status", "python.memory.sampled", "python.cpu.sampled"})
+RING_SIZE_BYTES = 1 << 20
 TEXT_MAX = 1_000
 
 
+Measurements = Mapping[str, int | float]
 Metadata = Mapping[str, str | int]
 
 
@@ -42,7 +58,7 @@ class Journal(Protocol):
         """Say whether what is recorded now is written down."""
 
     def record(
-        self, event: str, measurements: Mapping[str, int], metadata: Metadata
+        self, event: str, measurements: Measurements, metadata: Metadata
     ) -> None:
         """Write down that something has changed."""
 
@@ -54,7 +70,11 @@ class Journal(Protocol):
 
 
 class RingJournal:
-    """Emits into the ring of this process."""
+    """Emits into the ring of this process.
+
+    Attributes:
+        left_out: events that were not written, by kind.
+    """
 
     def __init__(
         self,
@@ -67,6 +87,7 @@ class RingJournal:
         self._note_ring = note_ring
         self._clock = clock
         self._allowances: dict[str, Allowance] = {}  # by kind
+        self.left_out: Counter[str] = Counter()
         self._noted: set[bytes] = set()
         self.is_open = True
         settings = WorkerConfig(
@@ -81,12 +102,16 @@ class RingJournal:
         shmtel.enable()
 
     def record(
-        self, event: str, measurements: Mapping[str, int], metadata: Metadata
+        self, event: str, measurements: Measurements, metadata: Metadata
     ) -> None:
         """Write down that something has changed."""
-        allowance = self._allowance(event)
+        if not self.is_open:
+            return
+        kind = event if event in _LIMITS else event.partition(".")[0]
+        allowance = self._allowance(kind)
         left_out = allowance.left_out
-        if not self.is_open or not allowance.take():
+        if (event in _PERIODIC and self._is_crowded()) or not allowance.take():
+            self.left_out[kind] += 1
             return
         numbers = dict(measurements)
         if left_out:
@@ -105,10 +130,13 @@ class RingJournal:
         """Write nothing down any more: the ring is about to end."""
         self.is_open = False
 
-    def _allowance(self, event: str) -> Allowance:
-        kind = event.partition(".")[0]
+    def _is_crowded(self) -> bool:
+        stats = _ring.stats()
+        return stats["used_bytes"] * 2 > stats["capacity_bytes"]
+
+    def _allowance(self, kind: str) -> Allowance:
         if kind not in self._allowances:
-            burst, per_second = _KINDS.get(kind, (BURST, PER_SECOND))
+            burst, per_second = _LIMITS.get(kind, (BURST, PER_SECOND))
             self._allowances[kind] = Allowance(burst, per_second, self._clock)
         return self._allowances[kind]
 

@@ -1,4 +1,4 @@
-"""The lives of workers as events of the collector: for now, their ends.
+"""The ends of workers as events of the collector; their beginnings: lives.py.
 
 When a ring leaves, its worker's end is written down with its final counters and,
 unless the worker left in good order, with its last words. When the ring is gone,
@@ -21,6 +21,7 @@ from shmtel_collector.last_words import WINDOW_BYTES, LastWords, read_last_words
 from shmtel_collector.lifeline import CLOSED, Lifeline
 from shmtel_collector.logs import ConditionLog
 from shmtel_collector.ring import Ring
+from shmtel_collector.subjects import subject_of
 from shmtel_collector.worker_end import WorkerEnd, counts_of
 
 EVENT = "pool.worker.terminated"
@@ -121,13 +122,4 @@ def _measurements(end: WorkerEnd) -> dict[str, int]:
 
 
 def _metadata(end: WorkerEnd) -> Metadata:
-    """Name the worker; by keys that the hub does not stamp over."""
-    worker, index = end.worker, end.worker.worker_index
-    return {
-        "subject": worker.worker_id,
-        "subject_pool": worker.pool_name,
-        "subject_pid": worker.pid,
-        "subject_ring": end.ring_id.hex(),
-        **({} if index is None else {"subject_index": index}),
-        "reason": end.reason,
-    }
+    return subject_of(end.worker, end.ring_id) | {"reason": end.reason}

@@ -8,6 +8,7 @@ a second later, when that emit has long returned, the old ring is finished.
 from shmtel.liveness import ProcessWatch, Verdict
 from shmtel.procfs import Host
 from shmtel_collector.ring import RETIRED, Ring
+from shmtel_collector.worker_process import process_of
 
 CLOSED = "closed"
 VANISHED = "vanished"
@@ -19,10 +20,13 @@ class Lifeline:
 
     Attributes:
         ended_ns: when that was noticed, by the wall clock; 0: not yet.
+        process: what tells the worker's process from others.
     """
 
     def __init__(self, ring: Ring, host: Host) -> None:
         self.ring = ring
+        self.process = process_of(ring.source.identity)
+        self._host = host
         self._watch = ProcessWatch(ring.source.identity, host)
         self._retired_ns: int | None = None
         self.is_watched = False  # once is enough: an exited process stays so
@@ -33,6 +37,11 @@ class Lifeline:
     def pidfd(self) -> int | None:
         """Return what becomes readable when the worker exits, once it is known."""
         return self._watch.pidfd
+
+    @property
+    def pid(self) -> int | None:
+        """Return under which pid our own /proc shows the worker; None: not known."""
+        return self._watch.pid if self._host.pid_namespace else None
 
     def lifetime_ns(self) -> int | None:
         """Return how long the ring was in use; None: it was never seen to be."""

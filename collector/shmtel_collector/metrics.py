@@ -83,6 +83,18 @@ FAMILIES = (
         "Times that the spool was set aside, or something in it was not what it was.",
     ),
     Family(
+        "shmtel_own_events_left_out_total",
+        "counter",
+        "Events of the collector's own that were too many at a time, by kind.",
+        ("kind",),
+    ),
+    Family(
+        "shmtel_resources_unavailable_total",
+        "counter",
+        "Times that a worker's memory or CPU could not be read, by reason.",
+        ("reason",),
+    ),
+    Family(
         "shmtel_control_generation",
         "gauge",
         "Version of the hub's policy that is in force; 0: none.",
@@ -133,6 +145,8 @@ def _add_host(samples: Samples, census: Census) -> None:
     samples.add_counts("shmtel_rings_refused_total", host.refused)
     samples.add_counts("shmtel_rings_quarantined_total", host.quarantined)
     samples.add_counts("shmtel_spool_refused_total", host.spool_refused)
+    samples.add_counts("shmtel_own_events_left_out_total", census.own.left_out)
+    samples.add_counts("shmtel_resources_unavailable_total", census.own.unavailable)
     for name, value in (
         ("shmtel_hub_connected", int(link.is_connected)),
         ("shmtel_hub_reconnects_total", max(link.welcomes - 1, 0)),

@@ -20,16 +20,17 @@ from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
 from shmtel_collector.agent import Agent
-from shmtel_collector.census import CensusTaker
+from shmtel_collector.census import CensusTaker, OwnEvents
+from shmtel_collector.chronicle import chronicle_of
 from shmtel_collector.config import CollectorConfig, control_path, state_path
 from shmtel_collector.counting import Counting
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.enforcement import Enforcement
 from shmtel_collector.fleet import Fleet
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.journal import RingJournal
-from shmtel_collector.lifecycle import Lifecycle
 from shmtel_collector.link_events import JournalSink
 from shmtel_collector.lock import NamespaceLock
 from shmtel_collector.logs import ConditionLog
@@ -144,34 +145,35 @@ class Collector:
         origin = Origin(socket.gethostname(), state.host_id(), namespace, epoch)
         validation = Validation(self._catalog, self._log)
         enforcement = Enforcement(state.policies, origin.node, self._log, validation)
-        journal = self._make_journal(state)
-        lifecycle = self._make_lifecycle(state, journal)
+        host = procfs.this_host()
+        told = chronicle_of(self._config, state, host, self._log)
+        deathwatch = Deathwatch(_LoopWatcher(loop, self._wake), host)
         discovery = Discovery(namespace, self._log, self._home)
         spooled = SpooledRings(
-            spool, state, discovery.awaits, lifecycle.settle, self._log
+            spool, state, discovery.awaits, told.lifecycle.settle, self._log
         )
         fleet = Fleet(
             discovery,
             state,
             enforcement,
-            _LoopWatcher(loop, self._wake),
-            procfs.this_host(),
+            deathwatch,
             epoch,
             spool,
             spooled,
             self._log,
-            lifecycle,
+            *(told.lifecycle, told.lives, told.pools),
         )
-        steering = self._make_steering(state, fleet, enforcement, journal)
+        steering = self._make_steering(state, fleet, enforcement, told.journal)
         counts = HostCounts(fleet, state.tally, spool, self._home, namespace)
         counting = Counting(fleet, counts)
         session = Session(fleet, steering, counting, origin, self._log)
         hub = self._config.hub
         hoard = Hoard(fleet, self._home, spool)
         spooling = Spooling(spool, fleet)
-        link_sink = JournalSink(journal, is_told=self._config.lifecycle)
         agent = Agent(
-            *(fleet, session, steering, hoard, spooling, hub, self._log), link_sink
+            *(fleet, session, steering, hoard, spooling),
+            *(told.resources, deathwatch, hub, self._log),
+            JournalSink(told.journal, is_told=self._config.lifecycle),
         )
         self._agent = agent
         operators = Operators(steering, enforcement, origin.node, origin.host_id)
@@ -183,6 +185,7 @@ class Collector:
             *(namespace, epoch, fleet, state.tally, counts),
             *(session.link, lambda: steering.regime.fleet.version),
             validation.stripped,
+            OwnEvents(told.journal.left_out, told.resources.unavailable),
         )
         watched = Watched(
             *(loop, census.take, lambda: agent.last_pass_ns),
@@ -194,6 +197,7 @@ class Collector:
         finally:
             await asyncio.to_thread(http.close)
             await admin.close()
+            told.resources.close()
             fleet.close()
 
     async def _open_admin(self, operators: Operators) -> Admin:
@@ -235,17 +239,6 @@ class Collector:
             Clocks(time.time_ns, time.monotonic_ns),
             self._log,
         )
-
-    def _make_journal(self, state: State) -> RingJournal:
-        return RingJournal(
-            self._config.namespace,
-            state.policies.note_own_ring,
-            directory=self._config.directory,
-        )
-
-    def _make_lifecycle(self, state: State, journal: RingJournal) -> Lifecycle:
-        is_told = self._config.lifecycle
-        return Lifecycle(state.ends, journal, self._log, is_told=is_told)
 
     def _wake(self) -> None:
         if self._agent is not None:

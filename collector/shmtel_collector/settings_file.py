@@ -10,6 +10,8 @@
     http = "127.0.0.1:9748"
     catalog = ["/etc/shmtel/shop.toml"]
     lifecycle = true
+    status_interval = "10s"
+    [resources]                    # see measurements.py
     [guard]                        # see guard.py
 
 Rules: what is not known is refused, with the nearest name there is; every error
@@ -17,24 +19,31 @@ names the file.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shmtel.endpoints.address import OFF
 from shmtel.errors import ConfigurationError
 from shmtel.policy.tables import refuse_unknown
 from shmtel_collector.config import DEFAULT_NAMESPACE, CollectorConfig, spool_bytes_of
 from shmtel_collector.guard import Guard, guard_of_table
+from shmtel_collector.measurements import (
+    DEFAULT_MEASUREMENTS,
+    interval_ns_of,
+    resources_of_table,
+)
 
 # By key, the setting of CollectorConfig.
 _NAMES = ("hub", "namespace", "state_dir", "socket", "spool_dir", "spool_max", "http")
 _TEXTS = {key: key for key in _NAMES}
-_TEXTS["dir"] = "directory"
+_TEXTS |= {"dir": "directory", "status_interval": "status_interval"}
 _SWITCHES = ("lifecycle",)
 _LISTS = ("catalog",)
-_KEYS = (*_TEXTS, *_SWITCHES, *_LISTS, "guard")
+_KEYS = (*_TEXTS, *_SWITCHES, *_LISTS, "resources", "guard")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +52,12 @@ class SettingsFile:
 
     Attributes:
         values: by the name of the setting; only what is in the file.
+        measurements: what is read of each worker's process.
     """
 
     values: Mapping[str, str | bool | list[str]] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
+    measurements: tuple[str, ...] = DEFAULT_MEASUREMENTS
 
 
 def read_settings(path: Path) -> SettingsFile:
@@ -81,14 +92,24 @@ def _settings(table: Mapping[str, Any]) -> SettingsFile:
     )
     if "spool_max" in texts:
         spool_bytes_of(texts["spool_max"])
+    if "status_interval" in texts:
+        interval_ns_of(texts["status_interval"])
     switches = {key: _switch(key, table[key]) for key in _SWITCHES if key in table}
     lists = {key: _list(key, table[key]) for key in _LISTS if key in table}
+    guard = _section("guard", guard_of_table, table)
+    resources = _section("resources", resources_of_table, table)
+    measurements = resources.pop("measurements", DEFAULT_MEASUREMENTS)
+    values = {**texts, **switches, **lists, **resources}
+    return SettingsFile(values, guard, measurements)
+
+
+def _section(
+    name: str, read: Callable[[object], _T], table: Mapping[str, object]
+) -> _T:
     try:
-        return SettingsFile(
-            {**texts, **switches, **lists}, guard_of_table(table.get("guard", {}))
-        )
+        return read(table.get(name, {}))
     except ConfigurationError as error:
-        raise ConfigurationError(f"[guard]: {error}") from error
+        raise ConfigurationError(f"[{name}]: {error}") from error
 
 
 def _text(key: str, value: object) -> str:

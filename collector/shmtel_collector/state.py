@@ -22,7 +22,14 @@ from pathlib import Path
 
 from shmtel.errors import ShmtelError
 from shmtel.statefiles import is_damage, set_aside
-from shmtel_collector import end_store, finished_store, policy_store, refusals, tally
+from shmtel_collector import (
+    end_store,
+    finished_store,
+    life_store,
+    policy_store,
+    refusals,
+    tally,
+)
 from shmtel_collector.busy import BUSY_SECONDS, Connection
 from shmtel_collector.finished import FinishedRing, FoldedRings
 from shmtel_collector.policy_store import PolicyStore
@@ -68,6 +75,7 @@ class State:
         self.policies = PolicyStore(self._database)
         self.tally = tally.Tally(self._database)
         self.ends = end_store.EndStore(self._database)
+        self.lives = life_store.LifeStore(self._database)
         self.refusals_before = refusals.from_text(self._fact("refusals"))
 
     def host_id(self) -> str:
@@ -257,7 +265,7 @@ def _open(path: Path) -> sqlite3.Connection:
         # An older one may lack a table:
         for schema in (
             *(_SCHEMA, finished_store.SCHEMA),
-            *(policy_store.SCHEMA, tally.SCHEMA, end_store.SCHEMA),
+            *(policy_store.SCHEMA, tally.SCHEMA, end_store.SCHEMA, life_store.SCHEMA),
         ):
             database.executescript(schema)
         if version == 0:

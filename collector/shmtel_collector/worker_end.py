@@ -17,7 +17,7 @@ from shmtel.wire.frames import Worker
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.last_words import LastWords
 
-_LARGEST = (1 << 63) - 1  # what every reader of a measurement holds
+LARGEST = (1 << 63) - 1  # what every reader of a measurement holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def counts_of(ring: FinishedRing) -> dict[str, int]:
         if word in ("rejected", "lost"):
             key = f"{word}.{reason}"
             counts[key] = counts.get(key, 0) + events
-    return {word: min(events, _LARGEST) for word, events in counts.items()}
+    return {word: min(events, LARGEST) for word, events in counts.items()}
 
 
 def to_bytes(end: WorkerEnd) -> tuple[bytes, bytes | None]:

@@ -20,6 +20,10 @@ from shmtel.cli.errors import CommandError, ExitCode
 _PR_SET_PDEATHSIG = 1
 START_S = 15.0  # loading grpc takes a second on a slow, busy machine
 STOP_S = 5.0
+NO_OWN_EVENTS = (
+    "--no-lifecycle",
+    *("--status-interval", "0", "--resources-interval", "0"),
+)
 _LOOK_S = 0.01
 
 

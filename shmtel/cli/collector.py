@@ -101,13 +101,33 @@ def _use_file(
     default=True,
     show_default=True,
     show_envvar=True,
-    help="Make the ends of workers and the link to the hub events.",
+    help="Make lives of workers and the link to the hub events.",
+)
+@click.option(
+    "--status-interval",
+    envvar="SHMTEL_STATUS_INTERVAL",
+    default="10s",
+    show_default=True,
+    show_envvar=True,
+    metavar="TIME",
+    help="Time between events about the state of each pool; 0: none.",
+)
+@click.option(
+    "--resources-interval",
+    envvar="SHMTEL_RESOURCES_INTERVAL",
+    default="30s",
+    show_default=True,
+    show_envvar=True,
+    metavar="TIME",
+    help="Time between events about memory and CPU of each worker; 0: none.",
 )
 @common.log_level_option
 @common.parent_option
 def command(
     settings: "SettingsFile | None",
     spool_max: str,
+    status_interval: str,
+    resources_interval: str,
     log_level: str,
     parent: int | None,
     **values: Any,
@@ -117,10 +137,14 @@ def command(
     common.start_logging(log_level)
     from shmtel_collector import service
     from shmtel_collector.config import spool_bytes_of
+    from shmtel_collector.measurements import interval_ns_of, resource_settings_of
 
+    measurements = None
     if settings is not None:
-        values["guard"] = settings.guard
+        values["guard"], measurements = settings.guard, settings.measurements
     try:
+        values["status_interval_ns"] = interval_ns_of(status_interval)
+        values["resources"] = resource_settings_of(resources_interval, measurements)
         values["spool_max_bytes"] = spool_bytes_of(spool_max)
         return service.run(service.CollectorConfig(**values))
     except ConfigurationError as error:

@@ -1,28 +1,11 @@
 """Spans of time as people write them: `90s`, `10m`, `1h30m`, `2d`."""
 
-import re
-
 import click
 
-_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PART = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
-_MAX_MS = 366 * _UNITS["d"]
+from shmtel.config import parse_duration
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SHOWN = ("d", "h", "m", "s")
-
-
-def parse_duration(text: str) -> int:
-    """Return a span of time in milliseconds.
-
-    Raises:
-        ValueError: it is none, or none that makes sense; the text says why.
-    """
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError("write it like 90s, 10m, 1h30m or 2d")
-    total = round(sum(float(number) * _UNITS[unit] for number, unit in parts))
-    if not 1 <= total <= _MAX_MS:
-        raise ValueError("it is longer than nothing and at most 366d")
-    return total
 
 
 def format_duration(milliseconds: float) -> str:

@@ -106,7 +106,7 @@ def _start_collector(
         *("collector", "--hub", f"unix:{socket}", "--http", "off"),
         *children.ring_flags(rings.namespace, rings.directory),
         *("--state-dir", str(state_dir), "--log-level", "warning"),
-        "--no-lifecycle",  # only the program's own events are asked for
+        *children.NO_OWN_EVENTS,  # only the program's are asked for
     )
 
 

@@ -115,8 +115,8 @@ def test_end_of_a_worker_is_an_event(
     with line as collector:
         with Emitter(namespace, SHMTEL_WORKER_ID="killed") as worker:
             worker.emit(300)
-            wait_until(lambda: hub.count() == 300, PATIENCE_S)
             pid, ring_id = worker.pid, worker.ring_id().hex()
+            wait_until(lambda: len(hub.seqs[ring_id]) == 300, PATIENCE_S)
             worker.kill()
         with Emitter(namespace, SHMTEL_WORKER_ID="closed") as worker:
             worker.emit(1)

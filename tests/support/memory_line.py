@@ -5,7 +5,7 @@ the channel and the clock, which a test moves by hand.
 """
 
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from shmtel.wire.hub_role import HubProtocol
 from shmtel.wire.protocol import Position
 from shmtel_collector.config import state_path
 from shmtel_collector.counting import Counting
+from shmtel_collector.deathwatch import Deathwatch
 from shmtel_collector.discovery import Discovery
 from shmtel_collector.drain import Pass
 from shmtel_collector.enforcement import Enforcement
@@ -39,9 +40,11 @@ from shmtel_collector.fleet import Fleet
 from shmtel_collector.guard import Guard
 from shmtel_collector.hoard import Hoard
 from shmtel_collector.host_counts import HostCounts
-from shmtel_collector.journal import Metadata
+from shmtel_collector.journal import Measurements, Metadata
 from shmtel_collector.lifecycle import Lifecycle
+from shmtel_collector.lives import Lives
 from shmtel_collector.origin import Origin
+from shmtel_collector.pools import Pools
 from shmtel_collector.session import Session
 from shmtel_collector.spool import Spool
 from shmtel_collector.spooled_rings import SpooledRings
@@ -192,11 +195,11 @@ class ListJournal:
     """Keeps what is recorded."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Mapping[str, int], Metadata]] = []
+        self.events: list[tuple[str, Measurements, Metadata]] = []
         self.is_open = True
 
     def record(
-        self, event: str, measurements: Mapping[str, int], metadata: Metadata
+        self, event: str, measurements: Measurements, metadata: Metadata
     ) -> None:
         """Note an event."""
         self.events.append((event, measurements, metadata))
@@ -216,7 +219,13 @@ class MemoryLine:
     """A collector connected to a hub, moved step by step."""
 
     def __init__(
-        self, namespace: str, state_dir: Path, spool_max_bytes: int | None = None
+        self,
+        namespace: str,
+        state_dir: Path,
+        spool_max_bytes: int | None = None,
+        *,
+        tells_lives: bool = False,
+        status_interval_ns: int = 0,
     ) -> None:
         """Start a collector; with a size it has a spool."""
         self.spool_path: Path | None = None
@@ -229,6 +238,9 @@ class MemoryLine:
         self.guard = Guard()
         self.catalog = catalog.load()
         self.now_ns = 1  # by every clock
+        self.started_ns = 1
+        self.tells_lives = tells_lives
+        self.status_interval_ns = status_interval_ns
         self.database_path = state_path(namespace, state_dir)
         self._namespace = namespace
         self._is_connected = False
@@ -342,13 +354,20 @@ class MemoryLine:
             *(self.spool_path, self.spool_max_bytes, self.log), lambda: self.now_ns
         )
         lifecycle = Lifecycle(self.state.ends, self.journal, self.log)
+        host = this_host()
+        self.lives = Lives(
+            *(self.state.lives, self.journal, self.log, host.boot_id, self.started_ns),
+            is_told=self.tells_lives,
+        )
+        self.pools = Pools(self.journal, self.status_interval_ns, self.started_ns)
+        self.deathwatch = Deathwatch(self.watcher, host)
         spooled = SpooledRings(
             *(self.spool, self.state, discovery.awaits, lifecycle.settle, self.log)
         )
         self.fleet = Fleet(
-            *(discovery, self.state, self.enforcement, self.watcher, this_host()),
-            *(1, self.spool, spooled, self.log),
-            lifecycle,
+            *(discovery, self.state, self.enforcement),
+            *(self.deathwatch, 1, self.spool, spooled, self.log),
+            *(lifecycle, self.lives, self.pools),
         )
         self.hoard = Hoard(self.fleet, HOME, self.spool)
         self.spooling = Spooling(self.spool, self.fleet)

@@ -14,6 +14,11 @@ from support.home import HOME, VARIABLES
 
 PROGRAM = Path(sys.executable).with_name("shmtel")
 TIMEOUT_S = 60
+NO_OWN_EVENTS = {
+    "SHMTEL_LIFECYCLE": "0",
+    "SHMTEL_STATUS_INTERVAL": "0",
+    "SHMTEL_RESOURCES_INTERVAL": "0",
+}
 # Daemons of several tests at once would take the same port.
 NO_HTTP = {"SHMTEL_COLLECTOR_HTTP": "off", "SHMTEL_HUB_HTTP": "off"}
 
@@ -21,11 +26,11 @@ NO_HTTP = {"SHMTEL_COLLECTOR_HTTP": "off", "SHMTEL_HUB_HTTP": "off"}
 def clean_environment(**extra: str) -> dict[str, str]:
     """Return our environment without other settings than the home, plus `extra`.
 
-    Ends of workers are events where a test asks for it: else what it counts would
-    depend on how many had ended by then.
+    The collector has events of its own where a test asks for them: else what it counts
+    would depend on how many workers had ended by then, and on the time.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SHMTEL_")}
-    return {**kept, "SHMTEL_LIFECYCLE": "0", **VARIABLES, **NO_HTTP, **extra}
+    return {**kept, **NO_OWN_EVENTS, **VARIABLES, **NO_HTTP, **extra}
 
 
 def shmtel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -52,7 +52,7 @@ class Stage:
             *("collector", "--hub", self.hub.address, "--http", "off"),
             *children.ring_flags(self.namespace, self._ring_directory),
             *("--state-dir", str(self.state_dir), "--log-level", "warning"),
-            "--no-lifecycle",  # what is counted here is the workers' events
+            *children.NO_OWN_EVENTS,  # what is counted here is the workers' events
         )
         self._master = self._start_workers()
         return self

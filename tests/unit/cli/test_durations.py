@@ -2,7 +2,8 @@
 
 import pytest
 
-from shmtel.cli.durations import format_duration, parse_duration
+from shmtel.cli.durations import format_duration
+from shmtel.config import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from shmtel.accounting.counts import Claims
 from shmtel.endpoints.exposition import Samples
 from shmtel.errors import SegmentError
-from shmtel_collector.census import Census, CensusTaker
+from shmtel_collector.census import Census, CensusTaker, OwnEvents
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.metrics import FAMILIES, samples_of
 from support.emitter import Emitter
@@ -24,6 +24,7 @@ def _take(line: MemoryLine, namespace: str) -> Census:
     return CensusTaker(
         *(namespace, 17, line.fleet, line.state.tally, counts),
         *(line.session.link, lambda: 4, line.validation.stripped),
+        OwnEvents({"policy": 3}, {"owner": 2}),
     ).take()
 
 
@@ -53,6 +54,15 @@ def test_a_live_ring_counts(
     ((key, used),) = found.of("shmtel_ring_used_bytes").items()
     assert key == ("shop", "0")
     assert 0 < used <= found.of("shmtel_ring_high_water_bytes")[key]
+
+
+def test_what_the_collector_did_not_tell_is_counted(
+    line: MemoryLine, namespace: str
+) -> None:
+    """Its own events that were too many, and workers that could not be measured."""
+    found = _samples(line, namespace)
+    assert found.of("shmtel_own_events_left_out_total") == {("policy",): 3}
+    assert found.of("shmtel_resources_unavailable_total") == {("owner",): 2}
 
 
 def test_no_counter_goes_back(

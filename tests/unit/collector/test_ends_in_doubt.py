@@ -11,7 +11,7 @@ import pytest
 from shmtel.budget import SHARE
 from shmtel.errors import SegmentError
 from shmtel.segments import Home
-from shmtel_collector.census import CensusTaker
+from shmtel_collector.census import CensusTaker, OwnEvents
 from shmtel_collector.host_counts import HostCounts
 from shmtel_collector.ledger import read_ledger
 from shmtel_collector.spool_store import SpoolStore
@@ -102,6 +102,7 @@ def test_a_spooled_ring_whose_segment_stays_is_counted(
     census = CensusTaker(
         *(namespace, 1, line.fleet, line.state.tally, counts),
         *(line.session.link, lambda: 0, line.validation.stripped),
+        OwnEvents({}, {}),
     ).take()
     (account,) = census.accounts().values()
     assert (account.committed, account.spooled) == (dead.seq, dead.seq)

@@ -90,3 +90,30 @@ def test_closed_journal_is_silent(one: Recorded) -> None:
     """After the end of its ring nothing is written."""
     one.journal.close()
     assert one.record(5) == 0
+
+
+def test_what_is_left_out_is_counted_by_kind(one: Recorded) -> None:
+    """For whoever looks at the collector's metrics."""
+    one.record(BURST + 2)
+    for _ in range(300):
+        one.journal.record("pool.worker.spawned", {}, {"subject": "w"})
+    assert one.journal.left_out == {"policy": 2, "pool.worker.spawned": 300 - 256}
+    one.journal.close()
+    assert one.record() == 0
+    assert one.journal.left_out["policy"] == 2  # after the end nothing is due
+
+
+def test_what_comes_again_leaves_room_for_what_does_not(
+    one: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a ring that is half full, as when the hub is away, samples are left out."""
+    usage = {"used_bytes": 51, "capacity_bytes": 100}
+    monkeypatch.setattr(_ring, "stats", lambda: usage)
+    names = ("pool.status", "python.memory.sampled", "python.cpu.sampled")
+    for name in (*names, "pool.worker.ready"):
+        one.journal.record(name, {}, {})
+    assert [event[0] for event in one.events] == ["pool.worker.ready"]
+    assert one.journal.left_out == dict.fromkeys(names, 1)
+    usage["used_bytes"] = 50
+    one.journal.record("pool.status", {}, {})
+    assert len(one.events) == 2

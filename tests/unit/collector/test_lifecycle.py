@@ -66,6 +66,7 @@ def test_end_is_told_with_its_counts(make_ring: MakeRing, line: MemoryLine) -> N
             "subject_pid": os.getpid(),
             "subject_ring": ring.ring_id.hex(),
             "subject_index": 4,
+            "service": "",
             "reason": "closed",
         },
     )

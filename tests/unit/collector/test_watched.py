@@ -13,12 +13,15 @@ import pytest
 
 from shmtel.wire.frames import HostCounters
 from shmtel_collector import watched
-from shmtel_collector.census import Census
+from shmtel_collector.census import Census, OwnEvents
 from shmtel_collector.link import Link
 from shmtel_collector.state import State
 from shmtel_collector.watched import StalledError, Watched, database_fault
 
-CENSUS = Census("ns", {}, [], {}, [], HostCounters(), Link(True, 1, 0), 1, 0)
+CENSUS = Census(
+    *("ns", {}, [], {}, [], HostCounters(), Link(True, 1, 0), 1, 0),
+    OwnEvents({}, {}),
+)
 
 
 @pytest.fixture
