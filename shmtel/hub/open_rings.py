@@ -98,7 +98,8 @@ class OpenRings:
         records: list[Record] = []
         if self._dispatcher.routes(source).is_wanted:
             records = decode_segment(segment, len(source.names))
-            plan.measure(records, delta)
+            if plan.is_wanted:
+                plan.measure(records, delta)
         elif plan.is_wanted:
             plan.measure_segment(segment, delta)
         else:
