@@ -5,10 +5,11 @@ Rules:
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.routes import Source
@@ -102,6 +103,22 @@ class OpenRings:
             if part.records:
                 source, through = part.ring.source, part.redelivered_through
                 self._dispatcher.deliver(source, part.records, through, deed)
+
+    def count(
+        self, batch: Batch, parts: Sequence[Part], event_counts: EventCounts
+    ) -> None:
+        """Count by name what a batch has brought, before its rings are closed."""
+        for part in parts:
+            if part.records:
+                event_counts.add(part.ring.source.names, part.records)
+        for segment in batch.segments:
+            if segment.counts:
+                names = self._rings[segment.ring].source.names
+                event_counts.add_left_out(names, segment.counts)
+        read = sum(len(part.records) for part in parts)
+        delivered = sum(segment.delivered for segment in batch.segments)
+        if delivered > read:
+            event_counts.add_unread(delivered - read)
 
     def tell(self, counters: Iterable[RingCounters]) -> None:
         """Note what the collector has told of rings ahead of their events."""

@@ -9,6 +9,7 @@ from shmtel.hub.control import Control
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.events import HANDLER_FAILURE, HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
@@ -42,6 +43,7 @@ class Parts:
         last_seqs = {ring.ring_id.hex(): ring.last_seq for ring in kept.rings}
         self.marks = Marks(kept.marks, last_seqs)
         self.counters = Counters()
+        self.event_counts = EventCounts()
         self.committer = Committer(
             self.table, self.positions, self.marks, self.counters
         )
@@ -56,6 +58,7 @@ class Parts:
             fleet=self.fleet,
             desired=self.desired,
             counters=self.counters,
+            event_counts=self.event_counts,
             marks=self.marks,
             committer=self.committer,
         )
