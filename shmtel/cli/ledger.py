@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shmtel.accounting import SCHEMA
 from shmtel.cli import common, ledger_fleet
 from shmtel.cli.errors import ExitCode
 from shmtel.cli.ledger_tables import RING_WORDS, facts, laws, title, values
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from shmtel.accounting.accounts import Account, EventAccount
     from shmtel_collector.ledger import Ledger, RingAccount
 
-SCHEMA = "shmtel/ledger/v1"
 BY = ("worker", "event", "reason", "node")
 _UNFINISHED = "no_magic"  # its maker never came to emit
 _NO_NAME = "(no name)"
