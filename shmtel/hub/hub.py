@@ -65,6 +65,7 @@ class Hub:
             self._make_stream,
             parts.control,
             parts.counters,
+            lambda: self.readiness().is_ready,
         )
         self._address = listen
         self._is_serving = False
