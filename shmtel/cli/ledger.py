@@ -89,7 +89,7 @@ def command(
     """Account for every event: emitted, delivered, or left out, and why."""
     if hub is not None:
         if event is not None or "event" in by:
-            raise click.UsageError("A hub counts nothing by event; ask its hosts.")
+            raise click.UsageError("A hub has no accounts by event; ask its hosts.")
         ledger_fleet.refuse_local_options(context)
         return ledger_fleet.show(
             hub,

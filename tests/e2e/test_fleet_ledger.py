@@ -117,8 +117,8 @@ def test_the_table_of_a_fleet(scene: FleetScene) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--hub", "localhost:1", "--event", "a"), "counts nothing by event"),
-        (("--hub", "localhost:1", "--by", "event"), "counts nothing by event"),
+        (("--hub", "localhost:1", "--event", "a"), "has no accounts by event"),
+        (("--hub", "localhost:1", "--by", "event"), "has no accounts by event"),
         (("--hub", "localhost:1", "--namespace", "n"), "leave out --namespace"),
         (("--by", "node"), "need --hub"),
         (("--node", "n"), "need --hub"),
