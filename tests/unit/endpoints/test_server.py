@@ -172,9 +172,9 @@ def test_what_is_wrong_is_a_problem_document(api: str) -> None:
     found = problem(f"{api}/thing")
     assert (found["status"], found["title"]) == (404, "Not Found")
     assert "/api/v1" in found["detail"]
-    found = problem(f"{api}/things?nmae=a")
+    found = problem(f"{api}/things?named=a")
     assert found["status"] == 400
-    assert found["detail"] == "no parameter 'nmae' here; there are: name, limit, after"
+    assert found["detail"] == "no parameter 'named' here; there are: name, limit, after"
     found = problem(f"{api}/things", "POST")
     assert found["status"] == 405
     _, headers = ask(f"{api}/things", "DELETE")
