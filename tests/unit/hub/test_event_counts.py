@@ -43,10 +43,12 @@ def test_events_are_counted_by_name() -> None:
     counts = EventCounts(now_ns=lambda: 7)
     counts.add(["a", "b"], _records(0, 1, 1))
     counts.add(["b"], _records(0))
+    counts.add(["c", "c"], _records(0, 1))  # nobody keeps a worker from that
+    counts.add(["a", *map(str, range(300)), "b"], _records(0, 301, 301))
     counts.add_unread(5)
     seen = counts.read()
     assert (seen.since_ns, seen.unread) == (7, 5)
-    assert _delivered(counts) == {"a": 1, "b": 3}
+    assert _delivered(counts) == {"a": 2, "b": 5, "c": 2}
 
 
 def test_what_was_left_out_is_counted_by_reason() -> None:
