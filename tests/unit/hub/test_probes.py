@@ -71,6 +71,9 @@ def test_health_is_readiness(hub: Hub, channel: grpc.Channel) -> None:
     assert [_check(channel, service) for service in SERVICES] == [NOT_SERVING] * 3
 
 
+@pytest.mark.skipif(
+    not hasattr(health_pb2, "HealthListRequest"), reason="releases for protobuf 5"
+)
 def test_all_at_once(channel: grpc.Channel) -> None:
     """Newer clients ask for a list."""
     request = health_pb2.HealthListRequest()
