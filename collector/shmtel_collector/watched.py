@@ -10,14 +10,15 @@ one they wait in the rings, and an agent that is restarted for that would help n
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from shmtel.endpoints.exposition import exposition
-from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.endpoints.readiness import ALIVE, Check, Readiness
+from shmtel.endpoints.resources import Resource
 from shmtel.errors import ShmtelError
 from shmtel_collector.census import Census
 from shmtel_collector.metrics import FAMILIES, samples_of
@@ -66,12 +67,11 @@ class Watched:
 
     async def readiness(self) -> Readiness:
         """Return whether events are taken and accounted for."""
-        age_ns = self._pass_age_ns()
         connected = "connected to" if self._is_connected() else "no stream to"
         fault = database_fault(self._database)
         return Readiness(
             [
-                Check("pass", age_ns < STALLED_NS, f"{age_ns / 1e9:.1f} s ago"),
+                self._pass_check(),
                 Check("state", fault is None, fault or str(self._database)),
                 Check(
                     "hub",
@@ -82,12 +82,17 @@ class Watched:
             ]
         )
 
-    def is_alive(self) -> bool:
-        """Say whether the loop goes round."""
-        return self._pass_age_ns() < STALLED_NS
+    def liveness(self) -> Readiness:
+        """Return whether the loop goes round."""
+        return Readiness([self._pass_check()], ALIVE)
 
-    def _pass_age_ns(self) -> int:
-        return max(time.monotonic_ns() - self._last_pass_ns(), 0)
+    def resources(self) -> Sequence[Resource]:
+        """Return what is told as JSON: nothing; the tools read the rings."""
+        return ()
+
+    def _pass_check(self) -> Check:
+        age_ns = max(time.monotonic_ns() - self._last_pass_ns(), 0)
+        return Check("pass", age_ns < STALLED_NS, f"{age_ns / 1e9:.1f} s ago")
 
     async def _ask(self, call: Callable[[], _T]) -> _T:
         future: Future[_T] = Future()

@@ -158,6 +158,11 @@ def counted_of(ring: RingLedger, is_connected: bool = True) -> Counted:
     )
 
 
+def state_of(ring: RingLedger) -> str:
+    """Return whether a ring is live or gone, or why it was closed."""
+    return ring.closed_reason or (GONE if ring.gone else LIVE)
+
+
 def _with_sum(
     hosts: Iterable[HostAccount], rings: Sequence[RingAccount]
 ) -> FleetLedger:
@@ -187,7 +192,7 @@ def _ring_row(host: HostLedger, ring: RingLedger, counted: Counted) -> RingAccou
         worker_id=worker.worker_id,
         pool_name=worker.pool_name,
         pid=worker.pid,
-        state=ring.closed_reason or (GONE if ring.gone else LIVE),
+        state=state_of(ring),
         account=account_of(counted),
     )
 

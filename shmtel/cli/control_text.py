@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shmtel import _ring
 from shmtel.cli.common import format_table, plain
-from shmtel.cli.control_json import rate_of, says
 from shmtel.cli.durations import format_duration
 from shmtel.policy.model import FLEET, GUARD, Layer, Rule
 from shmtel.policy.rules import is_live, slot_of
 from shmtel.policy.text import rule_text
 from shmtel.policy.verdicts import Verdict
 from shmtel.wire.control import Explanation, HostReport, PolicyReport, WorkerStatus
+from shmtel.wire.control_json import rate_of, says
 
 _OTHER = "(any other name)"
 _OWN = "the worker's own setting"

@@ -62,7 +62,7 @@ class Wish:
         return self._print(report)
 
     def _print(self, report: "ChangeReport") -> int:
-        from shmtel.cli.control_json import change_document
+        from shmtel.wire.control_json import change_document
         from shmtel.wire.summary import summary
 
         found = summary(report)
@@ -177,8 +177,9 @@ def reset(wish: Wish) -> int:
 @placed
 def show(place: Place, effective: str | None, as_json: bool) -> None:
     """Show the rules that are in force, by layer, and what hosts made of them."""
-    from shmtel.cli import control_json, control_text
+    from shmtel.cli import control_text
     from shmtel.cli.control_client import ControlClient
+    from shmtel.wire import control_json
 
     with ControlClient(place.target()) as client:
         if effective is None:
@@ -199,8 +200,9 @@ def show(place: Place, effective: str | None, as_json: bool) -> None:
 @placed
 def list_workers(place: Place, as_json: bool) -> None:
     """List the workers that the hub or the collector knows."""
-    from shmtel.cli import control_json, control_text
+    from shmtel.cli import control_text
     from shmtel.cli.control_client import ControlClient
+    from shmtel.wire import control_json
 
     with ControlClient(place.target()) as client:
         found = client.workers()

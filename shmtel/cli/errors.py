@@ -43,7 +43,7 @@ EXTRAS = {
 }
 _MODULES = frozenset(
     {"click", "google", "grpc", "msgspec", "prometheus_client", "psutil"}
-    | {"starlette", "uvicorn"}
+    | {"grpc_health", "grpc_reflection", "starlette", "uvicorn"}
 )
 
 

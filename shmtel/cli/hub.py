@@ -16,9 +16,11 @@ import click
 
 from shmtel.cli import children, common
 from shmtel.cli.errors import CommandError, ExitCode
+from shmtel.cli.hub_options import AUTO, status_option
 from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from shmtel.cli.hub_status import Status
     from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
 
@@ -63,6 +65,7 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     " else default]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
+@status_option
 @common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
 @common.log_level_option
 @common.parent_option
@@ -73,6 +76,7 @@ def command(
     config_file: Path | None,
     metrics: str | None,
     console: bool,
+    status: float | str,
     http: str,
     log_level: str,
     parent: int | None,
@@ -92,7 +96,9 @@ def command(
         _start(hub)
         _log.info("listening on %s", hub.address)
         endpoints = _watch(hub, http)
+        shown = _show(hub, status, console)
         _serve(hub, stop)
+        shown.close()
         endpoints.close()
         hub.stop(_STOP_S)
     if hub.failure is not None:
@@ -125,6 +131,14 @@ def _watch(hub: "Hub", address: str) -> "HttpServer | NoServer":
     from shmtel.hub.watched import WatchedHub
 
     return serve(WatchedHub(hub), address, _log)
+
+
+def _show(hub: "Hub", status: float | str, console: bool) -> "Status":
+    from shmtel.cli.hub_status import NoStatus, show_status
+
+    if console and status == AUTO:
+        return NoStatus()  # the events say what it does
+    return show_status(hub, status, is_live=not console)
 
 
 def _serve(hub: "Hub", stop: threading.Event) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shmtel.accounting import SCHEMA
 from shmtel.cli import common, ledger_fleet
 from shmtel.cli.errors import ExitCode
 from shmtel.cli.ledger_tables import RING_WORDS, facts, laws, title, values
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from shmtel.accounting.accounts import Account, EventAccount
     from shmtel_collector.ledger import Ledger, RingAccount
 
-SCHEMA = "shmtel/ledger/v1"
 BY = ("worker", "event", "reason", "node")
 _UNFINISHED = "no_magic"  # its maker never came to emit
 _NO_NAME = "(no name)"
@@ -89,7 +89,7 @@ def command(
     """Account for every event: emitted, delivered, or left out, and why."""
     if hub is not None:
         if event is not None or "event" in by:
-            raise click.UsageError("A hub counts nothing by event; ask its hosts.")
+            raise click.UsageError("A hub has no accounts by event; ask its hosts.")
         ledger_fleet.refuse_local_options(context)
         return ledger_fleet.show(
             hub,

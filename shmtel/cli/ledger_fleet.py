@@ -1,6 +1,6 @@
 """`shmtel ledger --hub`: the ledger of a fleet, as its hub knows it.
 
-Rows are hosts or rings. A hub counts no events by name, so nothing is asked by
+Rows are hosts or rings. A hub has no accounts by name, so nothing is asked by
 event.
 """
 

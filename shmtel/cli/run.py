@@ -84,7 +84,7 @@ def _run_line(
     line = [
         children.start_verb(
             *("hub", "--log-level", "warning", "--listen", f"unix:{socket}"),
-            *("--http", "off"),
+            *("--http", "off", "--status", "off"),
             *("--state-dir", str(state_dir), *sink),
         )
     ]

@@ -5,24 +5,23 @@ Rates are what happened between two looks, by the clock that nobody sets.
 """
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from shmtel.cli import common
 from shmtel.cli.errors import ExitCode
 from shmtel.cli.observing import Refused, observe_namespace
+from shmtel.cli.screen import Screen
 from shmtel.cli.stat_table import Look, Row, rows_of, table
 from shmtel.segments import Home, home_of
 
 SCHEMA = "shmtel/stat/v1"
 _INTERVAL_S = 1.0
-_ERASE_LINE_UP = "\x1b[1A\x1b[2K"
 
 
 @click.command()
@@ -84,7 +83,7 @@ class _View:
         self._namespace = namespace
         self._globs = globs
         self._as_json = as_json
-        self._screen = _Screen(sys.stdout)
+        self._screen = Screen(sys.stdout)
         self._last: Look | None = None
         self._said: set[str] = set()
 
@@ -138,27 +137,3 @@ class _View:
 
 def _refusal(ring: Refused) -> str:
     return common.plain(f"{ring.segment} is not read: {ring.reason}")
-
-
-class _Screen:
-    """A terminal that is drawn over, or a file that is added to."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.is_live = stream.isatty()
-        self._drawn = 0
-
-    def show(self, lines: list[str]) -> None:
-        """Put lines in the place of those before."""
-        if self.is_live:
-            size = shutil.get_terminal_size()
-            hidden = len(lines) - (size.lines - 1)
-            if hidden > 0:
-                lines = [*lines[: size.lines - 2], f"... and {hidden + 1} lines more"]
-            lines = [line[: size.columns - 1] for line in lines]
-            self._stream.write(_ERASE_LINE_UP * self._drawn)
-        elif self._drawn:
-            self._stream.write("\n")
-        self._stream.writelines(f"{line}\n" for line in lines)
-        self._stream.flush()
-        self._drawn = len(lines)

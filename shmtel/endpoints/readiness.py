@@ -1,7 +1,7 @@
 """Whether a daemon does its work, in words.
 
-The answer of `/readyz`, after the habit of Kubernetes: a line for each check, with
-`?verbose` all of them, else those that fail.
+The answer of `/readyz` and `/livez`, after the habit of Kubernetes: a line for each
+check, with `?verbose` all of them, else those that fail.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,11 +24,16 @@ class Check:
     is_required: bool = True
 
 
+READY = ("ready", "not ready")
+ALIVE = ("alive", "stalled")
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """All conditions at one moment."""
+    """All conditions at one moment, and what their sum is called."""
 
     checks: Sequence[Check] = ()
+    words: tuple[str, str] = READY
 
     @property
     def is_ready(self) -> bool:
@@ -43,7 +48,7 @@ class Readiness:
         for check in self.checks:
             if is_verbose or (check.is_required and not check.is_ok):
                 yield _line(check)
-        yield "ready" if self.is_ready else "not ready"
+        yield self.words[0] if self.is_ready else self.words[1]
 
 
 def _line(check: Check) -> str:

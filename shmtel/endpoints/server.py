@@ -1,9 +1,5 @@
 """The HTTP server: one thread with an event loop of its own.
 
-    /metrics           Prometheus text, or OpenMetrics when that is asked for
-    /livez             200 while the daemon's work goes round
-    /readyz            200 when it can do its work; ?verbose tells why
-
 The daemon goes on while somebody is answered, and idles while nobody is: the loop
 of uvicorn would wake ten times a second to look at the clock, so ours replaces it.
 
@@ -17,16 +13,11 @@ import logging
 import socket
 import threading
 from contextlib import suppress
-from typing import Protocol
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from shmtel.endpoints.address import http_url, parse_http_address
-from shmtel.endpoints.readiness import Readiness
+from shmtel.endpoints.application import Target, application
 from shmtel.errors import ShmtelError
 
 CLOSE_S = 0.5
@@ -37,23 +28,6 @@ _log = logging.getLogger(__name__)
 
 class EndpointError(ShmtelError):
     """The address cannot be listened on; the text says why."""
-
-
-class Target(Protocol):
-    """The daemon behind the endpoints. It is asked in the thread of the server."""
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        """Return a scrape and its content type.
-
-        Raises:
-            ShmtelError: there is none now; the text says why.
-        """
-
-    async def readiness(self) -> Readiness:
-        """Return whether the daemon can do its work."""
-
-    def is_alive(self) -> bool:
-        """Say whether its work goes round."""
 
 
 class HttpServer:
@@ -152,7 +126,7 @@ def _run(server: _Server, listener: socket.socket) -> None:
 
 def _config(target: Target) -> uvicorn.Config:
     return uvicorn.Config(
-        _application(target),
+        application(target),
         loop="asyncio",
         http="h11",
         ws="none",
@@ -167,28 +141,6 @@ def _config(target: Target) -> uvicorn.Config:
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=1,
     )
-
-
-def _application(target: Target) -> Starlette:
-    async def metrics(request: Request) -> Response:
-        try:
-            body, kind = await target.metrics(request.headers.get("accept", ""))
-        except ShmtelError as error:
-            return PlainTextResponse(f"{error}\n", 503)
-        return Response(body, media_type=None, headers={"content-type": kind})
-
-    async def livez(_request: Request) -> Response:
-        if target.is_alive():
-            return PlainTextResponse("alive\n")
-        return PlainTextResponse("stalled\n", 503)
-
-    async def readyz(request: Request) -> Response:
-        readiness = await target.readiness()
-        text = readiness.text(is_verbose="verbose" in request.query_params)
-        return PlainTextResponse(text, 200 if readiness.is_ready else 503)
-
-    handlers = {"/metrics": metrics, "/livez": livez, "/readyz": readyz}
-    return Starlette(routes=[Route(path, call) for path, call in handlers.items()])
 
 
 def _listen(host: str, port: int) -> socket.socket:

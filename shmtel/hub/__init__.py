@@ -9,6 +9,7 @@ with Hub("127.0.0.1:4737") as hub:
 try:
     import google.protobuf as _protobuf  # noqa: F401
     import grpc as _grpc  # noqa: F401
+    import grpc_health as _grpc_health  # noqa: F401
     import msgspec as _msgspec  # noqa: F401
 except ImportError as error:
     raise ImportError(

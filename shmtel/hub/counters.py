@@ -25,6 +25,7 @@ class HubStats:
     violations: int = 0  # streams ended because of what the collector sent
     internal_errors: int = 0  # streams ended because of a defect in the hub
     refused_streams: int = 0  # more collectors than the hub has room for
+    refused_probes: int = 0  # watches of health, and reflections, without a room
     dropped_events: int = 0  # of the hub's own: no room, or it has stopped
     handler_failures: int = 0
     missed: int = 0  # events, by handlers that had no room or were detached

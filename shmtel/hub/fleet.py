@@ -69,6 +69,7 @@ class LiveStream(Protocol):
 class _Member:
     hello: Hello
     stream: LiveStream
+    since_ns: int  # CLOCK_REALTIME
     status: PolicyStatus | None = None  # the last one
 
 
@@ -79,6 +80,7 @@ class Host:
     host_id: str
     node: str
     status: PolicyStatus | None
+    since_ns: int = 0  # CLOCK_REALTIME at which its stream was accepted
 
 
 class Fleet:
@@ -118,7 +120,7 @@ class Fleet:
             for older in before[-1:]:
                 message = f"a newer collector of {hello.node} took over"
                 older.end(ErrorCode.SUPERSEDED, message)
-            members.append(_Member(hello, stream))
+            members.append(_Member(hello, stream, time.time_ns()))
             stream.welcome(self._policy_for(hello))
             return before
 
@@ -181,7 +183,9 @@ class Fleet:
         """Return the hosts that are connected."""
         with self._lock:
             live = [members[-1] for members in self._members.values()]
-            return [Host(m.hello.host_id, m.hello.node, m.status) for m in live]
+            return [
+                Host(m.hello.host_id, m.hello.node, m.status, m.since_ns) for m in live
+            ]
 
     def drain(
         self, deadline_s: float, draw: Callable[[int], int] = random.randrange

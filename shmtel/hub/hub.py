@@ -19,6 +19,7 @@ from shmtel.hub.handlers import (
     LaneOptions,
     RequiredHandlerError,
 )
+from shmtel.hub.insight import Insight
 from shmtel.hub.measures import Metric
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.parts import Parts
@@ -66,6 +67,7 @@ class Hub:
             self._make_stream,
             parts.control,
             parts.counters,
+            lambda: self.readiness().is_ready,
         )
         self._address = listen
         self._is_serving = False
@@ -328,6 +330,11 @@ class Hub:
     def oldest_unanswered_ns(self) -> dict[str, int]:
         """Return by node how long the oldest batch has waited for its answer."""
         return self._parts.fleet.oldest_unanswered_ns()
+
+    @property
+    def insight(self) -> Insight:
+        """What else there is to know of workers, rings, events, hosts and handlers."""
+        return Insight(self._parts)
 
     def stats(self) -> HubStats:
         """Return the hub's counters of itself."""

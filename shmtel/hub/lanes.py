@@ -59,6 +59,11 @@ class Lane(Generic[_T]):
             self._changed.notify()
             return None
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
+
     def end(self, *, is_given_up: bool = False) -> None:
         """Take no more, and end after what waits; or after skipping it."""
         with self._changed:

@@ -70,6 +70,11 @@ _OWN = {
         "counter",
         "Collectors that found no room; raise max_collectors.",
     ),
+    "refused_probes": Family(
+        "shmtel_hub_probes_refused_total",
+        "counter",
+        "Watches of the hub's health, and reflections, that found no room.",
+    ),
     "dropped_events": Family(
         "shmtel_hub_own_events_dropped_total",
         "counter",

@@ -5,11 +5,12 @@ Rules:
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.measures.instrument import Delta
 from shmtel.hub.measures.lives import key_of_ring
 from shmtel.hub.measures.measures import Measures
@@ -35,10 +36,15 @@ class OpenRing:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is to be handed out of a segment."""
+    """What is to be handed out of a segment.
+
+    Attributes:
+        read: the events of which anything was decoded, handed out or not.
+    """
 
     ring: OpenRing
-    records: list[Record]
+    records: Sequence[Record]
+    read: Sequence[Record]
     redelivered_through: int
 
     @property
@@ -95,16 +101,17 @@ class OpenRings:
     def _part(self, segment: Segment, delta: Delta) -> Part:
         ring = self._rings[segment.ring]
         source, plan = ring.source, self._plan(ring)
-        records: list[Record] = []
+        records: Sequence[Record] = ()
+        read: Sequence[Record] = ()
         if self._dispatcher.routes(source).is_wanted:
-            records = decode_segment(segment, len(source.names))
+            read = records = decode_segment(segment, len(source.names))
             if plan.is_wanted:
                 plan.measure(records, delta)
         elif plan.is_wanted:
-            plan.measure_segment(segment, delta)
+            read = plan.measure_segment(segment, delta)
         else:
             check_head(segment)
-        return Part(ring, records, ring.entry.redelivered_in(segment))
+        return Part(ring, records, read, ring.entry.redelivered_in(segment))
 
     def _plan(self, ring: OpenRing) -> Plan:
         plan, names = ring.plan, ring.source.names
@@ -125,6 +132,22 @@ class OpenRings:
             if part.records:
                 source, through = part.ring.source, part.redelivered_through
                 self._dispatcher.deliver(source, part.records, through, deed)
+
+    def count(
+        self, batch: Batch, parts: Sequence[Part], event_counts: EventCounts
+    ) -> None:
+        """Count by name what a batch has brought, before its rings are closed."""
+        for part in parts:
+            if part.read:
+                event_counts.add(part.ring.source.names, part.read)
+        for segment in batch.segments:
+            if segment.counts:
+                names = self._rings[segment.ring].source.names
+                event_counts.add_left_out(names, segment.counts)
+        read = sum(len(part.read) for part in parts)
+        delivered = sum(segment.delivered for segment in batch.segments)
+        if delivered > read:
+            event_counts.add_unread(delivered - read)
 
     def tell(self, counters: Iterable[RingCounters]) -> None:
         """Note what the collector has told of rings ahead of their events."""

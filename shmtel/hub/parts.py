@@ -9,6 +9,7 @@ from shmtel.hub.control import Control
 from shmtel.hub.counters import Counters, HubStats
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.events import HANDLER_FAILURE, HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
@@ -45,6 +46,7 @@ class Parts:
         self.marks = Marks(kept.marks, last_seqs)
         self.measures = Measures(Lives(self.table), kept.series)
         self.counters = Counters()
+        self.event_counts = EventCounts()
         self.committer = Committer(
             *(self.table, self.positions, self.marks, self.measures), self.counters
         )
@@ -59,6 +61,7 @@ class Parts:
             fleet=self.fleet,
             desired=self.desired,
             counters=self.counters,
+            event_counts=self.event_counts,
             marks=self.marks,
             measures=self.measures,
             committer=self.committer,

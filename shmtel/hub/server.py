@@ -4,8 +4,8 @@ Bytes go through unparsed: what a peer sent is decoded by our own code, so that
 a broken frame is answered in the protocol and not by grpc.
 
 Each call has a thread of its own for as long as it lasts, and the number of
-calls is bounded: as many streams as collectors are allowed, and some calls of
-operators. One more is refused at once with the way out. A pool of threads would
+calls is bounded: as many streams as collectors are allowed, some calls of operators,
+and some probes. One more is refused at once with the way out. A pool of threads would
 leave it waiting without a word until its deadline, and its threads would keep a
 program from exiting that forgot to stop its hub.
 
@@ -13,9 +13,10 @@ Rules:
 - errors of grpc are translated here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
+from itertools import starmap
 from threading import BoundedSemaphore, Thread
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
@@ -24,13 +25,15 @@ import grpc
 from shmtel.errors import ConfigurationError, ShmtelError
 from shmtel.hub.control import WAITING_MAX, Busy, Control, Method, StreamingMethod
 from shmtel.hub.counters import Counters
+from shmtel.hub.probes import PROBES_MAX, Probes
 from shmtel.hub.store import StoreError
 from shmtel.hub.stream import Stream
 from shmtel.wire.control import SERVICE
 from shmtel.wire.errors import RemoteProtocolError
 
 _UPLINK = "shmtel.v1.Uplink"
-_OPERATOR_CALLS = WAITING_MAX + 8  # at the same time, beside the streams
+# At the same time, beside the streams; checks of health are as short as those calls.
+_OPERATOR_CALLS = WAITING_MAX + 8
 
 # Without ping_timeout_ms a dead connection is noticed after a minute, whatever
 # keepalive_timeout_ms says. The smallest interval between pings lies below the
@@ -86,26 +89,27 @@ class Server:
         make_stream: Callable[[], Stream],
         control: Control,
         counters: Counters,
+        is_ready: Callable[[], bool],
     ) -> None:
         self._listen = listen
         self._max_collectors = max_collectors
         self._make_stream = make_stream
         self._counters = counters
         self._room = BoundedSemaphore(max_collectors)
-        calls = max_collectors + _OPERATOR_CALLS
+        self._probes = Probes((_UPLINK, SERVICE), is_ready, counters)
+        calls = max_collectors + _OPERATOR_CALLS + PROBES_MAX
         self._grpc = grpc.server(
             cast(Any, _ThreadPerCall()),  # all that grpc does with it is submit
             options=_OPTIONS,
             maximum_concurrent_rpcs=calls,
         )
+        services: dict[str, Mapping[str, grpc.RpcMethodHandler[Any, Any]]] = {
+            _UPLINK: {"Stream": grpc.stream_stream_rpc_method_handler(self._stream)},
+            SERVICE: _handlers(control),
+            **self._probes.handlers(),
+        }
         self._grpc.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(
-                    _UPLINK,
-                    {"Stream": grpc.stream_stream_rpc_method_handler(self._stream)},
-                ),
-                grpc.method_handlers_generic_handler(SERVICE, _handlers(control)),
-            )
+            tuple(starmap(grpc.method_handlers_generic_handler, services.items()))
         )
 
     def start(self) -> str:
@@ -128,6 +132,7 @@ class Server:
 
     def stop(self, grace_s: float) -> None:
         """Stop accepting and end what is left after the grace."""
+        self._probes.close()
         self._grpc.stop(grace_s).wait(grace_s + 1.0)
 
     def _stream(

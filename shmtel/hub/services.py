@@ -6,6 +6,7 @@ from shmtel.hub.committer import Committer
 from shmtel.hub.counters import Counters
 from shmtel.hub.desired import DesiredState
 from shmtel.hub.dispatch import Dispatcher
+from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.sinks import Marks
@@ -21,6 +22,7 @@ class Services:
     fleet: Fleet
     desired: DesiredState
     counters: Counters
+    event_counts: EventCounts
     marks: Marks
     measures: Measures
     committer: Committer

@@ -294,6 +294,7 @@ class Stream:
         with self._condition:
             discarded = self._protocol.take_discarded()
             batch = self._protocol.commit(batch, rejected)
+        self._rings.count(batch, parts, services.event_counts)
         work.changes, work.delta = self._rings.take_changes(batch), delta
         services.counters.add(
             batches=1,

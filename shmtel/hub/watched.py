@@ -6,8 +6,12 @@ Rules:
 - all of it runs in the thread of the HTTP server: streams are not held up.
 """
 
+from collections.abc import Sequence
+
 from shmtel.endpoints.exposition import exposition
-from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.endpoints.readiness import ALIVE, Check, Readiness
+from shmtel.endpoints.resources import Resource
+from shmtel.hub.api import resources
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, add_measures, samples_of
@@ -35,9 +39,13 @@ class WatchedHub:
         """Return whether the hub keeps up."""
         return Readiness(_checks(self._hub.readiness(), self._hub.stats().streams))
 
-    def is_alive(self) -> bool:
-        """Say whether it answers: it does."""
-        return True
+    def liveness(self) -> Readiness:
+        """Return whether it answers: it does."""
+        return Readiness([Check("http", True, "answers")], ALIVE)
+
+    def resources(self) -> Sequence[Resource]:
+        """Return what is told as JSON."""
+        return resources(self._hub)
 
 
 def _checks(now: HubReadiness, streams: int) -> list[Check]:

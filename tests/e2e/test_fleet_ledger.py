@@ -8,7 +8,7 @@ import pytest
 
 from shmtel_collector.journal import WORKER_ID
 from support.fleet_scene import LAWS, WAIT_S, FleetScene, laws
-from support.http import by_label, get, scrape, total
+from support.http import by_label, document, get, scrape, total
 from support.processes import wait_until
 from support.program import fresh_namespace, shmtel
 
@@ -80,6 +80,31 @@ def test_metrics_say_what_the_ledgers_say(scene: FleetScene) -> None:
         assert total(values, f"{prefix}_ledger_unaccounted_events") == 0
 
 
+def test_the_api_says_what_the_ledger_says(scene: FleetScene) -> None:
+    """In all, by worker and by event name, of what workers really emitted."""
+    fleet = scene.wait_until_told()
+    api = f"{scene.hub_url}/api/v1"
+    told = document(f"{api}/ledger")
+    assert {told.pop(key) for key in ("matched", "next")} == {len(fleet["rings"]), None}
+    for ledger in (told, fleet):
+        ledger["rings"].sort(key=lambda ring: ring["ring_id"])
+        ledger["hosts"][0].pop("as_of_ns")  # it has been heard of meanwhile
+    assert told == fleet
+    workers = {row["worker_id"]: row for row in document(f"{api}/workers")["workers"]}
+    assert workers["killed"]["state"] == "vanished"
+    assert workers["sampled"]["sampled_out"] > 0
+    assert (
+        sum(row["delivered"] for row in workers.values()) == told["total"]["delivered"]
+    )
+    events = document(f"{api}/events")
+    by_name = {row["event"]: row for row in events["events"]}
+    delivered = sum(row["delivered"] for row in by_name.values())
+    assert delivered + events["unread"] == told["total"]["delivered"]
+    noise = by_name["noise.of.the.backlog"]
+    assert noise["filtered_by_collector"] == told["total"]["filtered_by_collector"]
+    assert sum(row["rejected"].get("bad_threshold", 0) for row in by_name.values()) == 1
+
+
 def test_metrics_of_workers(scene: FleetScene) -> None:
     """Whose ring was full is told, and how many rings went, and why."""
     scene.wait_until_told()
@@ -122,8 +147,8 @@ def test_the_table_of_a_fleet(scene: FleetScene) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--hub", "localhost:1", "--event", "a"), "counts nothing by event"),
-        (("--hub", "localhost:1", "--by", "event"), "counts nothing by event"),
+        (("--hub", "localhost:1", "--event", "a"), "has no accounts by event"),
+        (("--hub", "localhost:1", "--by", "event"), "has no accounts by event"),
         (("--hub", "localhost:1", "--namespace", "n"), "leave out --namespace"),
         (("--by", "node"), "need --hub"),
         (("--node", "n"), "need --hub"),

@@ -1,9 +1,11 @@
 """Asking the HTTP endpoints of a daemon, and reading what it exposes."""
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import NamedTuple
+from email.message import Message
+from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,15 +23,40 @@ class Answer(NamedTuple):
 
 def get(url: str, accept: str = "") -> Answer:
     """Ask for a page; an error status is an answer, too."""
-    request = urllib.request.Request(url, headers={"Accept": accept} if accept else {})
+    answer, headers = ask(url, accept=accept)
+    return Answer(*answer, headers["content-type"])
+
+
+def ask(
+    url: str, method: str = "GET", **headers: str
+) -> tuple[tuple[int, str], Message]:
+    """Ask in any way; return status and text, and the headers of the answer."""
+    said = {name.replace("_", "-"): text for name, text in headers.items() if text}
+    request = urllib.request.Request(url, headers=said, method=method)
     try:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
-            kind = answer.headers["content-type"]
-            return Answer(answer.status, answer.read().decode(), kind)
+            return (answer.status, answer.read().decode()), answer.headers
     except urllib.error.HTTPError as error:
         with error:
-            kind = error.headers["content-type"]
-            return Answer(error.code, error.read().decode(), kind)
+            return (error.code, error.read().decode()), error.headers
+
+
+def document(url: str) -> dict[str, Any]:
+    """Return a document that a daemon tells."""
+    (status, text), headers = ask(url)
+    assert status == 200, text
+    assert headers["content-type"] == "application/json"
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+def problem(url: str, method: str = "GET") -> dict[str, Any]:
+    """Return the problem document that an answer is."""
+    (status, text), headers = ask(url, method)
+    assert headers["content-type"] == "application/problem+json", text
+    told: dict[str, Any] = json.loads(text)
+    assert told["status"] == status
+    return told
 
 
 def scrape(url: str) -> Values:

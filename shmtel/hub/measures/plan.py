@@ -89,8 +89,11 @@ class Plan:
             self._projection = projection_of(measured, metadata_keys)
         self._uses: dict[tuple[Reader, int, Any], tuple[Use, ...]] = {}
 
-    def measure_segment(self, segment: Segment, delta: Delta) -> None:
+    def measure_segment(self, segment: Segment, delta: Delta) -> Sequence[Record]:
         """Decode of a segment's events what is measured, and measure it.
+
+        Returns:
+            The events; perhaps without what nobody measures of them.
 
         Raises:
             RemoteProtocolError: they are not what the segment says.
@@ -103,8 +106,10 @@ class Plan:
                 pass  # a tag may be a list; if it is anything worse, that shows now
             else:
                 self._measure(self._projection, records, delta)
-                return
-        self.measure(decode_segment(segment, self.name_count), delta)
+                return records
+        records = decode_segment(segment, self.name_count)
+        self.measure(records, delta)
+        return records
 
     def measure(self, records: Sequence[Record], delta: Delta) -> None:
         """Measure events of the ring: add to what their batch adds."""

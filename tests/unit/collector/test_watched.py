@@ -78,7 +78,7 @@ def test_a_loop_that_does_not_go_round(
             asyncio.run(stalled.metrics(""))
     finally:
         release.set()
-    assert not stalled.is_alive()
+    assert not stalled.liveness().is_ready
     readiness = asyncio.run(stalled.readiness())
     assert not readiness.is_ready
     assert "[-]pass failed: 10" in readiness.text()

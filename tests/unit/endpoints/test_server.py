@@ -1,17 +1,20 @@
 """The HTTP server, over real sockets."""
 
+import json
 import socket
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.endpoints.readiness import ALIVE, Check, Readiness
+from shmtel.endpoints.resources import Query, Resource
 from shmtel.endpoints.server import EndpointError, HttpServer
 from shmtel.errors import ShmtelError
-from support.http import get
+from support.http import ask, document, get, problem
 from support.processes import wait_until
 
 WAIT_S = 20.0
@@ -24,6 +27,7 @@ class Daemon:
         self.alive = True
         self.ready = True
         self.broken = ""
+        self.told: list[Resource] = []
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         if self.broken:
@@ -33,8 +37,11 @@ class Daemon:
     async def readiness(self) -> Readiness:
         return Readiness([Check("work", self.ready, "goes round")])
 
-    def is_alive(self) -> bool:
-        return self.alive
+    def liveness(self) -> Readiness:
+        return Readiness([Check("pass", self.alive, "a while ago")], ALIVE)
+
+    def resources(self) -> list[Resource]:
+        return self.told
 
 
 @contextmanager
@@ -62,7 +69,12 @@ def test_the_endpoints() -> None:
         assert "[-]work failed: goes round" in answer.text
         daemon.broken = "no answer"
         assert get(f"{url}/metrics")[:2] == (503, "no answer\n")
+        assert get(f"{url}/livez?verbose")[:2] == (
+            503,
+            "[-]pass failed: a while ago\nstalled\n",
+        )
         assert get(f"{url}/elsewhere").status == 404
+        assert get(f"{url}/api/v1").status == 404
 
 
 def test_an_address_in_use() -> None:
@@ -95,3 +107,84 @@ def test_an_end_takes_no_time() -> None:
         return not any(t.name == "shmtel-http" for t in threading.enumerate())
 
     wait_until(is_over, WAIT_S)
+
+
+NASTY = "w\x1b[2J<script>\n"
+
+
+def _read(query: Query) -> dict[str, object]:
+    if query.globs.get("name") == "broken":
+        raise ZeroDivisionError
+    return {"schema": "s", "name": query.globs.get("name"), "limit": query.limit}
+
+
+THINGS = Resource("things", "Things.", _read, {"name": "glob over names"}, True)
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    """Serve one resource."""
+    daemon = Daemon()
+    daemon.told = [THINGS]
+    with _serving(daemon) as url:
+        yield f"{url}/api/v1"
+
+
+def test_the_index_tells_what_there_is(api: str) -> None:
+    """Path, meaning and parameters of each resource."""
+    (thing,) = document(api)["resources"]
+    assert thing["path"] == "/api/v1/things"
+    assert thing["text"] == "Things."
+    assert list(thing["parameters"]) == ["name", "limit", "after"]
+
+
+def test_a_document(api: str) -> None:
+    """It is kept by no cache, and whoever has it already gets none."""
+    assert document(f"{api}/things?name=a*&limit=3") == {
+        "schema": "s",
+        "name": "a*",
+        "limit": 3,
+    }
+    (status, text), headers = ask(f"{api}/things", "HEAD")
+    assert (status, text) == (200, "")
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert int(headers["content-length"]) > 0
+    again, _ = ask(f"{api}/things", if_none_match=headers["etag"])
+    assert again == (304, "")
+    other, _ = ask(f"{api}/things?limit=1", if_none_match=headers["etag"])
+    assert other[0] == 200
+
+
+def test_text_of_others_steers_nothing(api: str) -> None:
+    """It comes back as it was sent, and on the way it is plain ASCII."""
+    quoted = urllib.parse.quote(NASTY)
+    (_, text), headers = ask(f"{api}/things?name={quoted}")
+    assert headers["content-type"] == "application/json"
+    assert text.rstrip("\n").isprintable()
+    assert json.loads(text)["name"] == NASTY
+    (_, text), _ = ask(f"{api}/things?{quoted}=1")
+    assert text.rstrip("\n").isprintable()
+
+
+def test_what_is_wrong_is_a_problem_document(api: str) -> None:
+    """With the reason, and what there is instead."""
+    found = problem(f"{api}/thing")
+    assert (found["status"], found["title"]) == (404, "Not Found")
+    assert "/api/v1" in found["detail"]
+    found = problem(f"{api}/things?named=a")
+    assert found["status"] == 400
+    assert found["detail"] == "no parameter 'named' here; there are: name, limit, after"
+    found = problem(f"{api}/things", "POST")
+    assert found["status"] == 405
+    _, headers = ask(f"{api}/things", "DELETE")
+    assert set(headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_a_defect_is_told_and_logged(
+    api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asked learns no more than that, and the server goes on."""
+    assert problem(f"{api}/things?name=broken")["status"] == 500
+    assert document(f"{api}/things")
+    wait_until(lambda: "ZeroDivisionError" in caplog.text, WAIT_S)

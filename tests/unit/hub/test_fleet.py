@@ -184,7 +184,9 @@ def test_a_status_that_refuses_nothing_of_ours_is_noted_only(
     fleet, stream, again = Fleet(FIRST), Recorder(), Recorder()
     fleet.admit(HELLO, stream)
     assert fleet.note_status(stream, status) is None
-    assert fleet.hosts() == [Host(HELLO.host_id, HELLO.node, status)]
+    (host,) = fleet.hosts()
+    assert host == Host(HELLO.host_id, HELLO.node, status, host.since_ns)
+    assert host.since_ns > 0
     fleet.admit(HELLO, again)
     assert again.told == [FIRST]
 

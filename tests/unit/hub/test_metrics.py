@@ -69,7 +69,7 @@ def test_a_hub_that_nobody_has_dialled() -> None:
         assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
         body, _ = asyncio.run(daemon.metrics(""))
         assert total(samples(body.decode()), "shmtel_hub_streams") == 0
-        assert daemon.is_alive()
+        assert daemon.liveness().is_ready
 
 
 @pytest.mark.parametrize(
