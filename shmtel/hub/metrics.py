@@ -3,11 +3,12 @@
 A fleet has too many rings for a time series each; `shmtel ledger --hub` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
 from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
+from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.counters import HubStats
 
 _FLEET = "shmtel_fleet"
@@ -79,9 +80,38 @@ _OWN = {
     ),
     "handlers": Family("shmtel_hub_handlers", "gauge", "Handlers that are attached."),
 }
+_OF_BRIDGE = ("bridge", "kind")
+_BRIDGES = (
+    Family(
+        "shmtel_bridge_items_sent_total",
+        "counter",
+        "Items such as spans that the system behind a bridge has taken.",
+        _OF_BRIDGE,
+    ),
+    Family(
+        "shmtel_bridge_items_dropped_total",
+        "counter",
+        "Items that a bridge could not pass on, by reason.",
+        (*_OF_BRIDGE, "reason"),
+    ),
+    Family("shmtel_bridge_items_waiting", "gauge", "Items to be sent.", _OF_BRIDGE),
+    Family(
+        "shmtel_bridge_waiting_bytes",
+        "gauge",
+        "Taken by what waits in a bridge or is being sent.",
+        _OF_BRIDGE,
+    ),
+    Family(
+        "shmtel_bridge_retries_total",
+        "counter",
+        "Requests that a bridge has sent again.",
+        _OF_BRIDGE,
+    ),
+)
 FAMILIES = (
     BUILD_INFO,
     *_OWN.values(),
+    *_BRIDGES,
     *ledger_metrics.families(_FLEET, "node", dropped=("node",)),
     Family(
         "shmtel_fleet_oldest_unanswered_seconds",
@@ -150,23 +180,40 @@ FAMILIES = (
 
 
 def samples_of(
-    stats: HubStats, ledger: FleetLedger, unanswered_ns: Mapping[str, int]
+    stats: HubStats,
+    ledger: FleetLedger,
+    unanswered_ns: Mapping[str, int],
+    bridges: Iterable[Accountable] = (),
 ) -> Samples:
     """Return the values of a scrape.
 
     Args:
         unanswered_ns: by node, the age of its oldest batch without an answer.
+        bridges: those that send what they are given.
     """
     samples = Samples(FAMILIES)
     for field, family in _OWN.items():
         samples.add(family.name, getattr(stats, field))
     _add_hosts(samples, ledger)
+    _add_bridges(samples, bridges)
     for node, age_ns in unanswered_ns.items():
         samples.add("shmtel_fleet_oldest_unanswered_seconds", age_ns / 1e9, node)
     for ring in ledger.rings:
         if ring.ring_id:
             samples.add("shmtel_fleet_rings", 1, ring.node, ring.state)
     return samples
+
+
+def _add_bridges(samples: Samples, bridges: Iterable[Accountable]) -> None:
+    for bridge in bridges:
+        for kind, account in bridge.accounts().items():
+            by = bridge.bridge_name, kind
+            samples.add("shmtel_bridge_items_sent_total", account.sent, *by)
+            samples.add("shmtel_bridge_items_waiting", account.waiting, *by)
+            samples.add("shmtel_bridge_waiting_bytes", account.waiting_bytes, *by)
+            samples.add("shmtel_bridge_retries_total", account.retries, *by)
+            dropped = "shmtel_bridge_items_dropped_total"
+            samples.add_counts(dropped, account.dropped, *by)
 
 
 def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:

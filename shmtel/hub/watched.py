@@ -8,6 +8,7 @@ Rules:
 
 from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, samples_of
 from shmtel.hub.readiness import LIMIT_S
@@ -23,7 +24,11 @@ class WatchedHub:
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
         hub = self._hub
-        samples = samples_of(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns())
+        functions: list[object] = [each.function for each in hub.list_handlers()]
+        samples = samples_of(
+            *(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns()),
+            [each for each in functions if isinstance(each, Accountable)],
+        )
         return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
