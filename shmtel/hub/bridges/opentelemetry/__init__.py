@@ -1,0 +1,1 @@
+"""Events as spans and log records of OpenTelemetry, sent by OTLP."""
