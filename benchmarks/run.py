@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = [
     *("worker", "drain", "hub", "stream", "control", "policy"),
     *("footprint", "rivals", "latency", "delivery", "application", "growth"),
+    "opentelemetry",
     "hooks",
 ]
 
