@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = [
     *("worker", "drain", "hub", "stream", "control", "policy"),
     *("footprint", "rivals", "latency", "delivery", "application", "growth"),
-    *("hooks", "grpc"),
+    *("hooks", "grpc", "opentelemetry"),
 ]
 
 

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 _ORDER = (
     *("worker", "drain", "hub", "stream", "control", "policy"),
-    *("footprint", "delivery"),
+    *("footprint", "delivery", "opentelemetry"),
 )
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from shmtel.cli.hub_status import Status
     from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
+    from shmtel.hub.bridges.opentelemetry import OpenTelemetryBridge
+    from shmtel.hub.bridges.opentelemetry.target import Protocol
 
 _log = logging.getLogger(__name__)
 _STOP_S = 1.5
@@ -64,6 +66,20 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     help="Whether to keep the metrics of the catalog.  [default: as the file says,"
     " else default]",
 )
+@click.option(
+    "--otlp",
+    is_flag=False,
+    flag_value="",
+    metavar="[ENDPOINT]",
+    help="Send spans and logs to OpenTelemetry: a URL, or host:port of gRPC."
+    "  [default: as OTEL_EXPORTER_OTLP_ENDPOINT says, else localhost]",
+)
+@click.option(
+    "--otlp-protocol",
+    type=click.Choice(["grpc", "http/protobuf"]),
+    help="[default: as OTEL_EXPORTER_OTLP_PROTOCOL says, else grpc for port 4317, else"
+    " http/protobuf]",
+)
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @status_option
 @common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
@@ -77,6 +93,8 @@ def command(
     metrics: str | None,
     console: bool,
     status: float | str,
+    otlp: str | None,
+    otlp_protocol: "Protocol | None",
     http: str,
     log_level: str,
     parent: int | None,
@@ -92,6 +110,8 @@ def command(
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
         _attach_metrics(hub, config_file, metrics)
+        if otlp is not None:
+            sinks.enter_context(_attach_otlp(hub, otlp, otlp_protocol))
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
@@ -165,6 +185,29 @@ def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
         ) from error
 
 
+def _attach_otlp(
+    hub: "Hub", endpoint: str, protocol: "Protocol | None"
+) -> "OpenTelemetryBridge":
+    try:
+        from shmtel.hub.bridges.opentelemetry import (
+            OpenTelemetryBridge,
+            OpenTelemetrySettings,
+        )
+
+        settings = OpenTelemetrySettings(endpoint or None, protocol)
+        bridge = OpenTelemetryBridge(settings)
+    except ImportError as error:
+        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
+    except ValueError as error:
+        message = f"--otlp {endpoint}: {error}"
+        raise CommandError(message, ExitCode.INVALID_CONFIGURATION) from error
+    for kind, target in bridge.targets.items():
+        _log.info("OTLP %s go to %s by %s", kind, target.address, target.protocol)
+    bridge.attach(hub)
+    bridge.export_periodically(hub.measures)
+    return bridge
+
+
 def _attach_sinks(
     hub: "Hub", sinks: contextlib.ExitStack, jsonl: str | None, console: bool
 ) -> None:
@@ -184,5 +227,5 @@ def _attach_sinks(
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():
         _log.warning(
-            "without --jsonl or --console events are counted, and kept nowhere"
+            "without --jsonl, --otlp or --console events are counted, and kept nowhere"
         )

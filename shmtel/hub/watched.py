@@ -12,6 +12,7 @@ from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import ALIVE, Check, Readiness
 from shmtel.endpoints.resources import Resource
 from shmtel.hub.api import resources
+from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, add_measures, samples_of
@@ -30,7 +31,9 @@ class WatchedHub:
         hub = self._hub
         ledger, closed = hub.summary()
         unanswered_ns = hub.oldest_unanswered_ns()
-        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed)
+        functions: list[object] = [each.function for each in hub.list_handlers()]
+        accountable = [each for each in functions if isinstance(each, Accountable)]
+        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed, accountable)
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)
