@@ -9,6 +9,8 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,10 @@ from shmtel.errors import ConfigurationError
 if TYPE_CHECKING:
     from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
+    from shmtel.hub.bridges.account import Accountable
+    from shmtel.hub.bridges.statsd import StatsdBridge
+    from shmtel.hub.bridges.statsd.settings import Dialect
+    from shmtel.hub.settings_file import HubSettings
 
 _log = logging.getLogger(__name__)
 _STOP_S = 1.5
@@ -54,13 +60,23 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     "config_file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="TOML with metrics of events to keep.",
+    help="TOML with metrics of events to keep, and where to send them.",
 )
 @click.option(
     "--metrics",
     type=click.Choice(["default", "off"]),
     help="Whether to keep the metrics of the catalog.  [default: as the file says,"
     " else default]",
+)
+@click.option(
+    "--statsd",
+    metavar="ADDR",
+    help="Send the metrics to a StatsD server: host:port, or unix:PATH.",
+)
+@click.option(
+    "--statsd-dialect",
+    type=click.Choice(["statsd", "dogstatsd"]),
+    help="What the server reads.  [default: as the file says, else statsd]",
 )
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
@@ -72,6 +88,8 @@ def command(
     state_dir: Path | None,
     config_file: Path | None,
     metrics: str | None,
+    statsd: str | None,
+    statsd_dialect: "Dialect | None",
     console: bool,
     http: str,
     log_level: str,
@@ -87,11 +105,14 @@ def command(
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
-        _attach_metrics(hub, config_file, metrics)
+        settings = _attach_metrics(hub, config_file, metrics)
+        bridges = _make_statsd(hub, settings, statsd, statsd_dialect)
+        for bridge in bridges:
+            sinks.enter_context(bridge)
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
-        endpoints = _watch(hub, http)
+        endpoints = _watch(hub, http, bridges)
         _serve(hub, stop)
         endpoints.close()
         hub.stop(_STOP_S)
@@ -120,11 +141,13 @@ def _start(hub: "Hub") -> None:
         raise CommandError(str(error)) from error
 
 
-def _watch(hub: "Hub", address: str) -> "HttpServer | NoServer":
+def _watch(
+    hub: "Hub", address: str, bridges: Sequence["Accountable"]
+) -> "HttpServer | NoServer":
     from shmtel.endpoints.server import serve
     from shmtel.hub.watched import WatchedHub
 
-    return serve(WatchedHub(hub), address, _log)
+    return serve(WatchedHub(hub, bridges), address, _log)
 
 
 def _serve(hub: "Hub", stop: threading.Event) -> None:
@@ -133,7 +156,9 @@ def _serve(hub: "Hub", stop: threading.Event) -> None:
         pass
 
 
-def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
+def _attach_metrics(
+    hub: "Hub", config: Path | None, which: str | None
+) -> "HubSettings":
     from shmtel.hub.measures.defaults import default_metrics
     from shmtel.hub.settings_file import HubSettings, read_settings
 
@@ -149,6 +174,30 @@ def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
         raise CommandError(
             f"{config}: {error}", ExitCode.INVALID_CONFIGURATION
         ) from error
+    return settings
+
+
+def _make_statsd(
+    hub: "Hub", settings: "HubSettings", address: str | None, dialect: "Dialect | None"
+) -> "list[StatsdBridge]":
+    """Make what sends metrics, if anything shall; options win over the file."""
+    from shmtel.hub.bridges.statsd import StatsdBridge, StatsdSettings
+
+    if settings.statsd is None and address is None:
+        if dialect is not None:
+            raise click.UsageError("--statsd-dialect needs --statsd ADDR.")
+        return []
+    told = settings.statsd or StatsdSettings()
+    try:
+        chosen = replace(
+            told, address=address or told.address, dialect=dialect or told.dialect
+        )
+    except ConfigurationError as error:
+        raise CommandError(
+            f"statsd: {error}", ExitCode.INVALID_CONFIGURATION
+        ) from error
+    _log.info("metrics are sent to %s", chosen.address)
+    return [StatsdBridge(hub.measures, chosen)]
 
 
 def _attach_sinks(

@@ -6,8 +6,11 @@ Rules:
 - all of it runs in the thread of the HTTP server: streams are not held up.
 """
 
+from collections.abc import Sequence
+
 from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
+from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
 from shmtel.hub.metrics import FAMILIES, add_measures, samples_of
@@ -16,17 +19,23 @@ from shmtel.hub.readiness import Readiness as HubReadiness
 
 
 class WatchedHub:
-    """The target of the hub's endpoints."""
+    """The target of the hub's endpoints.
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    Args:
+        bridges: those that send, of which the metrics tell, too.
+    """
+
+    def __init__(self, hub: Hub, bridges: Sequence[Accountable] = ()) -> None:
+        self._hub, self._senders = hub, bridges
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
         hub = self._hub
         ledger, closed = hub.summary()
         unanswered_ns = hub.oldest_unanswered_ns()
-        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed)
+        samples = samples_of(
+            *(hub.stats(), ledger, unanswered_ns, closed), self._senders
+        )
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)
