@@ -32,6 +32,7 @@ LINES = "lines"
 TOO_LONG, STOPPED, DEFECT = "too_long", "stopped", "defect"
 _PATIENCE_S = 0.2  # of a flush, for a server that reads slowly
 STOP_S = 0.3
+_SENDING = 2 / 3  # of the time to stop; the rest is for what comes before and after
 
 
 class StatsdBridge:
@@ -69,7 +70,7 @@ class StatsdBridge:
 
     def stop(self, seconds: float = STOP_S) -> None:
         """Send what there is and stop, within so many seconds."""
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds * _SENDING
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
