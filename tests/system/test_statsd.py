@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from shmtel.hub import measures
+from shmtel.hub.bridges.statsd import StatsdBridge, StatsdSettings
+from shmtel.hub.bridges.statsd.settings import Dialect
 from support.collector_process import CollectorProcess
 from support.emitter import Emitter
+from support.measured import Bench
 from support.metered_hub import WAIT_S, MeteredHub
 from support.processes import wait_until
 from support.program import fresh_namespace
@@ -32,7 +36,7 @@ tags = ["pool_name"]
 
 
 @pytest.mark.parametrize("dialect", ["statsd", "dogstatsd"])
-def test_it_has_the_true_values(dialect: str, tmp_path: Path) -> None:
+def test_it_has_the_true_values(dialect: Dialect, tmp_path: Path) -> None:
     """Counters to the event, sums and buckets; no line that it could not read. Of
     DogStatsD's tags it makes those of Graphite."""
 
@@ -75,3 +79,17 @@ def test_it_has_the_true_values(dialect: str, tmp_path: Path) -> None:
         told = [f"{told[0]};le=99", f"{told[1]};le=499.5"]
     assert [counters[key] for key in told] == [100, 500]
     assert gauges[name("emitter.last", "worker_id", "w-1")] == 1_023
+
+
+@pytest.mark.parametrize("dialect", ["statsd", "dogstatsd"])
+def test_it_has_gauges_below_zero(dialect: Dialect, tmp_path: Path) -> None:
+    """It takes a sign for a change, and has the value all the same, over and over."""
+    bench = Bench(measures.last_value("depth", "a.b", "n"))
+    ring = bench.ring()
+    with etsy_server(tmp_path) as server:
+        for value in (7, -5, -6, 0.5):
+            ring.emit({"measurements": {"n": value}})
+            settings = StatsdSettings(server.address, dialect)
+            with StatsdBridge(bench.measures, settings):
+                pass  # its last flush tells
+            wait_until(lambda v=value: server.ask("gauges").get("depth") == v, WAIT_S)

@@ -10,10 +10,11 @@ Rules:
 """
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isfinite, nextafter
-from typing import Literal, Protocol
+from typing import Literal
 
 from shmtel.hub.bridges.statsd.settings import StatsdSettings
 from shmtel.hub.measures.instrument import Labels
@@ -28,9 +29,10 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _MISSING = "none"
 
 
-class Wording(Protocol):
+class Wording(ABC):
     """A dialect."""
 
+    @abstractmethod
     def line(
         self,
         metric: Metric,
@@ -48,13 +50,24 @@ class Wording(Protocol):
             leaf: what of the metric it is, such as its `count`.
             bound: of a bucket.
             rate: with which the value was kept, as text.
+
+        Raises:
+            ValueError: the value is not finite.
         """
 
     def gauge(self, metric: Metric, labels: Labels, value: Number) -> str | None:
-        """Return the lines of a last value; None: there are no words for it."""
+        """Return a line, or two; None: there are no words for it.
+
+        Etsy's server takes a sign for a change of the value before, and so do some
+        that read tags: what is below 0 is told from there.
+        """
+        line = self.line(metric, labels, value, "g")
+        if value >= 0:
+            return line
+        return f"{self.line(metric, labels, 0, 'g')}\n{line}"
 
 
-class Dogstatsd:
+class Dogstatsd(Wording):
     """Datadog's dialect: with tags."""
 
     def __init__(self, settings: StatsdSettings) -> None:
@@ -85,12 +98,8 @@ class Dogstatsd:
         sampled = f"|@{rate}" if rate else ""
         return f"{name}:{number(value)}|{kind}{sampled}{'|#' if told else ''}{told}"
 
-    def gauge(self, metric: Metric, labels: Labels, value: Number) -> str | None:
-        """Return a line."""
-        return self.line(metric, labels, value, "g")
 
-
-class Plain:
+class Plain(Wording):
     """Etsy's dialect: the values of the tags are parts of the name, or nowhere."""
 
     def __init__(self, settings: StatsdSettings) -> None:
@@ -117,18 +126,15 @@ class Plain:
         return f"{name}:{number(value)}|{kind}"
 
     def gauge(self, metric: Metric, labels: Labels, value: Number) -> str | None:
-        """Return a line, or two: a sign would mean a change of the value before."""
+        """Return none without tags: several series would overwrite each other."""
         if labels and not self._has_suffix:
-            return None  # several series would overwrite each other
-        line = self.line(metric, labels, value, "g")
-        if value >= 0:
-            return line
-        return f"{self.line(metric, labels, 0, 'g')}\n{line}"
+            return None
+        return super().gauge(metric, labels, value)
 
 
 def wording_of(settings: StatsdSettings) -> Wording:
     """Return the dialect that was chosen."""
-    dialects: Mapping[str, type[Dogstatsd | Plain]] = {
+    dialects: Mapping[str, Callable[[StatsdSettings], Wording]] = {
         "statsd": Plain,
         "dogstatsd": Dogstatsd,
     }

@@ -36,11 +36,13 @@ def test_names_where_there_are_no_tags() -> None:
 
 
 def test_gauges_below_zero() -> None:
-    """Etsy's server takes a sign for a change, so it is told 0 before."""
+    """Servers take a sign for a change, so they are told 0 before."""
     gauge = measures.last_value("g", "a", "n", tags=["t"])
     assert PLAIN.gauge(gauge, ("w",), -5) == "x.g.w:0|g\nx.g.w:-5|g"
     assert PLAIN.gauge(gauge, ("w",), -0.0) == "x.g.w:0|g"
-    assert DATADOG.gauge(gauge, ("w",), -5) == "x.y.g:-5|g|#env:a_b,plan:no,t:w"
+    tags = "#env:a_b,plan:no,t:w"
+    told = DATADOG.gauge(gauge, ("w",), -5)
+    assert told == f"x.y.g:0|g|{tags}\nx.y.g:-5|g|{tags}"
     assert BARE.gauge(gauge, ("w",), 5) is None
 
 
