@@ -17,15 +17,15 @@ class Datagram:
 def datagrams_of(lines: Iterable[Line], bytes_max: int) -> Iterator[Datagram]:
     """Return as few datagrams as keep the order; a line may be too long for any."""
     held: list[Line] = []
-    datas: list[bytes] = []
+    parts: list[bytes] = []
     size = 0
     for line in lines:
         data = line.data
         if held and size + 1 + len(data) > bytes_max:
-            yield Datagram(b"\n".join(datas), tuple(held))
-            held, datas, size = [], [], 0
+            yield Datagram(b"\n".join(parts), tuple(held))
+            held, parts, size = [], [], 0
         size += len(data) + bool(held)
         held.append(line)
-        datas.append(data)
+        parts.append(data)
     if held:
-        yield Datagram(b"\n".join(datas), tuple(held))
+        yield Datagram(b"\n".join(parts), tuple(held))

@@ -22,8 +22,10 @@ REFUSED, TOO_BIG, UNRESOLVED = "refused", "too_big", "unresolved"
 # Of a datagram, not of the server: others may pass, by the same socket.
 OF_DATAGRAM = frozenset((TOO_BIG,))
 _KEPT_OPEN = OF_DATAGRAM | {FULL}
+# Another socket may do: of a server that was started anew, or of another address.
+_ELSEWHERE = frozenset((REFUSED, FAILED))
 _LOOK_UP_S = 60.0  # a name may move to another address
-_TRIES = 2  # a server that was started anew, or a name that has two addresses
+_TRIES = 2
 
 
 class Target:
@@ -51,7 +53,7 @@ class Target:
             self.failures[reason] += 1
             if reason not in _KEPT_OPEN:
                 self.close()
-            if reason != REFUSED:
+            if reason not in _ELSEWHERE:
                 return reason
             self._turn += 1
         return reason
