@@ -97,7 +97,7 @@ def test_one_that_is_not_there(path: Path) -> None:
     ("text", "message"),
     [
         ('dialect = "x"', ":4: statsd: `dialect` is statsd or dogstatsd, not 'x'"),
-        ("addres = 1", ":4: statsd: unknown key 'addres'; did you mean 'address'"),
+        ("addr = 1", ":4: statsd: unknown key 'addr'; did you mean 'address'"),
         ('tags = { env = "prod" }', ":4: statsd: `tags` are of DogStatsD"),
     ],
 )

@@ -22,7 +22,7 @@ def test_what_is_not_said_depends() -> None:
     ("table", "message"),
     [
         ([], "write \\[statsd\\]"),
-        ({"adress": "x"}, "did you mean 'address'"),
+        ({"addr": "x"}, "did you mean 'address'"),
         ({"address": "localhost"}, "`address` is HOST:PORT"),
         ({"address": "localhost:0"}, "`address` is HOST:PORT"),
         ({"address": "unix:"}, "`address` is HOST:PORT"),

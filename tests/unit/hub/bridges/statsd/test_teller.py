@@ -86,15 +86,15 @@ def test_what_was_not_sent_is_told_later() -> None:
 
 def test_what_waits_comes_first() -> None:
     """Else a server that reads slowly would never hear of some."""
-    bench = Bench(METRICS[0])
+    bench = Bench(METRICS[0], METRICS[1])
     teller, ring = begun(bench), bench.ring()
-    ring.emit(event(1, "first"), event(1, "second"))
+    ring.emit(event(1_000))
+    calls, sent = teller.lines(bench.measures.read())
+    calls.note()
+    teller.keep([sent])
+    ring.emit(event(1_000))
     lines = teller.lines(bench.measures.read())
-    lines[0].note()
-    teller.keep(lines[1:])
-    ring.emit(event(1, "first"))
-    lines = teller.lines(bench.measures.read())
-    assert [line.text for line in lines] == ["calls.second:1|c", "calls.first:1|c"]
+    assert [line.text for line in lines] == ["sent:2|c", "calls.t:1|c"]
 
 
 def test_sampled_events() -> None:
