@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _STOP_S = 1.5
+_SEND_S = 0.3  # for what is sent after that, and what the hub has left of its time
 _LOOK_S = 0.5
 SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits for it
 
@@ -115,7 +117,7 @@ def command(
         endpoints = _watch(hub, http, bridges)
         _serve(hub, stop)
         endpoints.close()
-        hub.stop(_STOP_S)
+        _stop(hub, bridges)
     if hub.failure is not None:
         raise CommandError(
             f"the hub does not run without its sink: {hub.failure}; what it did not "
@@ -148,6 +150,14 @@ def _watch(
     from shmtel.hub.watched import WatchedHub
 
     return serve(WatchedHub(hub, bridges), address, _log)
+
+
+def _stop(hub: "Hub", bridges: Sequence["StatsdBridge"]) -> None:
+    """Stop the hub, and send what it has counted until then."""
+    deadline = time.monotonic() + _STOP_S + _SEND_S
+    hub.stop(_STOP_S)
+    for bridge in bridges:
+        bridge.stop(max(_SEND_S / 2, deadline - time.monotonic()))
 
 
 def _serve(hub: "Hub", stop: threading.Event) -> None:

@@ -74,6 +74,8 @@ class StatsdBridge:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
+            if self._thread.is_alive():
+                _log.warning("statsd: the last flush did not end in %.1f s", seconds)
 
     def __enter__(self) -> "StatsdBridge":
         self.start()

@@ -8,7 +8,7 @@ Rules:
   told by, whoever was there before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shmtel.hub.bridges.base import increments, is_new
@@ -37,7 +37,11 @@ class Told:
     def __init__(self) -> None:
         self._series: dict[Metric, dict[Labels, Tally]] = {}
 
-    def begin(self, readings: Sequence[Reading]) -> None:
+    def knows(self, metric: Metric) -> bool:
+        """Tell whether a metric was seen before."""
+        return metric in self._series
+
+    def begin(self, readings: Iterable[Reading]) -> None:
         """Take what metrics that are new stand at for told; forget those that ended."""
         before, self._series = self._series, {}
         for reading in readings:

@@ -10,8 +10,7 @@ Rules:
 """
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite, nextafter
 from typing import Literal
@@ -29,14 +28,21 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _MISSING = "none"
 
 
-class Wording(ABC):
-    """A dialect."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What all lines of a series have in common.
 
-    @abstractmethod
+    Attributes:
+        tags: as text; None: its dialect has none.
+        is_shared: other series have the same words.
+    """
+
+    name: str
+    tags: str | None
+    is_shared: bool = False
+
     def line(
         self,
-        metric: Metric,
-        labels: Labels,
         value: Number,
         kind: Kind,
         *,
@@ -54,91 +60,60 @@ class Wording(ABC):
         Raises:
             ValueError: the value is not finite.
         """
+        name, tags = _joined(self.name, leaf), self.tags
+        if bound and tags is None:
+            name = _joined(name, _NO_LEVEL.sub("_", bound))
+        elif bound:
+            tags = f"{tags},le:{bound}" if tags else f"le:{bound}"
+        sampled = f"|@{rate}" if rate else ""
+        return f"{name}:{number(value)}|{kind}{sampled}{f'|#{tags}' if tags else ''}"
 
-    def gauge(self, metric: Metric, labels: Labels, value: Number) -> str | None:
-        """Return a line, or two; None: there are no words for it.
+    def gauge(self, value: Number) -> str | None:
+        """Return a line, or two; None: others would overwrite it.
 
         Etsy's server takes a sign for a change of the value before, and so do some
         that read tags: what is below 0 is told from there.
         """
-        line = self.line(metric, labels, value, "g")
-        if value >= 0:
-            return line
-        return f"{self.line(metric, labels, 0, 'g')}\n{line}"
+        if self.is_shared:
+            return None
+        line = self.line(value, "g")
+        return line if value >= 0 else f"{self.line(0, 'g')}\n{line}"
 
 
-class Dogstatsd(Wording):
-    """Datadog's dialect: with tags."""
+class Dogstatsd:
+    """Datadog's dialect: with tags, of which those without a value are none."""
 
     def __init__(self, settings: StatsdSettings) -> None:
         self._prefix = settings.prefix
-        self._tags = {
-            _NO_TAG.sub("_", key): _NO_TAG.sub("_", value)
-            for key, value in settings.tags.items()
-        }
+        self._tags = {_tag(key): _tag(value) for key, value in settings.tags.items()}
 
-    def line(
-        self,
-        metric: Metric,
-        labels: Labels,
-        value: Number,
-        kind: Kind,
-        *,
-        leaf: str = "",
-        bound: str = "",
-        rate: str = "",
-    ) -> str:
-        """Return a line; what has no value is no tag."""
+    def words(self, metric: Metric, labels: Labels) -> Words:
+        """Return the words of a series; its own tags win over those of all."""
         mine = zip(metric.tags, labels, strict=True)
-        tags = {**self._tags, **{tag: text for tag, text in mine if text}}
-        if bound:
-            tags["le"] = bound
-        told = ",".join(f"{tag}:{_NO_TAG.sub('_', text)}" for tag, text in tags.items())
-        name = _joined(self._prefix, name_of(metric), leaf)
-        sampled = f"|@{rate}" if rate else ""
-        return f"{name}:{number(value)}|{kind}{sampled}{'|#' if told else ''}{told}"
+        tags = {**self._tags, **{tag: _tag(text) for tag, text in mine if text}}
+        told = ",".join(f"{tag}:{text}" for tag, text in tags.items())
+        return Words(_joined(self._prefix, name_of(metric)), told)
 
 
-class Plain(Wording):
+class Plain:
     """Etsy's dialect: the values of the tags are parts of the name, or nowhere."""
 
     def __init__(self, settings: StatsdSettings) -> None:
         self._prefix = settings.prefix
         self._has_suffix = settings.plain_tags == "suffix"
 
-    def line(
-        self,
-        metric: Metric,
-        labels: Labels,
-        value: Number,
-        kind: Kind,
-        *,
-        leaf: str = "",
-        bound: str = "",
-        rate: str = "",
-    ) -> str:
-        """Return a line; its servers weigh no rates, so it has none."""
+    def words(self, metric: Metric, labels: Labels) -> Words:
+        """Return the words of a series."""
+        name = _joined(self._prefix, name_of(metric))
+        if not self._has_suffix:
+            return Words(name, None, is_shared=bool(labels))
         levels = [_NO_LEVEL.sub("_", text) or _MISSING for text in labels]
-        name = _joined(
-            *(self._prefix, name_of(metric), *(levels if self._has_suffix else ())),
-            *(leaf, _NO_LEVEL.sub("_", bound)),
-        )
-        return f"{name}:{number(value)}|{kind}"
-
-    def gauge(self, metric: Metric, labels: Labels, value: Number) -> str | None:
-        """Return none without tags: several series would overwrite each other."""
-        if labels and not self._has_suffix:
-            return None
-        return super().gauge(metric, labels, value)
+        return Words(".".join([name, *levels]), None)
 
 
-def wording_of(settings: StatsdSettings) -> Wording:
+def wording_of(settings: StatsdSettings) -> Dogstatsd | Plain:
     """Return the dialect that was chosen."""
-    dialects: Mapping[str, Callable[[StatsdSettings], Wording]] = {
-        "statsd": Plain,
-        "dogstatsd": Dogstatsd,
-    }
-    return dialects[settings.dialect](settings)
+    return Plain(settings) if settings.dialect == "statsd" else Dogstatsd(settings)
 
 
 def name_of(metric: Metric) -> str:
@@ -169,8 +144,13 @@ def rate_of(events: int) -> str:
     rate = 1 / events
     while int(1 / rate) < events:
         rate = nextafter(rate, 0.0)
-    return format(Decimal(repr(rate)), "f")
+    text = repr(rate)
+    return format(Decimal(text), "f") if "e" in text else text
 
 
-def _joined(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
+def _tag(text: str) -> str:
+    return _NO_TAG.sub("_", text)
+
+
+def _joined(one: str, other: str) -> str:
+    return f"{one}.{other}" if one and other else one or other
