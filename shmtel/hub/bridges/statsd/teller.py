@@ -14,7 +14,7 @@ Rules:
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -76,7 +76,6 @@ class Teller:
         self._seen: Seen = {}  # what the last flush has looked at
         self._looked: Seen = {}  # and what this one does
         self._waiting: Counter[Key] = Counter()
-        self._bounds: dict[Metric, Bounds] = {}
         self.dropped: Counter[str] = Counter()
 
     def begin(self, readings: Sequence[Reading]) -> None:
@@ -174,7 +173,7 @@ class Teller:
         return self._counter(one, words, amount, note, leaf)
 
     def _buckets(self, one: Pending, words: Words) -> Iterator[Line]:
-        texts = self._bounds_of(one.metric).texts
+        texts = _bounds_of(one.metric).texts
         for at, text in enumerate(texts):  # the last bucket is the count
             amount = one.added.buckets[at]
             if amount:
@@ -211,7 +210,7 @@ class Teller:
         total = added.total
         if whole != added.count:
             total = total * whole / added.count
-        values = spread(self._bounds_of(one.metric).measured, counts, total)
+        values = spread(_bounds_of(one.metric).measured, counts, total)
         for at, (events, value) in enumerate(zip(counts, values, strict=True)):
             if events:
                 rate = rate_of(events)
@@ -219,14 +218,13 @@ class Teller:
                 note = partial(_note_values, one.told, at, events, value)
                 yield Line(text, (one.metric, one.labels), note)
 
-    def _bounds_of(self, metric: Metric) -> Bounds:
-        bounds = self._bounds.get(metric)
-        if bounds is None:
-            bounds = self._bounds[metric] = Bounds(
-                list(map(metric.unit.measured_bound, metric.buckets)),
-                list(map(number, metric.buckets)),
-            )
-        return bounds
+
+@lru_cache(maxsize=1_024)
+def _bounds_of(metric: Metric) -> Bounds:
+    return Bounds(
+        list(map(metric.unit.measured_bound, metric.buckets)),
+        list(map(number, metric.buckets)),
+    )
 
 
 def _is_counted(reading: Reading) -> bool:
