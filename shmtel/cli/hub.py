@@ -9,6 +9,9 @@ import logging
 import signal
 import sys
 import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +26,16 @@ if TYPE_CHECKING:
     from shmtel.cli.hub_status import Status
     from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
+    from shmtel.hub.bridges.account import Accountable
     from shmtel.hub.bridges.opentelemetry import OpenTelemetryBridge
     from shmtel.hub.bridges.opentelemetry.target import Protocol
+    from shmtel.hub.bridges.statsd import StatsdBridge
+    from shmtel.hub.bridges.statsd.settings import Dialect
+    from shmtel.hub.settings_file import HubSettings
 
 _log = logging.getLogger(__name__)
 _STOP_S = 1.5
+_SEND_S = 0.3  # for what is sent after that, and what the hub has left of its time
 _LOOK_S = 0.5
 SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits for it
 
@@ -58,7 +66,7 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     "config_file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="TOML with metrics of events to keep.",
+    help="TOML with metrics of events to keep, and where to send them.",
 )
 @click.option(
     "--metrics",
@@ -80,6 +88,16 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     help="[default: as OTEL_EXPORTER_OTLP_PROTOCOL says, else grpc for port 4317, else"
     " http/protobuf]",
 )
+@click.option(
+    "--statsd",
+    metavar="ADDR",
+    help="Send the metrics to a StatsD server: host:port, or unix:PATH.",
+)
+@click.option(
+    "--statsd-dialect",
+    type=click.Choice(["statsd", "dogstatsd"]),
+    help="What the server reads.  [default: as the file says, else statsd]",
+)
 @click.option("--console", is_flag=True, help="Print each event on stderr.")
 @status_option
 @common.http_option("SHMTEL_HUB_HTTP", common.DEFAULT_HUB_HTTP)
@@ -91,6 +109,8 @@ def command(
     state_dir: Path | None,
     config_file: Path | None,
     metrics: str | None,
+    statsd: str | None,
+    statsd_dialect: "Dialect | None",
     console: bool,
     status: float | str,
     otlp: str | None,
@@ -109,18 +129,21 @@ def command(
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
-        _attach_metrics(hub, config_file, metrics)
+        settings = _attach_metrics(hub, config_file, metrics)
+        bridges = _make_statsd(hub, settings, statsd, statsd_dialect)
+        for bridge in bridges:
+            sinks.enter_context(bridge)
         if otlp is not None:
             sinks.enter_context(_attach_otlp(hub, otlp, otlp_protocol))
         _attach_sinks(hub, sinks, jsonl, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
-        endpoints = _watch(hub, http)
+        endpoints = _watch(hub, http, bridges)
         shown = _show(hub, status, console)
         _serve(hub, stop)
         shown.close()
         endpoints.close()
-        hub.stop(_STOP_S)
+        _stop(hub, bridges)
     if hub.failure is not None:
         raise CommandError(
             f"the hub does not run without its sink: {hub.failure}; what it did not "
@@ -146,11 +169,21 @@ def _start(hub: "Hub") -> None:
         raise CommandError(str(error)) from error
 
 
-def _watch(hub: "Hub", address: str) -> "HttpServer | NoServer":
+def _watch(
+    hub: "Hub", address: str, bridges: Sequence["Accountable"]
+) -> "HttpServer | NoServer":
     from shmtel.endpoints.server import serve
     from shmtel.hub.watched import WatchedHub
 
-    return serve(WatchedHub(hub), address, _log)
+    return serve(WatchedHub(hub, bridges), address, _log)
+
+
+def _stop(hub: "Hub", bridges: Sequence["StatsdBridge"]) -> None:
+    """Stop the hub, and send what it has counted until then."""
+    deadline = time.monotonic() + _STOP_S + _SEND_S
+    hub.stop(_STOP_S)
+    for bridge in bridges:
+        bridge.stop(max(_SEND_S / 2, deadline - time.monotonic()))
 
 
 def _show(hub: "Hub", status: float | str, console: bool) -> "Status":
@@ -167,7 +200,9 @@ def _serve(hub: "Hub", stop: threading.Event) -> None:
         pass
 
 
-def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
+def _attach_metrics(
+    hub: "Hub", config: Path | None, which: str | None
+) -> "HubSettings":
     from shmtel.hub.measures.defaults import default_metrics
     from shmtel.hub.settings_file import HubSettings, read_settings
 
@@ -183,6 +218,30 @@ def _attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> None:
         raise CommandError(
             f"{config}: {error}", ExitCode.INVALID_CONFIGURATION
         ) from error
+    return settings
+
+
+def _make_statsd(
+    hub: "Hub", settings: "HubSettings", address: str | None, dialect: "Dialect | None"
+) -> "list[StatsdBridge]":
+    """Make what sends metrics, if anything shall; options win over the file."""
+    from shmtel.hub.bridges.statsd import StatsdBridge, StatsdSettings
+
+    if settings.statsd is None and address is None:
+        if dialect is not None:
+            raise click.UsageError("--statsd-dialect needs --statsd ADDR.")
+        return []
+    told = settings.statsd or StatsdSettings()
+    try:
+        chosen = replace(
+            told, address=address or told.address, dialect=dialect or told.dialect
+        )
+    except ConfigurationError as error:
+        raise CommandError(
+            f"statsd: {error}", ExitCode.INVALID_CONFIGURATION
+        ) from error
+    _log.info("metrics are sent to %s", chosen.address)
+    return [StatsdBridge(hub.measures, chosen)]
 
 
 def _attach_otlp(

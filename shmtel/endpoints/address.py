@@ -1,4 +1,4 @@
-"""Where endpoints listen, as a person writes it."""
+"""Addresses as a person writes them."""
 
 import re
 
@@ -18,11 +18,19 @@ def parse_http_address(text: str) -> tuple[str, int] | None:
     """
     if text == OFF:
         return None
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found["port"]) > 65_535:
+    found = host_and_port(text)
+    if found is None:
         raise ConfigurationError(
             f"{text!r} is no address for HTTP; use HOST:PORT, [HOST]:PORT, or `off`"
         )
+    return found
+
+
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Read HOST:PORT, or [HOST]:PORT for IPv6; None: it is neither."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65_535:
+        return None
     return found["six"] or found["host"], int(found["port"])
 
 

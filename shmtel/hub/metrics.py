@@ -139,6 +139,12 @@ _BRIDGES = (
         "Requests that a bridge has sent again.",
         _OF_BRIDGE,
     ),
+    Family(
+        "shmtel_bridge_failures_total",
+        "counter",
+        "Tries of a bridge to send that failed, by reason; what they held waits.",
+        (*_OF_BRIDGE, "reason"),
+    ),
 )
 FAMILIES = (
     BUILD_INFO,
@@ -224,7 +230,7 @@ def samples_of(
     Args:
         unanswered_ns: by node, the age of its oldest batch without an answer.
         closed: rings that are in the sums of the ledger, by node and reason.
-        bridges: those that send what they are given.
+        bridges: those that send.
     """
     samples = Samples(FAMILIES)
     for field, family in _OWN.items():
@@ -264,8 +270,11 @@ def _add_bridges(samples: Samples, bridges: Iterable[Accountable]) -> None:
             samples.add("shmtel_bridge_items_waiting", account.waiting, *by)
             samples.add("shmtel_bridge_waiting_bytes", account.waiting_bytes, *by)
             samples.add("shmtel_bridge_retries_total", account.retries, *by)
-            dropped = "shmtel_bridge_items_dropped_total"
-            samples.add_counts(dropped, account.dropped, *by)
+            for name, counts in (
+                ("shmtel_bridge_items_dropped_total", account.dropped),
+                ("shmtel_bridge_failures_total", account.failures),
+            ):
+                samples.add_counts(name, counts, *by)
 
 
 def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:

@@ -1,7 +1,8 @@
-"""The hub's configuration file: TOML, with the metrics that it keeps.
+"""The hub's configuration file: TOML, with the metrics that it keeps, and for whom.
 
     default_metrics = true        # those of the catalog
     [[metrics]]                   # one more, see measures/tables.py
+    [statsd]                      # where they are sent, see bridges/statsd/settings.py
 
 Rules: what is not known is refused, with the nearest name there is; every error names
 the file, the line, and what to write instead.
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from shmtel.errors import ConfigurationError
+from shmtel.hub.bridges.statsd.settings import StatsdSettings, settings_of_table
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import refuse_clashes
 from shmtel.hub.measures.tables import metric_of_table
 from shmtel.policy.tables import refuse_unknown
+from shmtel.toml_lines import TomlLines
 
-_KEYS = ("default_metrics", "metrics")
+_KEYS = ("default_metrics", "metrics", "statsd")
 _HEAD = re.compile(r"\s*\[\[\s*metrics\s*\]\]")
 _KEY = re.compile(r"`(\w+)`|unknown key '(\w+)'")
 
@@ -31,10 +34,12 @@ class HubSettings:
 
     Attributes:
         default_metrics: whether to keep those; None: it does not say.
+        statsd: where they are sent; None: it does not say.
     """
 
     metrics: tuple[Metric, ...] = ()
     default_metrics: bool | None = None
+    statsd: StatsdSettings | None = None
 
 
 def read_settings(path: Path) -> HubSettings:
@@ -58,7 +63,11 @@ def read_settings(path: Path) -> HubSettings:
         default = _switch(table, "default_metrics")
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    return HubSettings(_metrics(path, text, table.get("metrics", [])), default)
+    return HubSettings(
+        _metrics(path, text, table.get("metrics", [])),
+        default,
+        _statsd(path, text, table["statsd"]) if "statsd" in table else None,
+    )
 
 
 def _switch(table: Mapping[str, Any], key: str) -> bool | None:
@@ -82,6 +91,16 @@ def _metrics(path: Path, text: str, tables: object) -> tuple[Metric, ...]:
                 f"{path}:{line}: metric {number + 1}: {error}"
             ) from error
     return tuple(made)
+
+
+def _statsd(path: Path, text: str, table: object) -> StatsdSettings:
+    try:
+        return settings_of_table(table)
+    except ConfigurationError as error:
+        named = _KEY.match(str(error))
+        where = ("statsd", named[1] or named[2]) if named else ("statsd",)
+        line = TomlLines(text).line_of(where)
+        raise ConfigurationError(f"{path}:{line}: statsd: {error}") from error
 
 
 def _line_of(text: str, number: int, message: str) -> int:

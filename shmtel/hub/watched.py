@@ -21,10 +21,14 @@ from shmtel.hub.readiness import Readiness as HubReadiness
 
 
 class WatchedHub:
-    """The target of the hub's endpoints."""
+    """The target of the hub's endpoints.
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    Args:
+        bridges: those that send, of which the metrics tell, too.
+    """
+
+    def __init__(self, hub: Hub, bridges: Sequence[Accountable] = ()) -> None:
+        self._hub, self._senders = hub, bridges
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
@@ -32,8 +36,9 @@ class WatchedHub:
         ledger, closed = hub.summary()
         unanswered_ns = hub.oldest_unanswered_ns()
         functions: list[object] = [each.function for each in hub.list_handlers()]
-        accountable = [each for each in functions if isinstance(each, Accountable)]
-        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed, accountable)
+        senders = [each for each in functions if isinstance(each, Accountable)]
+        senders += self._senders
+        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed, senders)
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)

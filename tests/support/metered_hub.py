@@ -42,12 +42,13 @@ tags = ["worker_id"]
 class MeteredHub:
     """A hub with the default metrics and some of the emitter's."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: str = "") -> None:
+        """Prepare one, with more in its configuration file."""
         self.address = f"unix:{directory / 'hub.sock'}"
         self.state_dir = directory / "hub-state"
         self.url = "http://127.0.0.1:0"
         self._config = directory / "hub.toml"
-        self._config.write_text(CONFIG)
+        self._config.write_text(config + CONFIG)
         self._log_path = directory / "hub.log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -19,11 +19,12 @@ class BridgeAccount:
     waiting_bytes: int = 0
     retries: int = 0  # requests that were sent again
     dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    failures: Mapping[str, int] = field(default_factory=dict)  # of sending, by reason
 
 
 @runtime_checkable
 class Accountable(Protocol):
-    """A batch handler that passes on what it is given."""
+    """A bridge that passes on what it is given."""
 
     @property
     def bridge_name(self) -> str:

@@ -25,7 +25,8 @@ def increments(
 ) -> list[tuple[Metric, dict[Labels, Tally]]]:
     """Return what series have seen between two readings, without those that rest.
 
-    A series that is less than it was has ended and begun anew. Last values are those
+    A series that is less than it was has ended and begun anew, and is new like one
+    that was not there before: what it stands at now was added. Last values are those
     that are now.
     """
     known = {reading.metric: reading.series for reading in before}
@@ -40,11 +41,21 @@ def _added(
 ) -> dict[Labels, Tally]:
     pairs = ((labels, tally, before.get(labels)) for labels, tally in now.items())
     added = {labels: _difference(was, tally) for labels, tally, was in pairs}
-    return {labels: tally for labels, tally in added.items() if tally.count}
+    return {labels: tally for labels, tally in added.items() if _has_any(tally)}
+
+
+def is_new(was: Tally | None, now: Tally) -> bool:
+    """Tell whether a series has begun since the reading before."""
+    return was is None or now.count < was.count
+
+
+def _has_any(tally: Tally) -> bool:
+    """Tell whether anything was added; a bridge may have told a part before."""
+    return bool(tally.count or tally.total or any(tally.buckets))
 
 
 def _difference(was: Tally | None, now: Tally) -> Tally:
-    if was is None or now.count < was.count:
+    if was is None or is_new(was, now):
         return now
     return Tally(
         now.count - was.count,

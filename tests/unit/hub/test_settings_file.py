@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shmtel.errors import ConfigurationError
+from shmtel.hub.bridges.statsd import StatsdSettings
 from shmtel.hub.settings_file import HubSettings, read_settings
 
 GOOD = """
@@ -90,3 +91,25 @@ def test_one_that_is_not_there(path: Path) -> None:
     """It says how to name another."""
     with pytest.raises(ConfigurationError, match="--config"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('dialect = "x"', ":4: statsd: `dialect` is statsd or dogstatsd, not 'x'"),
+        ("addr = 1", ":4: statsd: unknown key 'addr'; did you mean 'address'"),
+        ('tags = { env = "prod" }', ":4: statsd: `tags` are of DogStatsD"),
+    ],
+)
+def test_errors_of_the_table_for_statsd(path: Path, text: str, message: str) -> None:
+    """They have their line, too."""
+    path.write_text(f'default_metrics = true\n[statsd]\nprefix = "x"\n{text}\n')
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings(path)
+    assert str(raised.value).startswith(f"{path}{message}")
+
+
+def test_where_metrics_are_sent(path: Path) -> None:
+    """A table is enough, and what it says is read."""
+    path.write_text('[statsd]\nprefix = "shop"\n')
+    assert read_settings(path).statsd == StatsdSettings(prefix="shop")
