@@ -5,13 +5,14 @@ index, never by its pid: a pid that is gone would stay in the time series for ev
 """
 
 from shmtel.endpoints import ledger_metrics
-from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
+from shmtel.endpoints.exposition import BUILD_INFO, READY, Family, Samples
 from shmtel_collector.census import Census
 
 _PREFIX = "shmtel"
 _RING = ("service", "worker")
 FAMILIES = (
     BUILD_INFO,
+    READY,
     *ledger_metrics.families(_PREFIX, "service", dropped=_RING),
     Family(
         "shmtel_workers",

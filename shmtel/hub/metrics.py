@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
-from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
+from shmtel.endpoints.exposition import BUILD_INFO, READY, Family, Samples
 from shmtel.hub.counters import HubStats
 from shmtel.hub.measures.standing import Reading
 
@@ -108,6 +108,7 @@ _MEASURES = (
 )
 FAMILIES = (
     BUILD_INFO,
+    READY,
     *_OWN.values(),
     *_MEASURES,
     *ledger_metrics.families(_FLEET, "node", dropped=("node",)),

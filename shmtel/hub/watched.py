@@ -6,7 +6,7 @@ Rules:
 - all of it runs in the thread of the HTTP server: streams are not held up.
 """
 
-from shmtel.endpoints.exposition import exposition
+from shmtel.endpoints.exposition import READY, exposition
 from shmtel.endpoints.readiness import Check, Readiness
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
@@ -27,6 +27,7 @@ class WatchedHub:
         ledger, closed = hub.summary()
         unanswered_ns = hub.oldest_unanswered_ns()
         samples = samples_of(hub.stats(), ledger, unanswered_ns, closed)
+        samples.add(READY.name, (await self.readiness()).is_ready)
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)
