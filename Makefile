@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout events docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout events dashboard docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -46,7 +46,7 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 
 # All that make rings: the hub's own tests do not, nor do those of the words. Chaos
 # draws where its rings are.
-WITHOUT_RINGS := tests/chaos tests/unit/hub tests/unit/policy tests/unit/wire tests/docs \
+WITHOUT_RINGS := tests/chaos tests/unit/hub tests/unit/policy tests/unit/wire tests/docs tests/deploy \
 	tests/simulation tests/packaging tests/typing tests/native/test_native.py \
 	$(addprefix tests/property/,test_correlation.py test_cut.py test_frames.py \
 	test_policy_machine.py test_ring_table.py test_uplink_canaries.py \
@@ -195,6 +195,10 @@ layout:  ## make docs/reference/layout.md from the header of the ring
 events: $(VENV)/dev.stamp  ## make docs/reference/events.md from the catalog
 	mkdir -p build
 	$(BIN)/python docs/make_events.py > build/events.md && mv build/events.md docs/reference/events.md
+
+dashboard:  ## make deploy/grafana/shmtel.json from the tables of its panels
+	mkdir -p build
+	$(PYTHON) -B deploy/grafana/make_dashboard.py > build/shmtel.json && mv build/shmtel.json deploy/grafana/shmtel.json
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs

@@ -266,7 +266,7 @@ WORKERS = Section(
                 ),
             ],
             "Long ones of generation 2: fewer objects that stay, or gc.freeze() after "
-            "the start. Told while the gc hook is on.",
+            "the start. Told with SHMTEL_INSTRUMENT=gc.",
         ),
         Panel(
             *("Uncollectable objects", "cps"),

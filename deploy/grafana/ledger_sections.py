@@ -112,7 +112,7 @@ LEDGER = Section(
             bad_from=1,
         ),
         Panel(
-            *("Unaccounted", "short"),
+            *("Unaccounted, by host", "short"),
             [value("shmtel_fleet_ledger_unaccounted_events", "node", FLEET)],
             "Committed minus all that is known of it. Not 0 for minutes is a defect of "
             "shmtel: please report it.",
