@@ -15,7 +15,7 @@ _FLEET = "shmtel_fleet"
 # By field of HubStats.
 _OWN = {
     "streams": Family("shmtel_hub_streams", "gauge", "Collectors that are connected."),
-    "batches": Family("shmtel_hub_batches_total", "counter", "Batches acknowledged."),
+    "batches": Family("shmtel_hub_batches_total", "counter", "Batches handed on."),
     "segments": Family("shmtel_hub_segments_total", "counter", "Segments accepted."),
     "delivered": Family(
         "shmtel_hub_events_delivered_total", "counter", "Events that handlers got."
