@@ -33,7 +33,7 @@ C_STRICT := -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fvisibilit
 
 PYTEST := $(BIN)/pytest -q
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout events dashboard docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away isolation model check build proto proto-check format lint types native sanitize fuzz bench layout events dashboard docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -114,6 +114,9 @@ soak: $(VENV)/dev.stamp  ## a line under load, with workers that come and go, st
 
 hub-away: $(VENV)/dev.stamp  ## a hub is away, the spool holds, all arrives afterwards; SECONDS=600 RATE=5000
 	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_RATE=$(or $(RATE),5000) $(PYTEST) -s tests/soak/test_hub_away.py
+
+isolation: $(VENV)/dev.stamp  ## handlers that raise and block beside scrapers that hang; SECONDS=30
+	BLOCK_SECONDS=$(or $(SECONDS),30) $(PYTEST) tests/e2e/test_hub_isolation.py --timeout 600
 
 model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600
