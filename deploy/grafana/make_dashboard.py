@@ -86,13 +86,15 @@ def placed(sections: Iterable[Section]) -> Iterator[_Json]:
     """Return rows and panels with their places, from left to right and down."""
     top = 0
     for section in sections:
-        row = {"type": "row", "title": section.title, "collapsed": section.is_closed}
+        row: _Json = {"type": "row", "title": section.title}
+        row["collapsed"] = section.is_closed
         row["gridPos"] = {"x": 0, "y": top, "w": WIDTH, "h": 1}
-        panels, top = placed_panels(section.panels, top + 1)
+        top += 1
+        panels, below = placed_panels(section.panels, top)
         if section.is_closed:  # its panels are in the row, and not asked for
-            top = row["gridPos"]["y"] + 1
             yield {**row, "panels": panels}
         else:
+            top = below
             yield {**row, "panels": []}
             yield from panels
 
