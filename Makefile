@@ -35,7 +35,7 @@ PYTEST := $(BIN)/pytest -q
 # Most tests wait most of the time, so two files at a time take half as long.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away model check build proto proto-check format lint types native sanitize fuzz bench layout events docs clean
+.PHONY: help demo test test-native test-file test-system test-pythons stress chaos control-chaos simulation soak hub-away isolation model check build proto proto-check format lint types native sanitize fuzz bench layout events dashboard docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -48,7 +48,7 @@ test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set u
 
 # All that make rings: the hub's own tests do not, nor do those of the words. Chaos
 # draws where its rings are.
-WITHOUT_RINGS := tests/chaos tests/unit/hub tests/unit/policy tests/unit/wire tests/docs \
+WITHOUT_RINGS := tests/chaos tests/unit/hub tests/unit/policy tests/unit/wire tests/docs tests/deploy \
 	tests/simulation tests/packaging tests/typing tests/native/test_native.py \
 	$(addprefix tests/property/,test_correlation.py test_cut.py test_frames.py \
 	test_policy_machine.py test_ring_table.py test_uplink_canaries.py \
@@ -116,6 +116,9 @@ soak: $(VENV)/dev.stamp  ## a line under load, with workers that come and go, st
 
 hub-away: $(VENV)/dev.stamp  ## a hub is away, the spool holds, all arrives afterwards; SECONDS=600 RATE=5000
 	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_RATE=$(or $(RATE),5000) $(PYTEST) -s tests/soak/test_hub_away.py
+
+isolation: $(VENV)/dev.stamp  ## handlers that raise and block beside scrapers that hang; SECONDS=30
+	BLOCK_SECONDS=$(or $(SECONDS),30) $(PYTEST) tests/e2e/test_hub_isolation.py --timeout 600
 
 model: $(VENV)/dev.stamp  ## the real ring against its executable model, for longer; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/model --timeout 3600
@@ -197,6 +200,10 @@ layout:  ## make docs/reference/layout.md from the header of the ring
 events: $(VENV)/dev.stamp  ## make docs/reference/events.md from the catalog
 	mkdir -p build
 	$(BIN)/python docs/make_events.py > build/events.md && mv build/events.md docs/reference/events.md
+
+dashboard:  ## make deploy/grafana/shmtel.json from the tables of its panels
+	mkdir -p build
+	$(PYTHON) -B deploy/grafana/make_dashboard.py > build/shmtel.json && mv build/shmtel.json deploy/grafana/shmtel.json
 
 docs: $(VENV)/dev.stamp  ## check that the documents' links and commands exist
 	$(PYTEST) tests/docs

@@ -5,7 +5,7 @@ index, never by its pid: a pid that is gone would stay in the time series for ev
 """
 
 from shmtel.endpoints import ledger_metrics
-from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
+from shmtel.endpoints.exposition import BUILD_INFO, READY, Family, Samples
 from shmtel_collector.census import Census
 
 _PREFIX = "shmtel"
@@ -13,6 +13,7 @@ _RING = ("service", "worker")
 _STRIPPED = ("event", "reason")
 FAMILIES = (
     BUILD_INFO,
+    READY,
     *ledger_metrics.families(_PREFIX, "service", dropped=_RING),
     Family(
         "shmtel_events_stripped_total",

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from shmtel.endpoints.exposition import exposition
+from shmtel.endpoints.exposition import READY, exposition
 from shmtel.endpoints.readiness import ALIVE, Check, Readiness
 from shmtel.endpoints.resources import Resource
 from shmtel.errors import ShmtelError
@@ -62,8 +62,9 @@ class Watched:
         Raises:
             StalledError: the loop does not answer.
         """
-        census = await self._ask(self._census)
-        return exposition(FAMILIES, samples_of(census), accept)
+        samples = samples_of(await self._ask(self._census))
+        samples.add(READY.name, (await self.readiness()).is_ready)
+        return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
         """Return whether events are taken and accounted for."""

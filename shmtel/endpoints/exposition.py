@@ -42,6 +42,7 @@ class Family:
 BUILD_INFO = Family(
     "shmtel_build_info", "gauge", "Versions of this program.", ("version", "python")
 )
+READY = Family("shmtel_ready", "gauge", "1 while /readyz says that all is well.")
 
 
 class Samples:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
-from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
+from shmtel.endpoints.exposition import BUILD_INFO, READY, Family, Samples
 from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.counters import HubStats
 from shmtel.hub.measures.standing import Reading
@@ -16,7 +16,7 @@ _FLEET = "shmtel_fleet"
 # By field of HubStats.
 _OWN = {
     "streams": Family("shmtel_hub_streams", "gauge", "Collectors that are connected."),
-    "batches": Family("shmtel_hub_batches_total", "counter", "Batches acknowledged."),
+    "batches": Family("shmtel_hub_batches_total", "counter", "Batches handed on."),
     "segments": Family("shmtel_hub_segments_total", "counter", "Segments accepted."),
     "delivered": Family(
         "shmtel_hub_events_delivered_total", "counter", "Events that handlers got."
@@ -148,6 +148,7 @@ _BRIDGES = (
 )
 FAMILIES = (
     BUILD_INFO,
+    READY,
     *_OWN.values(),
     *_MEASURES,
     *_BRIDGES,

@@ -8,7 +8,7 @@ Rules:
 
 from collections.abc import Sequence
 
-from shmtel.endpoints.exposition import exposition
+from shmtel.endpoints.exposition import READY, exposition
 from shmtel.endpoints.readiness import ALIVE, Check, Readiness
 from shmtel.endpoints.resources import Resource
 from shmtel.hub.api import resources
@@ -39,6 +39,7 @@ class WatchedHub:
         senders = [each for each in functions if isinstance(each, Accountable)]
         senders += self._senders
         samples = samples_of(hub.stats(), ledger, unanswered_ns, closed, senders)
+        samples.add(READY.name, (await self.readiness()).is_ready)
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)

@@ -25,10 +25,21 @@ STOP_S = 20.0
 
 
 class HubProcess:
-    """One hub after the other, on one address and one file of what they got."""
+    """One hub after the other, on one address and one file of what they got.
 
-    def __init__(self, address: str, directory: Path, *options: str) -> None:
+    Args:
+        program: what the hub is, if not this module.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        directory: Path,
+        *options: str,
+        program: str = "support.hub_process",
+    ) -> None:
         self.address = address
+        self._program = program
         self._notes = directory / "segments"
         self._wedge = directory / "wedge"
         self._options = options
@@ -56,7 +67,7 @@ class HubProcess:
         """Start a hub, and wait until it listens."""
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "support.hub_process"),
+                *(sys.executable, "-m", self._program),
                 *(self.address, str(self._notes), str(self._wedge), *self._options),
             ],
             stdout=subprocess.PIPE,
@@ -105,11 +116,7 @@ class HubProcess:
 
     def segments(self) -> list[tuple[str, int, int]]:
         """Ring, first and last seq of each segment that a hub got, in order."""
-        if not self._notes.exists():
-            return []
-        lines = self._notes.read_text().rpartition("\n")[0].splitlines()
-        parts = [line.split() for line in lines]
-        return [(ring, int(first), int(last)) for ring, first, last in parts]
+        return read_segments(self._notes)
 
     def count(self) -> int:
         """How many events a hub got."""
@@ -122,6 +129,15 @@ class HubProcess:
             assert first == last_seqs.get(ring, 0) + 1, (ring, first, last_seqs)
             last_seqs[ring] = last
         return last_seqs
+
+
+def read_segments(notes: Path) -> list[tuple[str, int, int]]:
+    """Return what a handler has noted: ring, first and last seq of each segment."""
+    if not notes.exists():
+        return []
+    lines = notes.read_text().rpartition("\n")[0].splitlines()
+    parts = [line.split() for line in lines]
+    return [(ring, int(first), int(last)) for ring, first, last in parts]
 
 
 # -- in the hub ---------------------------------------------------------------

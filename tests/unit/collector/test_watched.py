@@ -63,6 +63,10 @@ def test_a_scrape_comes_from_the_collectors_loop(
     """What moves is looked at where it is moved."""
     body, _ = asyncio.run(_watched(loop, database).metrics(""))
     assert b"shmtel_hub_connected 1.0" in body
+    assert b"shmtel_ready 1.0" in body
+    database.unlink()
+    body, _ = asyncio.run(_watched(loop, database).metrics(""))
+    assert b"shmtel_ready 0.0" in body
 
 
 def test_a_loop_that_does_not_go_round(

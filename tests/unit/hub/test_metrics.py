@@ -68,8 +68,12 @@ def test_a_hub_that_nobody_has_dialled() -> None:
         assert readiness.is_ready
         assert "[ ]streams not required: 0" in readiness.text(is_verbose=True)
         body, _ = asyncio.run(daemon.metrics(""))
-        assert total(samples(body.decode()), "shmtel_hub_streams") == 0
+        found = samples(body.decode())
+        assert total(found, "shmtel_hub_streams") == 0
+        assert total(found, "shmtel_ready") == 1
         assert daemon.liveness().is_ready
+    stopped, _ = asyncio.run(daemon.metrics(""))
+    assert total(samples(stopped.decode()), "shmtel_ready") == 0
 
 
 @pytest.mark.parametrize(
