@@ -3,12 +3,13 @@
 A fleet has too many rings for a time series each; `shmtel ledger --hub` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
 from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples
 from shmtel.hub.counters import HubStats
+from shmtel.hub.handlers import Handler
 
 _FLEET = "shmtel_fleet"
 # By field of HubStats.
@@ -79,9 +80,16 @@ _OWN = {
     ),
     "handlers": Family("shmtel_hub_handlers", "gauge", "Handlers that are attached."),
 }
+_FILE_CHANGES = Family(
+    "shmtel_hub_file_changes_total",
+    "counter",
+    "What happened to the files of a sink, by what it was.",
+    ("handler", "change"),
+)
 FAMILIES = (
     BUILD_INFO,
     *_OWN.values(),
+    _FILE_CHANGES,
     *ledger_metrics.families(_FLEET, "node", dropped=("node",)),
     Family(
         "shmtel_fleet_oldest_unanswered_seconds",
@@ -167,6 +175,13 @@ def samples_of(
         if ring.ring_id:
             samples.add("shmtel_fleet_rings", 1, ring.node, ring.state)
     return samples
+
+
+def add_file_changes(samples: Samples, handlers: Iterable[Handler]) -> None:
+    """Add what the sinks among the handlers have done with their files."""
+    for handler in handlers:
+        counts = getattr(handler.function, "file_counts", {})
+        samples.add_counts(_FILE_CHANGES.name, counts, handler.handler_id)
 
 
 def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:

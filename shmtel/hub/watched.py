@@ -9,7 +9,7 @@ Rules:
 from shmtel.endpoints.exposition import exposition
 from shmtel.endpoints.readiness import Check, Readiness
 from shmtel.hub.hub import Hub
-from shmtel.hub.metrics import FAMILIES, samples_of
+from shmtel.hub.metrics import FAMILIES, add_file_changes, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
 
@@ -24,6 +24,7 @@ class WatchedHub:
         """Return a scrape."""
         hub = self._hub
         samples = samples_of(hub.stats(), hub.ledger(), hub.oldest_unanswered_ns())
+        add_file_changes(samples, hub.list_handlers())
         return exposition(FAMILIES, samples, accept)
 
     async def readiness(self) -> Readiness:
