@@ -1,4 +1,4 @@
-"""`shmtel hub`: the receiving side as a program, with JSON lines as its sink.
+"""`shmtel hub`: the receiving side as a program, with files as its sinks.
 
 Programs that want handlers of their own use `shmtel.hub.Hub` instead.
 """
@@ -10,12 +10,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from shmtel.cli import children, common
 from shmtel.cli.errors import CommandError, ExitCode
+from shmtel.cli.file_sinks import FileOptions, attach_files, file_options
 from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     metavar="ADDR",
     help="host:port, or unix:PATH.",
 )
-@click.option(
-    "--jsonl",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Append each event as a line of JSON.",
-)
+@file_options
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -55,12 +51,12 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
 @common.parent_option
 def command(
     listen: str,
-    jsonl: str | None,
     state_dir: Path | None,
     console: bool,
     http: str,
     log_level: str,
     parent: int | None,
+    **files: Unpack[FileOptions],
 ) -> int:
     """Receive the events of many collectors until SIGTERM or SIGINT."""
     children.end_with_parent(parent)
@@ -72,7 +68,8 @@ def command(
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
-        _attach_sinks(hub, sinks, jsonl, console)
+        attach_files(hub, sinks, files)
+        _attach_console(hub, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
         endpoints = _watch(hub, http)
@@ -117,24 +114,13 @@ def _serve(hub: "Hub", stop: threading.Event) -> None:
         pass
 
 
-def _attach_sinks(
-    hub: "Hub", sinks: contextlib.ExitStack, jsonl: str | None, console: bool
-) -> None:
+def _attach_console(hub: "Hub", console: bool) -> None:
     from shmtel.cli.console import print_batch
-    from shmtel.hub.jsonlines import JsonLines
 
-    if jsonl:
-        try:
-            sink = sinks.enter_context(JsonLines(jsonl))
-        except OSError as error:
-            raise CommandError(
-                f"cannot write {jsonl}: {error.strerror}; name another file with "
-                "--jsonl"
-            ) from error
-        hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():
         _log.warning(
-            "without --jsonl or --console events are counted, and kept nowhere"
+            "without --jsonl, --parquet or --console events are counted, and kept "
+            "nowhere"
         )
