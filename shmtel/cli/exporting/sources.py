@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import IO, TYPE_CHECKING
 
+from shmtel.cli.common import count
 from shmtel.cli.errors import CommandError
 from shmtel.config import MAX_RING_SIZE
 from shmtel.hub.files.line import Line, read_line
@@ -65,7 +66,7 @@ def _events(texts: Iterable[bytes], path: str, say: Say) -> Iterator[Line]:
         else:
             yield line
     if others:
-        say(f"{others} lines of {path} are no events, and are left out")
+        say(f"no events, and left out: {count(others, 'line')} of {path}")
 
 
 def _line(event: "Event") -> Line:
