@@ -57,10 +57,10 @@ class JsonLines:
         rotation: Rotation | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self.path = Path(path)
         self._now_s = now_s
         rotation = rotation or Rotation()
-        self._output = output = Output(self.path, rotation, now_s)
+        self._output = output = Output(Path(path), rotation, now_s)
+        self.path = output.path
         self._keeper = (
             Keeper(output.chain, rotation, output.counts, self._rotate)
             if rotation.is_on

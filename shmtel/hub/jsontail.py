@@ -6,8 +6,8 @@ events have come again, so that they are not written once more. Their host may b
 away for longer than the next hub lives, so what is remembered is part of the mark.
 
 The file may have been rotated since the mark, by the hub or by others. It is found
-by its inode, or by the number that it got with a new form, and read from the mark
-on, and then all that is newer.
+by its inode and the bytes before the mark, or by the number that it got with a new
+form, and read from the mark on, and then all that is newer.
 
 Rules:
 - lines that others have written are left alone, and say nothing;
@@ -18,19 +18,20 @@ import logging
 import time
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 
 from shmtel.hub.files.chain import Chain
 from shmtel.hub.files.held import FORMS, Piece, RingName, last_seqs
-from shmtel.hub.files.last_line import identity, identity_of, is_line_start
+from shmtel.hub.files.last_line import bytes_before, identity, identity_of
 from shmtel.hub.sinks import IsCommitted
 
 _log = logging.getLogger(__name__)
 
 AWAITED_S = 7 * 24 * 3_600  # longer than any host is away that comes back
 RINGS_MAX = 10_000  # remembered; what comes again was in work a moment before the end
-UNMARKED_BYTES = 1 << 30  # are read without a mark: as much as 64 hosts have on the way
+UNMARKED_BYTES = 1 << 30  # are read without a mark, which takes some seconds
 
 
 class Stored(msgspec.Struct, gc=False, frozen=True):
@@ -51,6 +52,7 @@ class _Mark(msgspec.Struct):
     end: int
     awaited: list[_Ring] = []  # lines of these rings may stand before the end
     number: int = 0  # that the file gets, or has got, when it is rotated
+    check: int | None = None  # of the bytes before the end: inodes are used again
 
 
 class Ending(Protocol):
@@ -62,6 +64,8 @@ class Ending(Protocol):
     def file(self) -> str: ...
     @property
     def end(self) -> int: ...
+    @property
+    def tail(self) -> bytes: ...
 
 
 Awaited = dict[RingName, Stored]
@@ -72,7 +76,7 @@ _mark_decoder = msgspec.json.Decoder(_Mark)
 def mark_text(place: Ending, awaited: Awaited) -> str:
     """Return a mark."""
     rings = [_Ring(*name, stored) for name, stored in list(awaited.items())]
-    mark = _Mark(place.file, place.end, rings, place.number)
+    mark = _Mark(place.file, place.end, rings, place.number, crc32(place.tail))
     return msgspec.json.encode(mark).decode()
 
 
@@ -83,7 +87,11 @@ def awaited_in(
     if not identity(file):
         return {}
     now_s = int(time.time())
-    pieces, awaited = _pieces(path, file, mark)
+    try:
+        pieces, awaited = _pieces(path, file, mark)
+    except PermissionError as error:
+        _log.error("what %s was before it was rotated is not seen: %s", path, error)
+        pieces, awaited = [(path, 0)], {}
     for name, seq in last_seqs(pieces, RINGS_MAX).items():
         before = awaited.pop(name, None)
         if before is None or seq > before.last_seq:
@@ -103,17 +111,13 @@ def awaited_in(
 
 def _pieces(path: Path, file: int, text: str | None) -> tuple[list[Piece], Awaited]:
     """Return what to read, oldest first, and what to remember without."""
-    rotated = Chain(path).files()
-    everything = [*(each.path for each in rotated), path]
-    if text is None:
-        return _newest(everything), {}
     try:
-        mark = _mark_decoder.decode(text)
+        mark = None if text is None else _mark_decoder.decode(text)
     except msgspec.MsgspecError:
-        return _newest(everything), {}
-    found = _find(path, file, mark)
-    if found is None or not _reaches(found[0], mark.end):
-        return _newest(everything), {}
+        mark = None
+    found = mark and _find(path, file, mark)
+    if not mark or not found:
+        return _newest([*_before(path), path]), {}
     pieces = [(found[0], mark.end), *((later, 0) for later in found[1:])]
     return pieces, {(ring.node, ring.ring_id): ring.stored for ring in mark.awaited}
 
@@ -122,35 +126,59 @@ def _find(path: Path, file: int, mark: _Mark) -> list[Path] | None:
     """Return the file of a mark, and those that are newer."""
     chain = Chain(path)
     is_newest = mark.number == 0 or mark.number >= chain.next_number()
-    if mark.file == identity(file) and is_newest:
-        return [path]
+    if is_newest and mark.file == identity(file):
+        return [path] if _holds(path, mark) else None
     rotated = chain.files()
     for at, each in enumerate(rotated):
         is_it = mark.number in (0, each.number) and (
-            mark.file == _identity_of(each.path) if each.is_plain else mark.number != 0
+            _is_of(each.path, mark) if each.is_plain else mark.number != 0
         )
         if is_it:
             return [*(later.path for later in rotated[at:]), path]
-    if is_newest:
-        for other in path.parent.iterdir():
-            if mark.file and _identity_of(other) == mark.file:  # renamed by others
-                return [other, path]
-    _log.warning(
-        "the file that %s was is not beside it any more: what was in it and comes "
-        "again is stored again",
-        path,
-    )
+    for other in path.parent.iterdir() if is_newest else ():
+        if _is_of(other, mark):  # renamed by others, to whatever name
+            return [other, *_newer(other, _before(path)), path]
+    _log.warning("%s is not the file that it was; all beside it is searched", path)
     return None
 
 
-def _reaches(path: Path, end: int) -> bool:
+def _newer(than: Path, paths: list[Path]) -> list[Path]:
+    since_ns = than.stat().st_mtime_ns
+    return [p for p in paths if p != than and p.stat().st_mtime_ns >= since_ns]
+
+
+def _is_of(path: Path, mark: _Mark) -> bool:
+    is_it = mark.file != "" and identity_of(path.lstat()) == mark.file
+    return is_it and _holds(path, mark)
+
+
+def _holds(path: Path, mark: _Mark) -> bool:
     """Say whether a file holds what it did when it was marked."""
-    if path.suffix in FORMS:
-        return end >= 0
-    lost = end - path.stat().st_size
+    lost = mark.end - path.stat().st_size
     if lost > 0:
         _log.error("%s has lost %d bytes that were acknowledged", path, lost)
-    return end >= 0 >= lost and is_line_start(path, end)
+    if mark.end < 0 or lost > 0:
+        return False
+    tail = bytes_before(path, mark.end)
+    if mark.check is None:
+        return tail[-1:] in (b"", b"\n")
+    return mark.check == crc32(tail)
+
+
+def _before(path: Path) -> list[Path]:
+    """Return what the file may have been before, oldest first.
+
+    It was rotated here, or by others who put something behind its name, as logrotate
+    does. No more than that: a file with events of another sink says nothing of this.
+    """
+    own = {each.path for each in Chain(path).files()}
+    others = (
+        other
+        for other in path.parent.iterdir()
+        if other.name.startswith((f"{path.name}.", f"{path.name}-"))
+        and identity_of(other.lstat())
+    )
+    return sorted(own.union(others), key=lambda each: each.stat().st_mtime_ns)
 
 
 def _newest(paths: list[Path]) -> list[Piece]:
@@ -164,10 +192,3 @@ def _newest(paths: list[Path]) -> list[Piece]:
         if left <= 0:
             break
     return pieces[::-1]
-
-
-def _identity_of(path: Path) -> str:
-    try:
-        return identity_of(path.lstat())
-    except OSError:
-        return ""

@@ -10,6 +10,7 @@ import gzip
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -77,7 +78,8 @@ class Parquet:
     """
 
     def __init__(self) -> None:
-        import pyarrow.parquet  # noqa: F401
+        if find_spec("pyarrow") is None:  # only asked: the hub does without it
+            raise ImportError("no pyarrow", name="pyarrow")
 
     def name(self, rotated: Path) -> Path | None:
         """Return its name with .parquet in place of its suffix."""
@@ -92,6 +94,7 @@ class Parquet:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for the hub, which then says what ends
         ) as process:
             while (said := _said(process)) is None:
                 if is_ending():

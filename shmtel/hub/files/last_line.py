@@ -12,6 +12,7 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 LINE_START = b'{"event":'
+TAIL_BYTES = 512  # hold a ring and a seq, and so are those of one file alone
 _LOOK_BACK_BYTES = 64 << 10
 
 
@@ -25,13 +26,12 @@ def identity_of(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}" if stat.S_ISREG(status.st_mode) else ""
 
 
-def is_line_start(path: Path, position: int) -> bool:
-    """Say whether a line begins there, or would."""
-    if position == 0:
-        return True
+def bytes_before(path: Path, position: int) -> bytes:
+    """Return the last bytes before a position, TAIL_BYTES of them if there are."""
+    start = max(0, position - TAIL_BYTES)
     with path.open("rb") as reader:
-        reader.seek(position - 1)
-        return reader.read(1) == b"\n"
+        reader.seek(start)
+        return reader.read(position - start)
 
 
 def end_last_line(path: Path, file: int) -> None:

@@ -25,7 +25,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shmtel.hub.files.chain import Chain
-from shmtel.hub.files.last_line import end_last_line, identity
+from shmtel.hub.files.last_line import (
+    TAIL_BYTES,
+    bytes_before,
+    end_last_line,
+    identity,
+)
 from shmtel.hub.files.rotation import Rotation
 
 _log = logging.getLogger(__name__)
@@ -35,11 +40,15 @@ _RETRY_S = 1.0
 
 
 class Place(NamedTuple):
-    """Where a file ends: the number that it gets, its identity, its size."""
+    """Where a file ends: its number when it is rotated, identity, size, last bytes.
+
+    The number is 0 where nobody rotates here.
+    """
 
     number: int
     file: str
     end: int
+    tail: bytes
 
 
 class Output:
@@ -55,7 +64,9 @@ class Output:
         rotation: Rotation,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self.path = path
+        # A link (/dev/stdout is one) would be renamed in place of its file.
+        is_linked = rotation.is_on and path.is_symlink() and path.is_file()
+        self.path = path = path.resolve() if is_linked else path
         self.chain = Chain(path)
         self.counts: Counter[str] = Counter()
         self._rotation = rotation
@@ -63,10 +74,11 @@ class Output:
         self._no_rotation_before_s = 0.0
         self.file = -1
         self._number = 0
+        self.place: Place
         self._take(self._open())
-        if self._identity:
+        if self._identity and rotation.is_on:
             self._number = self.chain.next_number()
-            self.place = self._measure()
+            self.place = self.place._replace(number=self._number)
         begun_s = self._status.st_mtime if self.place.end else now_s()
         self._ends_s = rotation.end_of(begun_s)
 
@@ -88,7 +100,7 @@ class Output:
             self._append(data)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self.place = self._measure()
+        self.place = self._measure((self.place.tail + data[-TAIL_BYTES:])[-TAIL_BYTES:])
 
     def rotate_if_due(self, more_bytes: int = 0) -> bool:
         """Rotate a file that has no room for more, or whose time is over; tell whether.
@@ -151,8 +163,8 @@ class Output:
         with contextlib.suppress(OSError):
             os.ftruncate(self.file, os.fstat(self.file).st_size - written)
 
-    def _measure(self) -> Place:
-        return Place(self._number, self._identity, os.fstat(self.file).st_size)
+    def _measure(self, tail: bytes) -> Place:
+        return Place(self._number, self._identity, self._end(), tail)
 
     def _rotate(self) -> None:
         while self.chain.all_forms(self._number):  # others name files, too
@@ -187,15 +199,21 @@ class Output:
                 "%s has lost %d bytes: somebody has cut it; have it renamed instead",
                 *(self.path, cut),
             )
-            self.place = self._measure()
+            self.place = self._measure(self._read_tail())
 
     def _take(self, file: int) -> None:
         """Write this file from now on."""
         old, self.file = self.file, file
         self._identity, self._status = identity(file), os.fstat(file)
-        self.place = self._measure()
+        self.place = self._measure(self._read_tail())
         if old >= 0:
             os.close(old)
+
+    def _read_tail(self) -> bytes:
+        return bytes_before(self.path, self._end()) if self._identity else b""
+
+    def _end(self) -> int:
+        return os.fstat(self.file).st_size
 
 
 def _lock(file: int, path: Path) -> None:
