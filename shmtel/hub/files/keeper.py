@@ -83,12 +83,19 @@ class Keeper:
     def _run(self) -> None:
         while not self._is_ending.is_set():
             self._woken.clear()
-            due_s = self._rotate()
+            due_s = self._due_s()
             try:
                 is_well = self.tidy()
             except Interrupted:
                 return
             self._woken.wait(_wait_s(due_s, is_well))
+
+    def _due_s(self) -> float:
+        try:
+            return self._rotate()
+        except OSError as error:  # the next batch meets it, too, and fails
+            _log.error("it is not rotated: %s", error)
+            return _RETRY_S
 
     def _remove_old(self) -> None:
         keep, files = self._rotation.keep, self._chain.files()

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _RETRY_S = 1.0
+_TAKEN = "another process writes it"
 
 
 class Place(NamedTuple):
@@ -84,8 +85,10 @@ class Output:
 
     @property
     def due_s(self) -> float:
-        """When the time of the file is over; never, while nothing is in it."""
-        return self._ends_s if self.place.end else float("inf")
+        """When to rotate the file, or to try again; never, while nothing is in it."""
+        if not self.place.end:
+            return float("inf")
+        return max(self._ends_s, self._no_rotation_before_s)
 
     def write(self, data: bytes) -> None:
         """Append whole lines, all or none.
@@ -94,6 +97,8 @@ class Output:
             OSError: it cannot be; the error names the file.
         """
         try:
+            if self.file < 0:
+                raise OSError(errno.EBADF, "it is closed")
             if self._identity:
                 self._follow()
                 self.rotate_if_due(len(data))
@@ -106,18 +111,22 @@ class Output:
         """Rotate a file that has no room for more, or whose time is over; tell whether.
 
         What keeps it from that is counted and said, and the file is written on.
+
+        Raises:
+            FileExistsError: another process writes there now.
         """
         now_s, size = self._now_s(), self.place.end
+        if size == 0:
+            self._ends_s = self._rotation.end_of(now_s)  # it begins now
+            return False
         is_full = more_bytes > 0 and self._rotation.is_full(size, more_bytes)
-        is_due = is_full or (now_s >= self._ends_s and size > 0)
-        if now_s >= self._ends_s:
-            self._ends_s = self._rotation.end_of(now_s)
+        is_due = is_full or now_s >= self._ends_s
         if not is_due or now_s < self._no_rotation_before_s:
             return False
         try:
             self._rotate()
         except FileExistsError:
-            raise  # somebody else writes there now
+            raise
         except OSError as error:
             self.counts["not_rotated"] += 1
             self._no_rotation_before_s = now_s + _RETRY_S
@@ -173,9 +182,9 @@ class Output:
         os.rename(self.path, target)
         try:
             file = self._open(os.O_EXCL)
-        except FileExistsError:
-            raise
-        except OSError:
+        except OSError as error:
+            if os.path.lexists(self.path):
+                raise FileExistsError(errno.EEXIST, _TAKEN, str(self.path)) from error
             os.rename(target, self.path)
             raise
         self._number += 1
@@ -222,8 +231,7 @@ def _lock(file: int, path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise
-        said = "another process writes it"
-        raise OSError(errno.EAGAIN, said, str(path)) from error
+        raise OSError(errno.EAGAIN, _TAKEN, str(path)) from error
 
 
 def _is_at(path: Path, file: int) -> bool:

@@ -45,8 +45,7 @@ class Rotation:
     def is_full(self, size_bytes: int, more_bytes: int) -> bool:
         """Say whether more does not go into a file of this size."""
         limit = self.max_bytes
-        is_over = limit is not None and size_bytes + more_bytes > limit
-        return is_over and size_bytes > 0
+        return limit is not None and size_bytes + more_bytes > limit
 
     def end_of(self, moment_s: float) -> float:
         """Return when the span ends that a moment is in."""

@@ -121,6 +121,42 @@ def test_a_file_that_cannot_be_rotated_is_written_on(
     assert all_seqs(path) == [1, 2, 3, 4]
 
 
+def test_a_time_that_is_over_and_a_file_that_cannot_be_rotated(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again soon, not when the next time is over."""
+    clock = Clock()
+    with JsonLines(path, Rotation(every_s=3_600), clock) as sink:
+        sink(batch(1, 1))
+        clock.now_s += 3_600
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", _refuse)
+            sink(batch(2, 2))
+        assert sink._output.due_s == clock.now_s + 1
+        clock.now_s += 1
+        sink(batch(3, 3))
+    assert seqs_of(path) == [3]
+
+
+def test_a_file_that_another_process_makes_at_that_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left alone, and the sink fails; what it had written stays."""
+    with JsonLines(path, Rotation(max_bytes=1)) as sink:
+        sink(batch(1, 1))
+        rename = os.rename
+
+        def lose(source: Path, target: Path) -> None:
+            rename(source, target)
+            path.write_text("theirs\n")
+
+        monkeypatch.setattr(os, "rename", lose)
+        with pytest.raises(FileExistsError, match="another process"):
+            sink(batch(2, 2))
+    assert path.read_text() == "theirs\n"
+    assert seqs_of(path.with_name("events.000001.jsonl")) == [1]
+
+
 def test_a_new_file_that_cannot_be_made(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,3 +146,13 @@ def test_a_directory_that_cannot_be_listed(
         sink(batch(1, 3))
     assert seqs_of(path) == [1, 2, 3]
     assert "is not seen" in caplog.text
+
+
+def test_a_call_after_the_end(path: Path) -> None:
+    """It fails, and makes no file anew."""
+    sink = JsonLines(path, Rotation(max_bytes=1))
+    sink(batch(1, 1))
+    sink.close()
+    with pytest.raises(OSError, match="it is closed"):
+        sink(batch(2, 2))
+    assert names_in(path.parent) == ["events.jsonl"]
