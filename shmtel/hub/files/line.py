@@ -17,7 +17,7 @@ class Line(msgspec.Struct, gc=False):
 
     event: str
     measurements: Mapping[str, Number]
-    metadata: dict[str, Any]
+    metadata: Mapping[str, Any]
     correlation_id: str | None
     timestamp_ns: int
     ring_id: str
