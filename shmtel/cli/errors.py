@@ -34,6 +34,7 @@ EXTRAS = {
     "crash": "collector",
     "ctl": "collector",
     "demo": "all",
+    "export": "hub",
     "gc": "collector",
     "hub": "hub",
     "ledger": "collector",
@@ -43,8 +44,9 @@ EXTRAS = {
 }
 _MODULES = frozenset(
     {"click", "google", "grpc", "msgspec", "prometheus_client", "psutil"}
-    | {"grpc_health", "grpc_reflection", "starlette", "uvicorn"}
+    | {"grpc_health", "grpc_reflection", "pyarrow", "starlette", "uvicorn"}
 )
+_OWN_EXTRAS = {"pyarrow": "parquet"}  # what only an option of a verb needs
 
 
 def missing_extra(arguments: list[str], error: ImportError) -> str:
@@ -62,4 +64,5 @@ def missing_extra(arguments: list[str], error: ImportError) -> str:
     verb = next((word for word in arguments if word in EXTRAS), None)
     subject = f"`shmtel {verb}`" if verb else "the `shmtel` program"
     extra = EXTRAS[verb] if verb else "all"
+    extra = _OWN_EXTRAS.get(module, extra)
     return f'{subject} needs {module}; install it with: pip install "shmtel[{extra}]"'

@@ -1,4 +1,4 @@
-"""`shmtel hub`: the receiving side as a program, with JSON lines as its sink.
+"""`shmtel hub`: the receiving side as a program, with files as its sinks.
 
 Programs that want handlers of their own use `shmtel.hub.Hub` instead.
 """
@@ -11,14 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from shmtel.cli import children, common
+from shmtel.cli import children, common, hub_bridges
 from shmtel.cli.errors import CommandError, ExitCode
+from shmtel.cli.file_sinks import FileOptions, attach_files, file_options
 from shmtel.cli.hub_options import AUTO, status_option
 from shmtel.errors import ConfigurationError
 
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from shmtel.endpoints.server import HttpServer, NoServer
     from shmtel.hub import Hub
     from shmtel.hub.bridges.account import Accountable
-    from shmtel.hub.bridges.opentelemetry import OpenTelemetryBridge
     from shmtel.hub.bridges.opentelemetry.target import Protocol
     from shmtel.hub.bridges.statsd import StatsdBridge
     from shmtel.hub.bridges.statsd.settings import Dialect
-    from shmtel.hub.settings_file import HubSettings
 
 _log = logging.getLogger(__name__)
 _STOP_S = 1.5
@@ -48,12 +46,7 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     metavar="ADDR",
     help="host:port, or unix:PATH.",
 )
-@click.option(
-    "--jsonl",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Append each event as a line of JSON.",
-)
+@file_options
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -105,7 +98,6 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
 @common.parent_option
 def command(
     listen: str,
-    jsonl: str | None,
     state_dir: Path | None,
     config_file: Path | None,
     metrics: str | None,
@@ -118,6 +110,7 @@ def command(
     http: str,
     log_level: str,
     parent: int | None,
+    **files: Unpack[FileOptions],
 ) -> int:
     """Receive the events of many collectors until SIGTERM or SIGINT."""
     children.end_with_parent(parent)
@@ -129,13 +122,14 @@ def command(
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
-        settings = _attach_metrics(hub, config_file, metrics)
-        bridges = _make_statsd(hub, settings, statsd, statsd_dialect)
+        settings = hub_bridges.attach_metrics(hub, config_file, metrics)
+        bridges = hub_bridges.make_statsd(hub, settings, statsd, statsd_dialect)
         for bridge in bridges:
             sinks.enter_context(bridge)
         if otlp is not None:
-            sinks.enter_context(_attach_otlp(hub, otlp, otlp_protocol))
-        _attach_sinks(hub, sinks, jsonl, console)
+            sinks.enter_context(hub_bridges.attach_otlp(hub, otlp, otlp_protocol))
+        attach_files(hub, sinks, files)
+        _attach_console(hub, console)
         _start(hub)
         _log.info("listening on %s", hub.address)
         endpoints = _watch(hub, http, bridges)
@@ -200,91 +194,13 @@ def _serve(hub: "Hub", stop: threading.Event) -> None:
         pass
 
 
-def _attach_metrics(
-    hub: "Hub", config: Path | None, which: str | None
-) -> "HubSettings":
-    from shmtel.hub.measures.defaults import default_metrics
-    from shmtel.hub.settings_file import HubSettings, read_settings
-
-    try:
-        settings = HubSettings() if config is None else read_settings(config)
-        has_default = settings.default_metrics is not False
-        if has_default if which is None else which == "default":
-            hub.attach_metrics(default_metrics())
-        hub.attach_metrics(settings.metrics)
-    except ConfigurationError as error:
-        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
-    except ValueError as error:
-        raise CommandError(
-            f"{config}: {error}", ExitCode.INVALID_CONFIGURATION
-        ) from error
-    return settings
-
-
-def _make_statsd(
-    hub: "Hub", settings: "HubSettings", address: str | None, dialect: "Dialect | None"
-) -> "list[StatsdBridge]":
-    """Make what sends metrics, if anything shall; options win over the file."""
-    from shmtel.hub.bridges.statsd import StatsdBridge, StatsdSettings
-
-    if settings.statsd is None and address is None:
-        if dialect is not None:
-            raise click.UsageError("--statsd-dialect needs --statsd ADDR.")
-        return []
-    told = settings.statsd or StatsdSettings()
-    try:
-        chosen = replace(
-            told, address=address or told.address, dialect=dialect or told.dialect
-        )
-    except ConfigurationError as error:
-        raise CommandError(
-            f"statsd: {error}", ExitCode.INVALID_CONFIGURATION
-        ) from error
-    _log.info("metrics are sent to %s", chosen.address)
-    return [StatsdBridge(hub.measures, chosen)]
-
-
-def _attach_otlp(
-    hub: "Hub", endpoint: str, protocol: "Protocol | None"
-) -> "OpenTelemetryBridge":
-    try:
-        from shmtel.hub.bridges.opentelemetry import (
-            OpenTelemetryBridge,
-            OpenTelemetrySettings,
-        )
-
-        settings = OpenTelemetrySettings(endpoint or None, protocol)
-        bridge = OpenTelemetryBridge(settings)
-    except ImportError as error:
-        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
-    except ValueError as error:
-        message = f"--otlp {endpoint}: {error}"
-        raise CommandError(message, ExitCode.INVALID_CONFIGURATION) from error
-    for kind, target in bridge.targets.items():
-        _log.info("OTLP %s go to %s by %s", kind, target.address, target.protocol)
-    bridge.attach(hub)
-    bridge.export_periodically(hub.measures)
-    return bridge
-
-
-def _attach_sinks(
-    hub: "Hub", sinks: contextlib.ExitStack, jsonl: str | None, console: bool
-) -> None:
+def _attach_console(hub: "Hub", console: bool) -> None:
     from shmtel.cli.console import print_batch
-    from shmtel.hub.jsonlines import JsonLines
 
-    if jsonl:
-        try:
-            sink = sinks.enter_context(JsonLines(jsonl))
-        except OSError as error:
-            raise CommandError(
-                f"cannot write {jsonl}: {error.strerror}; name another file with "
-                "--jsonl"
-            ) from error
-        hub.attach_batch("jsonl", "*", sink, required=True, own_thread=True)
     if console:
         hub.attach_batch("console", "*", print_batch, sys.stderr, required=True)
     if not hub.list_handlers():
         _log.warning(
-            "without --jsonl, --otlp or --console events are counted, and kept nowhere"
+            "without --jsonl, --parquet, --otlp or --console events are counted, and "
+            "kept nowhere"
         )

@@ -11,7 +11,8 @@ end a line for some readers, or that a terminal obeys, are escaped.
 Where a write fails (the disk is full) the file is cut back to where the batch
 began, and the handler raises. A hub that was killed between its write and its
 transaction has left lines whose events come again: the next one finds them at
-the end of the file, and does not write them once more.
+the end of the file, and does not write them once more; in rotated files too, see
+`shmtel.hub.files`.
 
 Rules:
 - whole lines only: many streams may call one sink, each in its own thread;
@@ -19,24 +20,21 @@ Rules:
 - no data of a collector makes it fail, or it would be detached.
 """
 
-import contextlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import msgspec
 
+from shmtel.hub.files.keeper import Keeper
+from shmtel.hub.files.line import Line
+from shmtel.hub.files.output import Output
+from shmtel.hub.files.rotation import Rotation
 from shmtel.hub.handlers import EventBatch
-from shmtel.hub.jsontail import (
-    Awaited,
-    awaited_in,
-    end_last_line,
-    identity,
-    mark_text,
-)
+from shmtel.hub.jsontail import Awaited, awaited_in, mark_text
 from shmtel.hub.records import Record
 from shmtel.hub.sinks import IsCommitted
 from shmtel.safe_text import json_bytes
@@ -45,40 +43,34 @@ from shmtel.stamped import are_own, own
 _CLOSE_S = 0.1  # a write that hangs is not waited for
 
 
-class _Line(msgspec.Struct, gc=False):
-    event: str
-    measurements: dict[str, int | float]
-    metadata: Mapping[str, Any]
-    correlation_id: str | None
-    timestamp_ns: int
-    ring_id: str
-    seq: int
-    span_id: str | None
-    parent_id: str | None
-    sampling_probability: float
-    node: str
-    worker_id: str
-    pool_name: str
-    pid: int
-    worker_index: int | None
-
-
 class JsonLines:
-    """Appends events to a file, one JSON object per line."""
+    """Appends events to a file, one JSON object per line.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self.path, flags, 0o644)
-        try:
-            end_last_line(self.path, self._file)
-        except OSError:
-            os.close(self._file)
-            raise
+    Args:
+        rotation: when the file is rotated, and what becomes of it; None: never.
+        now_s: the clock by which it is.
+
+    Raises:
+        OSError: the file cannot be written, or another process writes it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        rotation: Rotation | None = None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._now_s = now_s
+        rotation = rotation or Rotation()
+        self._output = output = Output(Path(path), rotation, now_s)
+        self.path = output.path
+        self._keeper = (
+            Keeper(output.chain, rotation, output.counts, self._rotate)
+            if rotation.is_on
+            else None
+        )
         self.repeated = 0  # events that came again and were there already
         self._lock = threading.Lock()
-        self._identity = identity(self._file)
-        self._end = os.fstat(self._file).st_size
         self._awaited: Awaited = {}  # what a hub before has left, and may come again
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -87,22 +79,35 @@ class JsonLines:
         records = self._unstored(batch) if self._awaited else batch.records
         data = json_bytes(self._encode([_line(batch, record) for record in records]))
         with self._lock:
-            self._write(data)
+            number = self._output.place.number
+            self._output.write(data)
+            is_rotated = self._output.place.number != number
+        if is_rotated and self._keeper is not None:
+            self._keeper.wake()
 
     def mark(self) -> str:
         """Return which file it is, how far it is written, and what is awaited."""
-        end = self._end  # first: what is awaited may come meanwhile, and is behind it
-        return mark_text(self._identity, end, self._awaited)
+        place = self._output.place  # first: what comes meanwhile is behind it
+        return mark_text(place, self._awaited)
 
     def recover(self, mark: str | None, is_committed: IsCommitted) -> None:
         """Remember which events may come again of those in the file."""
-        self._awaited = awaited_in(self.path, self._file, mark, is_committed)
+        file = self._output.file
+        self._awaited = awaited_in(self.path, file, mark, is_committed)
+        if self._keeper is not None:
+            self._keeper.wake()
+
+    @property
+    def file_counts(self) -> Mapping[str, int]:
+        """What happened to files: rotated, converted, removed, failures, and so on."""
+        return dict(self._output.counts)
 
     def close(self) -> None:
         """Close the file."""
+        if self._keeper is not None:
+            self._keeper.close()
         if self._lock.acquire(timeout=_CLOSE_S):
-            os.close(self._file)
-            self._file = -1  # a late call fails, and writes into nothing of others
+            self._output.close()
             self._lock.release()
 
     def __enter__(self) -> "JsonLines":
@@ -129,13 +134,13 @@ class JsonLines:
             del self._awaited[name]  # all of it has come
         return records
 
-    def _encode(self, lines: list[_Line]) -> bytes:
+    def _encode(self, lines: list[Line]) -> bytes:
         try:
             return self._encoder.encode_lines(lines)
         except RecursionError:
             return b"".join(map(self._encode_deep, lines))
 
-    def _encode_deep(self, line: _Line) -> bytes:
+    def _encode_deep(self, line: Line) -> bytes:
         # Workers and collectors bound the depth of metadata; only a collector
         # that lies can send what takes more stack to encode than to decode.
         try:
@@ -144,25 +149,17 @@ class JsonLines:
             line.metadata = {"omitted": "nested too deep"}
             return self._encoder.encode(line) + b"\n"
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._file, view) :]
-            self._end = os.fstat(self._file).st_size
-        except OSError as error:
-            self._take_back(len(data) - len(view))
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-
-    def _take_back(self, written: int) -> None:
-        """Remove part of a batch; of what is no file nothing can be."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+    def _rotate(self) -> float:
+        """Rotate a file whose time is over; return the seconds until it is."""
+        with self._lock:
+            if self._output.file >= 0:
+                self._output.rotate_if_due()
+            return self._output.due_s - self._now_s()
 
 
-def _line(batch: EventBatch, record: Record) -> _Line:
+def _line(batch: EventBatch, record: Record) -> Line:
     worker, sent = batch.worker, record.metadata or {}
-    return _Line(
+    return Line(
         batch.names[record.event_id],
         record.measurements,
         sent if are_own(sent) else own(sent),

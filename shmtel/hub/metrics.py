@@ -3,14 +3,13 @@
 A fleet has too many rings for a time series each; `shmtel ledger --hub` names them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from shmtel.accounting.fleet import FleetLedger
 from shmtel.endpoints import ledger_metrics
 from shmtel.endpoints.exposition import BUILD_INFO, READY, Family, Samples
-from shmtel.hub.bridges.account import Accountable
+from shmtel.hub import sink_metrics
 from shmtel.hub.counters import HubStats
-from shmtel.hub.measures.standing import Reading
 
 _FLEET = "shmtel_fleet"
 # By field of HubStats.
@@ -86,72 +85,11 @@ _OWN = {
     ),
     "handlers": Family("shmtel_hub_handlers", "gauge", "Handlers that are attached."),
 }
-_MEASURES = (
-    Family(
-        "shmtel_hub_metric_series",
-        "gauge",
-        "Series of a metric of events.",
-        ("metric",),
-    ),
-    Family(
-        "shmtel_hub_metric_events_folded_total",
-        "counter",
-        "Events counted together as (other), for a metric has too many series.",
-        ("metric",),
-    ),
-    Family(
-        "shmtel_hub_metric_events_retired_total",
-        "counter",
-        "Events that were counted in series of workers that are gone.",
-        ("metric",),
-    ),
-    Family(
-        "shmtel_hub_metric_events_skipped_total",
-        "counter",
-        "Events that a metric is about and that are not in it, by reason.",
-        ("metric", "reason"),
-    ),
-)
-_OF_BRIDGE = ("bridge", "kind")
-_BRIDGES = (
-    Family(
-        "shmtel_bridge_items_sent_total",
-        "counter",
-        "Items such as spans that the system behind a bridge has taken.",
-        _OF_BRIDGE,
-    ),
-    Family(
-        "shmtel_bridge_items_dropped_total",
-        "counter",
-        "Items that a bridge could not pass on, by reason.",
-        (*_OF_BRIDGE, "reason"),
-    ),
-    Family("shmtel_bridge_items_waiting", "gauge", "Items to be sent.", _OF_BRIDGE),
-    Family(
-        "shmtel_bridge_waiting_bytes",
-        "gauge",
-        "Taken by what waits in a bridge or is being sent.",
-        _OF_BRIDGE,
-    ),
-    Family(
-        "shmtel_bridge_retries_total",
-        "counter",
-        "Requests that a bridge has sent again.",
-        _OF_BRIDGE,
-    ),
-    Family(
-        "shmtel_bridge_failures_total",
-        "counter",
-        "Tries of a bridge to send that failed, by reason; what they held waits.",
-        (*_OF_BRIDGE, "reason"),
-    ),
-)
 FAMILIES = (
     BUILD_INFO,
     READY,
     *_OWN.values(),
-    *_MEASURES,
-    *_BRIDGES,
+    *sink_metrics.FAMILIES,
     *ledger_metrics.families(_FLEET, "node", dropped=("node",)),
     Family(
         "shmtel_fleet_oldest_unanswered_seconds",
@@ -224,20 +162,17 @@ def samples_of(
     ledger: FleetLedger,
     unanswered_ns: Mapping[str, int],
     closed: Mapping[tuple[str, str], int] | None = None,
-    bridges: Iterable[Accountable] = (),
 ) -> Samples:
     """Return the values of a scrape.
 
     Args:
         unanswered_ns: by node, the age of its oldest batch without an answer.
         closed: rings that are in the sums of the ledger, by node and reason.
-        bridges: those that send.
     """
     samples = Samples(FAMILIES)
     for field, family in _OWN.items():
         samples.add(family.name, getattr(stats, field))
     _add_hosts(samples, ledger)
-    _add_bridges(samples, bridges)
     for node, age_ns in unanswered_ns.items():
         samples.add("shmtel_fleet_oldest_unanswered_seconds", age_ns / 1e9, node)
     for ring in ledger.rings:
@@ -246,36 +181,6 @@ def samples_of(
     for (node, reason), rings in (closed or {}).items():
         samples.add("shmtel_fleet_rings", rings, node, reason)
     return samples
-
-
-def add_measures(
-    samples: Samples,
-    readings: Iterable[Reading],
-    skipped: Mapping[tuple[str, str], int],
-) -> None:
-    """Add what the hub can tell of its metrics of events."""
-    for reading in readings:
-        name, folded = reading.metric.name, reading.folded
-        samples.add("shmtel_hub_metric_series", len(reading.series), name)
-        samples.add("shmtel_hub_metric_events_folded_total", folded, name)
-        samples.add("shmtel_hub_metric_events_retired_total", reading.retired, name)
-    for (name, reason), count in skipped.items():
-        samples.add("shmtel_hub_metric_events_skipped_total", count, name, reason)
-
-
-def _add_bridges(samples: Samples, bridges: Iterable[Accountable]) -> None:
-    for bridge in bridges:
-        for kind, account in bridge.accounts().items():
-            by = bridge.bridge_name, kind
-            samples.add("shmtel_bridge_items_sent_total", account.sent, *by)
-            samples.add("shmtel_bridge_items_waiting", account.waiting, *by)
-            samples.add("shmtel_bridge_waiting_bytes", account.waiting_bytes, *by)
-            samples.add("shmtel_bridge_retries_total", account.retries, *by)
-            for name, counts in (
-                ("shmtel_bridge_items_dropped_total", account.dropped),
-                ("shmtel_bridge_failures_total", account.failures),
-            ):
-                samples.add_counts(name, counts, *by)
 
 
 def _add_hosts(samples: Samples, ledger: FleetLedger) -> None:

@@ -15,9 +15,10 @@ from shmtel.hub.api import resources
 from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
-from shmtel.hub.metrics import FAMILIES, add_measures, samples_of
+from shmtel.hub.metrics import FAMILIES, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
+from shmtel.hub.sink_metrics import add_bridges, add_file_changes, add_measures
 
 
 class WatchedHub:
@@ -34,13 +35,14 @@ class WatchedHub:
         """Return a scrape."""
         hub = self._hub
         ledger, closed = hub.summary()
-        unanswered_ns = hub.oldest_unanswered_ns()
-        functions: list[object] = [each.function for each in hub.list_handlers()]
+        handlers = hub.list_handlers()
+        functions: list[object] = [each.function for each in handlers]
         senders = [each for each in functions if isinstance(each, Accountable)]
-        senders += self._senders
-        samples = samples_of(hub.stats(), ledger, unanswered_ns, closed, senders)
+        samples = samples_of(*(hub.stats(), ledger, hub.oldest_unanswered_ns(), closed))
         samples.add(READY.name, (await self.readiness()).is_ready)
+        add_bridges(samples, [*senders, *self._senders])
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
+        add_file_changes(samples, handlers)
         bridges = [PrometheusBridge(hub.measures)]
         return exposition(FAMILIES, samples, accept, bridges)
 

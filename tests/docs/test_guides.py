@@ -9,6 +9,7 @@ import pytest
 
 import shmtel
 from shmtel import catalog
+from shmtel.hub.files.parquet import read_lines, write_parquet
 from shmtel.testing import Capture, capture
 from support.processes import run_python
 from support.program import fresh_namespace
@@ -123,3 +124,16 @@ def test_the_catalog_of_the_guide_is_right(tmp_path: Path) -> None:
     stop = known.entry("tool.execution.stop")
     assert stop is not None
     assert stop.measurements["tokens"] == "1"
+
+
+def test_a_sink_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rotation is as the guide says; and the reader of columns runs."""
+    monkeypatch.chdir(tmp_path)
+    made = run(blocks("files.md")[1])
+    assert [handler.handler_id for handler in made["hub"].list_handlers()] == ["jsonl"]
+    made["hub"].stop()
+    made["sink"].close()
+    with (tmp_path / "events.jsonl").open("rb") as lines:
+        write_parquet(read_lines(lines), tmp_path / "events.000001.parquet")
+    table = run(blocks("files.md")[0])["exceptions"](tmp_path)
+    assert (table.num_rows, "measurements" in table.column_names) == (0, True)

@@ -17,9 +17,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from shmtel.endpoints.exposition import Samples
 from shmtel.hub import measures
 from shmtel.hub.bridges.opentelemetry import OpenTelemetryBridge, OpenTelemetrySettings
-from shmtel.hub.metrics import samples_of
+from shmtel.hub.sink_metrics import FAMILIES, add_bridges
 from support.collector_process import CollectorProcess, NotingHub
 from support.hubs import Seqs, running_hub
 from support.otlp_backend import Backend, Reply, grpc_backend, http_backend, plain
@@ -199,7 +200,8 @@ def test_a_slow_backend_holds_up_nobody() -> None:
             account = bridge.accounts()["logs"]
             assert account.waiting_bytes <= 10_000
             dropped = account.dropped["queue_full"]
-            samples = samples_of(hub.stats(), hub.ledger(), {}, bridges=[bridge])
+            samples = Samples(FAMILIES)
+            add_bridges(samples, [bridge])
             family = samples.of("shmtel_bridge_items_dropped_total")
             assert family == {("opentelemetry", "logs", "queue_full"): dropped}
             bridge.close(10.0)

@@ -49,15 +49,15 @@ def wait_for_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def running_line(tmp_path: Path) -> Iterator[Line]:
+def running_line(tmp_path: Path, *hub_options: str) -> Iterator[Line]:
     """Run a line until the context ends; events flow when it begins."""
-    with started_line(tmp_path, tmp_path / "events.jsonl") as line:
+    with started_line(tmp_path, tmp_path / "events.jsonl", *hub_options) as line:
         wait_for_text(line.jsonl, "a.b")
         yield line
 
 
 @contextmanager
-def started_line(tmp_path: Path, jsonl: Path) -> Iterator[Line]:
+def started_line(tmp_path: Path, jsonl: Path, *hub_options: str) -> Iterator[Line]:
     """Run a line until the context ends; nothing need have arrived."""
     state_dir = tmp_path / "state"
     hub = f"unix:{tmp_path / 'hub.sock'}"
@@ -66,7 +66,7 @@ def started_line(tmp_path: Path, jsonl: Path) -> Iterator[Line]:
         hub_process, collector_process = (
             stack.enter_context(stopped_at_exit(start_shmtel(*arguments)))
             for arguments in (
-                ("hub", "--listen", hub, "--jsonl", str(jsonl)),
+                ("hub", "--listen", hub, "--jsonl", str(jsonl), *hub_options),
                 (
                     *("collector", "--hub", hub, "--namespace", namespace),
                     *("--state-dir", str(state_dir)),

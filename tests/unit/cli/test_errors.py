@@ -58,3 +58,9 @@ def test_a_module_of_no_extra_is_a_defect() -> None:
     error = ModuleNotFoundError("No module named 'ringg'", name="ringg")
     with pytest.raises(ModuleNotFoundError):
         missing_extra(["stat"], error)
+
+
+def test_an_option_that_needs_more_than_its_verb() -> None:
+    """It names the extra of its own."""
+    error = ImportError("no pyarrow", name="pyarrow")
+    assert 'pip install "shmtel[parquet]"' in missing_extra(["hub"], error)

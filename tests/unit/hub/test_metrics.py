@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +10,16 @@ from shmtel.accounting.fleet import fleet_ledger
 from shmtel.endpoints.readiness import Readiness
 from shmtel.hub import watched
 from shmtel.hub.counters import HubStats
+from shmtel.hub.files.rotation import Rotation
 from shmtel.hub.hub import Hub
+from shmtel.hub.jsonlines import JsonLines
 from shmtel.hub.metrics import FAMILIES, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
 from shmtel.hub.watched import WatchedHub
 from shmtel.wire.control import HostLedger, RingLedger
 from shmtel.wire.frames import HostCounters, Worker, WorkerCounters
+from support.event_files import batch
 from support.http import samples, total
 
 HOST = HostLedger(
@@ -38,6 +42,21 @@ def test_every_counter_of_the_hub_is_exposed() -> None:
     own = [family.name for family in of_hub if not family.labels]
     values = sorted(found.of(name)[()] for name in own)
     assert values == sorted(getattr(stats, field.name) for field in fields(stats))
+
+
+def test_what_happened_to_files_is_exposed(tmp_path: Path) -> None:
+    """By the sink that they belong to."""
+    hub = Hub("127.0.0.1:0")
+    path = tmp_path / "events.jsonl"
+    with JsonLines(path, Rotation(max_bytes=1)) as sink:
+        hub.attach_batch("lines", "*", sink)
+        hub.attach("others", "*", print)
+        sink(batch(1, 1))
+        sink(batch(2, 2))
+        text, _ = asyncio.run(WatchedHub(hub).metrics(""))
+    name = 'shmtel_hub_file_changes_total{change="rotated",handler="lines"}'
+    assert f"{name} 1.0" in text.decode()
+    hub.stop()
 
 
 def test_hosts_of_one_name_add_up() -> None:

@@ -9,7 +9,8 @@ from shmtel.endpoints.exposition import Samples, exposition
 from shmtel.hub import measures
 from shmtel.hub.bridges.base import increments
 from shmtel.hub.bridges.prometheus import PrometheusBridge
-from shmtel.hub.metrics import FAMILIES, add_measures
+from shmtel.hub.metrics import FAMILIES
+from shmtel.hub.sink_metrics import add_measures
 from support.http import by_label, samples, total
 from support.measured import Bench
 
