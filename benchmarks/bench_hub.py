@@ -5,8 +5,9 @@ stream and under the hub's own credit, so that only the hub is measured: receive
 decode, handlers, ack. The feeder plays the same batches for one ring after the
 other, because a ring's seqs cannot repeat.
 
-The hub has a core of its own, and the feeder the others. Rounds of all
-scenarios are interleaved; the value of a row is their median.
+The hub has a core of its own, and the feeders the others. Rounds of all
+scenarios are interleaved; the value of a row is their median. Each is also run with
+four feeders at once, as four hosts have a collector each.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from statistics import median
 from typing import Any
 
@@ -115,14 +117,18 @@ class Feeder:
 
 
 class Tally:
-    """Handlers that do the least a handler can do: count."""
+    """Handlers that do the least a handler can do: count.
+
+    Each stream has a thread, and what they do here is one step of the interpreter.
+    """
 
     def __init__(self) -> None:
-        self.events = 0
+        self._batches: list[int] = []
+        self._counter = count()
 
     def batch(self, batch: EventBatch, _config: object) -> None:
         """Count a batch."""
-        self.events += len(batch.records)
+        self._batches.append(len(batch.records))
 
     def event(
         self,
@@ -132,7 +138,11 @@ class Tally:
         _config: object,
     ) -> None:
         """Count an event."""
-        self.events += 1
+        next(self._counter)
+
+    def events(self) -> int:
+        """Return how many events there were; once, at the end."""
+        return sum(self._batches) + next(self._counter)
 
 
 SCENARIOS: dict[str, Callable[[Hub, Tally], None]] = {
@@ -157,7 +167,10 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(name: str, cores: list[int]) -> dict[str, float]:
+STREAMS = {"": 1, "four streams, ": 4}
+
+
+def measure(name: str, cores: list[int], streams: int) -> dict[str, float]:
     """Run one scenario once and return its numbers."""
     tally = Tally()
     with Hub("127.0.0.1:0") as hub:
@@ -165,12 +178,13 @@ def measure(name: str, cores: list[int]) -> dict[str, float]:
         command = [sys.executable, __file__, "--feed", hub.address]
         command += ["--cores", ",".join(map(str, cores[1:]))]
         cpu_s = _cpu_s()
-        feeder = subprocess.Popen(command)
-        _wait(lambda: hub.stats().delivered > 0)
+        feeders = [subprocess.Popen(command) for _ in range(streams)]
+        _wait(lambda: hub.stats().streams == streams and hub.stats().delivered > 0)
         began, began_events = time.monotonic(), hub.stats().delivered
-        feeder.wait(_PATIENCE_S)
+        for feeder in feeders:
+            feeder.wait(_PATIENCE_S)
         wall_s, stats = time.monotonic() - began, hub.stats()
-    assert tally.events in (0, stats.delivered)
+    assert tally.events() in (0, stats.delivered)
     assert _measured(hub) in (0, stats.delivered)
     assert stats.violations == stats.discarded == 0
     return {
@@ -205,14 +219,26 @@ def main() -> None:
         return
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    rounds = [{name: measure(name, cores) for name in SCENARIOS} for _ in range(ROUNDS)]
-    report([_row(name, rounds) for name in BARS], {"rounds": rounds})
+    rounds = [_round(cores) for _ in range(ROUNDS)]
+    rows = [_row(name, of, rounds) for of in STREAMS for name in BARS]
+    report(rows, {"rounds": rounds})
 
 
-def _row(name: str, rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    rates = [run[name]["events_per_s"] for run in rounds]
-    costs = [run[name]["hub_cpu_ns_per_event"] for run in rounds]
-    title = f"hub alone, on one core: {name.replace('_', ' ')}"
+_Round = dict[str, dict[str, float]]
+
+
+def _round(cores: list[int]) -> _Round:
+    alone = {name: measure(name, cores, 1) for name in SCENARIOS}
+    many = {of: n for of, n in STREAMS.items() if n > 1}
+    return alone | {
+        of + name: measure(name, cores, n) for of, n in many.items() for name in BARS
+    }
+
+
+def _row(name: str, of: str, rounds: list[_Round]) -> dict[str, Any]:
+    rates = [run[of + name]["events_per_s"] for run in rounds]
+    costs = [run[of + name]["hub_cpu_ns_per_event"] for run in rounds]
+    title = f"hub alone, {of}on one core: {name.replace('_', ' ')}"
     cost = {"hub_cpu_ns_per_event": median(costs)}
     return row(title, median(rates), BARS[name], "events/s", at_least=True, **cost)
 

@@ -29,7 +29,6 @@ _LIMITS = {
     "keys": "of one map",
     "string_bytes": "of one text or byte string, in UTF-8",
     "name_bytes": "of the name of an event or a key, in UTF-8",
-    "label_values": "different values of one label at a bridge",
 }
 
 

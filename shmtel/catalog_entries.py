@@ -37,14 +37,12 @@ class Limits:
         keys: of one map.
         string_bytes: of one text or byte string, in UTF-8.
         name_bytes: of the name of an event or a key, in UTF-8.
-        label_values: different values of one label at a bridge.
     """
 
     depth: int = 8
     keys: int = 1_024
     string_bytes: int = 16_384
     name_bytes: int = NAME_BYTES_MAX
-    label_values: int = 1_000
 
 
 # Inclusive. Where a record or a worker's encoder has a bound, no limit is beyond it:
@@ -55,7 +53,6 @@ LIMIT_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
         "keys": (1, 65_536),
         "string_bytes": (1, 65_536),
         "name_bytes": (1, NAME_BYTES_MAX),
-        "label_values": (1, 1_000_000),
     }
 )
 
