@@ -46,16 +46,21 @@ demo: $(VENV)/product.stamp  ## set up, then run the whole line on real input
 test: $(VENV)/dev.stamp  ## set up, then run every test that pip alone can set up
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not system"
 
-# All that make rings: the hub's own tests do not, nor do those of the words. Chaos
-# draws where its rings are.
-WITHOUT_RINGS := tests/chaos tests/unit/hub tests/unit/policy tests/unit/wire tests/docs tests/deploy \
+# All but those that do not look at where rings are: the hub's own tests and those of
+# words make none, and bridges, servers and frozen processes see only what comes out
+# of them. Chaos draws where its rings are.
+WITHOUT_RINGS := tests/chaos tests/docs tests/deploy \
+	$(addprefix tests/unit/,catalog contrib hub policy wire) \
 	tests/simulation tests/packaging tests/typing tests/native/test_native.py \
 	$(addprefix tests/property/,test_correlation.py test_cut.py test_frames.py \
 	test_policy_machine.py test_ring_table.py test_uplink_canaries.py \
-	test_uplink_machine.py test_verdicts.py) \
-	$(addprefix tests/e2e/,test_fleet_reconnect.py test_hub_answers.py \
+	test_safe_text.py test_uplink_machine.py test_verdicts.py) \
+	$(addprefix tests/e2e/,test_contrib_celery.py test_contrib_gunicorn.py \
+	test_fleet_reconnect.py test_frozen.py test_hub_answers.py \
 	test_hub_control.py test_hub_delivery.py test_hub_explain.py test_hub_fencing.py \
-	test_hub_redelivery.py test_hub_wedged.py test_uplink_dialling.py)
+	test_hub_files.py test_hub_isolation.py test_hub_metrics.py \
+	test_hub_redelivery.py test_hub_status.py test_hub_wedged.py test_link_events.py \
+	test_opentelemetry.py test_statsd.py test_uplink_dialling.py)
 
 test-file: $(VENV)/dev.stamp  ## run the tests that make rings with the rings in a directory
 	directory=$$(mktemp -d -p /dev/shm shmtel-test.XXXXXX); trap 'rm -rf "$$directory"' EXIT; \
