@@ -125,15 +125,19 @@ class Uplink:
         """Wait until everything that is to be sent has been written."""
         self.flush()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._is_idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._is_idle.wait()
 
     async def _run_stream(self) -> tuple[str, float | None]:
         channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
         try:
             return await self._serve_stream(channel.stream_stream(METHOD)())
         finally:
+            # Not wait_for(): on Python 3.11 it loses a cancellation that comes just
+            # as the channel is closed, and then this task never ends.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await channel.close()
 
     async def _serve_stream(self, call: Any) -> tuple[str, float | None]:
         self._lost = asyncio.get_running_loop().create_future()
