@@ -26,6 +26,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from shmtel import _ring
+from shmtel.config import warn_once
 from shmtel.interruptions import pass_on
 from shmtel.loading import wait_no_more, when_loaded
 from shmtel.outcomes import message_of, outcome_of, text_or_nothing
@@ -180,9 +181,13 @@ _hooks: list[_Hook] = []
 
 
 def _replace(owner: str, name: str, observe: _Observer, module: ModuleType) -> None:
-    holder = getattr(module, owner, None) if owner else module
-    if callable(getattr(holder, name, None)):
-        _hooks.append(_Hook(holder, name, observe))
+    try:
+        holder = getattr(module, owner, None) if owner else module
+        if callable(getattr(holder, name, None)):
+            _hooks.append(_Hook(holder, name, observe))
+    except Exception as error:  # of a class that lets nobody replace its functions
+        pass_on(error)
+        warn_once(f"errors are not told where {module.__name__} meets them: {error}")
 
 
 def install() -> None:

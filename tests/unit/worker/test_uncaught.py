@@ -180,6 +180,24 @@ def test_wish_to_end_is_no_error(statement: str, returncode: int) -> None:
     assert run(f"import shmtel, sys, threading\n{statement}", returncode)[0] == []
 
 
+FROZEN = """
+import sys, types
+class Meta(type):
+    def __setattr__(cls, name, value): raise TypeError("frozen")
+class Loop(metaclass=Meta):
+    def call_exception_handler(self, context): pass
+sys.modules["uvloop"] = types.ModuleType("uvloop")
+sys.modules["uvloop"].Loop = Loop
+"""
+
+
+def test_class_that_cannot_be_changed_is_left_alone() -> None:
+    """The program starts, is told, and its other errors are."""
+    (event,), stderr = run(f"{FROZEN}\n{FAIL}\nfail()", 1)
+    assert metadata(event)["source"] == "main"
+    assert "where uvloop meets them: frozen" in stderr
+
+
 CLASSES = """
 import shmtel
 class Meta(type):
