@@ -118,7 +118,8 @@ class RingJournal:
         kind = event if event in _LIMITS else event.partition(".")[0]
         allowance = self._allowance(kind)
         left_out = allowance.left_out
-        if (event in _PERIODIC and self._is_crowded()) or not allowance.take():
+        is_crowded = event in _PERIODIC and self._is_crowded()
+        if not (allowance.refuse() if is_crowded else allowance.take()):
             self.left_out[kind] += 1
             return
         numbers = dict(measurements)
