@@ -39,6 +39,7 @@ MAX_LOCATION_LENGTH = 512
 
 _module_of = type.__dict__["__module__"].__get__  # a metaclass may have another
 _qualified_name_of = type.__dict__["__qualname__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
 def report(
@@ -118,7 +119,8 @@ def _of_unraisable(raised: Any) -> None:
 
 def _of_loop(_loop: Any, context: Any) -> None:
     error = context.get("exception")
-    traceback = getattr(error, "__traceback__", None)
+    is_error = issubclass(type(error), BaseException)
+    traceback = _traceback_of(error) if is_error else None
     report("asyncio", None, error, traceback, context.get("message", ""))
 
 

@@ -180,6 +180,24 @@ def test_wish_to_end_is_no_error(statement: str, returncode: int) -> None:
     assert run(f"import shmtel, sys, threading\n{statement}", returncode)[0] == []
 
 
+CLOSED = """
+import asyncio, shmtel
+class Error(Exception):
+    def __getattribute__(self, name): raise ValueError(name)
+loop = asyncio.new_event_loop()
+loop.set_exception_handler(lambda *_: None)
+loop.call_exception_handler({"message": "m", "exception": Error("why")})
+loop.close()
+"""
+
+
+def test_exception_that_tells_nothing_is_told() -> None:
+    """Where it comes from is asked of what it is, not of its own code."""
+    (event,), _ = run(CLOSED)
+    assert metadata(event)["error_type"] == "Error"
+    assert metadata(event)["error_message"] == "why"
+
+
 FROZEN = """
 import sys, types
 class Meta(type):
