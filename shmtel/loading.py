@@ -3,13 +3,15 @@
 asyncio takes longer to import than all of a worker's telemetry; a process that
 does not use it must not pay for it, and one that does imports it whenever it
 likes. So a finder stands before those of the program: for a module that is waited
-for it asks the others, and has the loader that they name act once more.
+for it asks the others, and has the loader that they name act once more. To be found
+is not to be loaded: who only asks whether there is such a module ends no wait.
 
 Rules: nothing raises into an import; the module looks as if nobody had waited; a
 module that was never imported costs each import one look into a dict.
 """
 
 import sys
+from _thread import get_ident  # of all modules, `threading` is one that is waited for
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -41,6 +43,7 @@ class _Finder:
 
     def __init__(self) -> None:
         self.waiting: dict[str, _Act] = {}
+        self._asking: set[tuple[int, str]] = set()
 
     def find_spec(
         self,
@@ -49,20 +52,26 @@ class _Finder:
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Find a module that is waited for; others are no business of ours."""
-        # Not waited for while the others are asked: one of them may ask us again.
-        act = self.waiting.pop(name, None)
-        if act is None:
+        if name not in self.waiting:
             return None
-        spec = None
+        asking = get_ident(), name
+        if asking in self._asking:  # one of the others asks us again
+            return None
+        self._asking.add(asking)
         try:
             spec = self._ask_others(name, path, target)
         finally:
-            if spec is None or spec.loader is None:
-                self.waiting[name] = act
+            self._asking.discard(asking)
         if spec is not None and spec.loader is not None:
-            loader: Any = _Loader(spec.loader, act)
+            loader: Any = _Loader(spec.loader, self)
             spec.loader = loader
         return spec
+
+    def act(self, module: ModuleType) -> None:
+        """Do what waits for a module that has come, if it still does."""
+        act = self.waiting.pop(module.__name__, None)
+        if act is not None:
+            act(module)
 
     def _ask_others(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None
@@ -78,9 +87,9 @@ class _Finder:
 class _Loader:
     """Loads a module as its own loader does, and then acts."""
 
-    def __init__(self, loader: Any, act: _Act) -> None:
+    def __init__(self, loader: Any, finder: _Finder) -> None:
         self._loader = loader
-        self._act = act
+        self._finder = finder
 
     def __getattr__(self, name: str) -> Any:
         """Be the module's own loader for whoever asks for more."""
@@ -97,7 +106,7 @@ class _Loader:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._act(module)
+        self._finder.act(module)
 
 
 _finder = _Finder()

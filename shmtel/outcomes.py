@@ -6,12 +6,14 @@ worker pays for it.
 """
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from shmtel.plain import plain_text
 
 MAX_MESSAGE_LENGTH = 1024  # characters of error_message
+MAX_NAME_LENGTH = 256  # characters of error_type
+_class_name = type.__dict__["__name__"].__get__  # a metaclass may have another
 
 # Exceptions that say "stop", by the module that defines them. Where the module is
 # not loaded nobody can have raised its exception; so none is imported for this.
@@ -23,6 +25,10 @@ _CANCELLED = (
     ("greenlet", "GreenletExit"),
 )
 _OUTCOMES = ("error", "exit", "cancelled")
+# Of the group itself: what a subclass makes of the name could have no end.
+_exceptions_of: Callable[..., tuple[BaseException, ...]] = (
+    BaseExceptionGroup.exceptions.__get__
+)
 
 
 def outcome_of(error: BaseException) -> str:
@@ -30,10 +36,27 @@ def outcome_of(error: BaseException) -> str:
 
     A group is an error if any of its exceptions is, else an exit if any is.
     """
-    raised = type(error)  # what an exception says of its class is its own affair
-    if issubclass(raised, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return min(map(outcome_of, group.exceptions), key=_OUTCOMES.index)
+    outcomes = {_outcome_of_one(one) for one in _ungrouped(error)}
+    return min(outcomes, key=_OUTCOMES.index)
+
+
+def _ungrouped(error: BaseException) -> Iterator[BaseException]:
+    """Yield what is in a group, however deep; each once, since groups share parts."""
+    left, seen = [error], {id(error)}
+    while left:
+        one = left.pop()
+        # What an exception says of its class is its own affair.
+        if not issubclass(type(one), BaseExceptionGroup):
+            yield one
+            continue
+        for inner in _exceptions_of(one):
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                left.append(inner)
+
+
+def _outcome_of_one(error: BaseException) -> str:
+    raised = type(error)
     if issubclass(raised, SystemExit | KeyboardInterrupt):
         return "exit"
     for module, name in _CANCELLED:
@@ -47,7 +70,7 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
     """Return the metadata of a span with outcome, error's type and message added."""
     described = dict(metadata) if isinstance(metadata, Mapping) else {}
     described["outcome"] = outcome_of(error)
-    described["error_type"] = type(error).__name__
+    described["error_type"] = _class_name(type(error))[:MAX_NAME_LENGTH]
     described["error_message"] = text_or_nothing(message_of, error)
     return described
 

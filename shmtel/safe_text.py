@@ -14,8 +14,11 @@ import json
 import re
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# In UTF-8: the end of ASCII, the control characters behind it, and ends of lines.
-_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+# In UTF-8: the end of ASCII, the control characters behind it, ends of lines, and what
+# turns the direction of a line (U+061C, U+200E, U+200F, U+202A to E, U+2066 to 9).
+_CONTROLS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+)
 
 
 def replaced(text: str) -> str:

@@ -26,6 +26,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from shmtel import _ring
+from shmtel.config import warn_once
 from shmtel.interruptions import pass_on
 from shmtel.loading import wait_no_more, when_loaded
 from shmtel.outcomes import message_of, outcome_of, text_or_nothing
@@ -38,6 +39,7 @@ MAX_LOCATION_LENGTH = 512
 
 _module_of = type.__dict__["__module__"].__get__  # a metaclass may have another
 _qualified_name_of = type.__dict__["__qualname__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
 def report(
@@ -117,7 +119,8 @@ def _of_unraisable(raised: Any) -> None:
 
 def _of_loop(_loop: Any, context: Any) -> None:
     error = context.get("exception")
-    traceback = getattr(error, "__traceback__", None)
+    is_error = issubclass(type(error), BaseException)
+    traceback = _traceback_of(error) if is_error else None
     report("asyncio", None, error, traceback, context.get("message", ""))
 
 
@@ -180,9 +183,13 @@ _hooks: list[_Hook] = []
 
 
 def _replace(owner: str, name: str, observe: _Observer, module: ModuleType) -> None:
-    holder = getattr(module, owner, None) if owner else module
-    if callable(getattr(holder, name, None)):
-        _hooks.append(_Hook(holder, name, observe))
+    try:
+        holder = getattr(module, owner, None) if owner else module
+        if callable(getattr(holder, name, None)):
+            _hooks.append(_Hook(holder, name, observe))
+    except Exception as error:  # of a class that lets nobody replace its functions
+        pass_on(error)
+        warn_once(f"errors are not told where {module.__name__} meets them: {error}")
 
 
 def install() -> None:

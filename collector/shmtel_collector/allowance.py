@@ -25,7 +25,11 @@ class Allowance:
         self._room = min(grown, self._burst)
         self._last = now
         if self._room < 1.0:
-            self.left_out += 1
-            return False
+            return self.refuse()
         self._room -= 1.0
         return True
+
+    def refuse(self) -> bool:
+        """Say no, whatever room there is."""
+        self.left_out += 1
+        return False

@@ -31,7 +31,8 @@ def chronicle_of(
     """Make them for a collector that starts now."""
     started_ns = time.time_ns()
     note_own_ring = state.policies.note_own_ring
-    journal = RingJournal(config.namespace, note_own_ring, directory=config.directory)
+    namespace, directory = config.namespace, config.directory
+    journal = RingJournal(namespace, note_own_ring, log, directory=directory)
     is_told = config.lifecycle
     return Chronicle(
         journal,

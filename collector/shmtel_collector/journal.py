@@ -24,7 +24,9 @@ from typing import Protocol
 import shmtel
 from shmtel import _ring, ring
 from shmtel.config import WorkerConfig
+from shmtel.errors import ShmtelError
 from shmtel_collector.allowance import Allowance
+from shmtel_collector.logs import ConditionLog
 
 WORKER_ID = "collector"
 POOL_NAME = "shmtel"
@@ -44,6 +46,7 @@ _LIMITS = {
 _PERIODIC = frozenset({"pool.status", "python.memory.sampled", "python.cpu.sampled"})
 RING_SIZE_BYTES = 1 << 20
 TEXT_MAX = 1_000
+_CONDITION = "own ring"
 
 
 Measurements = Mapping[str, int | float]
@@ -80,11 +83,16 @@ class RingJournal:
         self,
         namespace: str,
         note_ring: Callable[[bytes], None],
+        log: ConditionLog,
         clock: Callable[[], float] = time.monotonic,
         directory: str | None = None,
     ) -> None:
-        """Prepare; `note_ring` is told the id of each ring that is made."""
+        """Prepare; `note_ring` is told the id of each ring that is made.
+
+        What it raises, a ShmtelError, is logged, and it is told again.
+        """
         self._note_ring = note_ring
+        self._log = log
         self._clock = clock
         self._allowances: dict[str, Allowance] = {}  # by kind
         self.left_out: Counter[str] = Counter()
@@ -110,7 +118,8 @@ class RingJournal:
         kind = event if event in _LIMITS else event.partition(".")[0]
         allowance = self._allowance(kind)
         left_out = allowance.left_out
-        if (event in _PERIODIC and self._is_crowded()) or not allowance.take():
+        is_crowded = event in _PERIODIC and self._is_crowded()
+        if not (allowance.refuse() if is_crowded else allowance.take()):
             self.left_out[kind] += 1
             return
         numbers = dict(measurements)
@@ -143,8 +152,21 @@ class RingJournal:
     def _note_new_rings(self) -> None:
         for ring_id in _ring.own_rings():
             if ring_id not in self._noted:
-                self._noted.add(ring_id)
-                self._note_ring(ring_id)
+                self._note(ring_id)
+
+    def _note(self, ring_id: bytes) -> None:
+        try:
+            self._note_ring(ring_id)
+        except ShmtelError as error:  # a full disk must not end the collector
+            self._log.warning(
+                _CONDITION,
+                "should this collector be killed now, the next one takes the ring of "
+                "its own events for a worker's: %s",
+                error,
+            )
+        else:
+            self._noted.add(ring_id)
+            self._log.cleared(_CONDITION)
 
 
 def _cut(value: str | int) -> str | int:

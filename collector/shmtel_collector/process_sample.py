@@ -5,7 +5,8 @@ So its start is read once more after everything else. A process cannot get its p
 back, so if the one we mean has it then, it had it all the time. Of a corpse nothing
 is told: its memory is gone already.
 
-Rules: runs in a thread of its own, and knows nothing of rings.
+Rules: runs in a thread of its own, and knows nothing of rings; nothing is raised out
+of that thread, whatever somebody's /proc makes of psutil.
 """
 
 import time
@@ -18,8 +19,6 @@ from shmtel import procfs
 
 OWNER, DENIED, FAILED = "owner", "denied", "failed"
 _SECOND_NS = 1_000_000_000
-# How psutil meets a /proc without a file or a line that Linux has elsewhere.
-_NOT_THERE = (NotImplementedError, AttributeError, ValueError, LookupError)
 
 Values = dict[str, int]
 
@@ -82,11 +81,13 @@ class Sampler:
                         values |= read(process)
                     except psutil.AccessDenied:
                         unavailable = DENIED
-                    except _NOT_THERE:
+                    except psutil.NoSuchProcess:
+                        raise
+                    except Exception:  # a file or a line that Linux has elsewhere
                         unavailable = FAILED
         except psutil.NoSuchProcess:
             return None
-        except (psutil.Error, OSError, *_NOT_THERE):
+        except Exception:
             return self._unless_gone(Sample(target, 0, {}, FAILED))
         chosen = {name: n for name, n in values.items() if _asked(name) in self._names}
         return self._unless_gone(Sample(target, taken_ns, chosen, unavailable))

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from shmtel_collector.journal import Journal
 from shmtel_collector.lifeline import Lifeline
 from shmtel_collector.measurements import CPU, MEMORY, ResourceSettings
-from shmtel_collector.process_sample import Sample, Sampler, Target
+from shmtel_collector.process_sample import FAILED, Sample, Sampler, Target
 from shmtel_collector.subjects import subject_of
 
 MEMORY_SAMPLED = "python.memory.sampled"
@@ -96,12 +96,17 @@ class Resources:
             else:
                 self.unavailable[NAMESPACE] += 1
         if targets:
-            self._running = self._executor().submit(self._sample, targets)
+            self._submit(targets)
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _submit(self, targets: list[Target]) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "resources")
-        return self._thread
+        try:
+            self._running = self._thread.submit(self._sample, targets)
+        except RuntimeError:  # the host has no room for one more thread
+            self.unavailable[FAILED] += len(targets)
+            self.close()
+            self._thread = None
 
     def _sample(self, targets: list[Target]) -> list[Sample]:
         if self._sampler is None:

@@ -105,7 +105,11 @@ static bool is_interruptible(void)
 static long long number_of(PyObject *info, const char *key)
 {
     PyObject *value = PyDict_GetItemString(info, key);
-    return value != NULL && PyLong_CheckExact(value) ? PyLong_AsLongLong(value) : 0;
+    int overflow = 0; /* other call-backs are given the same dict */
+    long long number = value != NULL && PyLong_CheckExact(value)
+                           ? PyLong_AsLongLongAndOverflow(value, &overflow)
+                           : 0;
+    return overflow == 0 ? number : 0;
 }
 
 static bool describe(struct collection *collection, PyObject *info)

@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ _NASTY = (
     *("\n", "\r", "\x1b[2J", "\x07", "\x7f", "\x85", "\x9b31m", "\u2028", "\u2029"),
     *("\u202e", "\ufeff", "\\", '"', "=", " ", "{", "}", "#", "\0"),
 )
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _TEXT = st.lists(st.sampled_from(_NASTY) | st.text(max_size=3)).map("".join)
 _ANY = st.text(st.characters(exclude_categories=()), max_size=20)  # surrogates too
 _VALUE = _TEXT | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.binary(max_size=4)
@@ -118,6 +121,16 @@ def test_bytes_of_json_lose_only_what_is_dangerous(data: bytes) -> None:
     assert b"\x7f" not in safe
     if data.isascii() and b"\x7f" not in data:
         assert safe == data
+
+
+def test_bytes_of_json_turn_no_line() -> None:
+    """Whatever Unicode has for that is written out, and reads as before."""
+    turns = {chr(n) for n in range(sys.maxunicode) if bidirectional(chr(n)) in _TURNS}
+    assert {"\u202e", "\u2066"} < turns
+    for mark in (*turns, "\u061c", "\u200e", "\u200f"):
+        safe = json_bytes(json.dumps(mark, ensure_ascii=False).encode())
+        assert safe.isascii()
+        assert json.loads(safe) == mark
 
 
 @given(st.lists(_TEXT | _ANY, min_size=1, max_size=5))

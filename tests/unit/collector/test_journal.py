@@ -6,7 +6,9 @@ import pytest
 
 import shmtel
 from shmtel import _ring, ring
+from shmtel.errors import ShmtelError
 from shmtel_collector.journal import BURST, PER_SECOND, TEXT_MAX, RingJournal
+from support.quiet_log import QuietLog
 
 
 class Recorded:
@@ -20,7 +22,14 @@ class Recorded:
         monkeypatch.setattr(shmtel, "enable", lambda: None)
         monkeypatch.setattr(ring, "use", lambda settings: None)
         monkeypatch.setattr(_ring, "own_rings", lambda: [b"r" * 16])
-        self.journal = RingJournal("ns", self.rings.append, lambda: self.now)
+        self.log = QuietLog()
+        self.failure: ShmtelError | None = None
+        self.journal = RingJournal("ns", self._note, self.log, lambda: self.now)
+
+    def _note(self, ring_id: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.rings.append(ring_id)
 
     def record(self, times: int = 1) -> int:
         """Record so often; return how many events that made."""
@@ -65,6 +74,18 @@ def test_rest_fills_the_burst_again(one: Recorded) -> None:
 def test_ring_is_noted_once(one: Recorded) -> None:
     """Whoever remembers own rings is told of each."""
     one.record(3)
+    assert one.rings == [b"r" * 16]
+
+
+def test_ring_that_cannot_be_noted_is_noted_later(one: Recorded) -> None:
+    """A disk that is full raises into nobody; what is recorded is recorded."""
+    one.failure = ShmtelError("the disk is full")
+    one.journal.prepare()
+    assert one.record(2) == 2
+    assert len(one.log.lines) == 1
+    assert "the disk is full" in one.log.lines[0]
+    one.failure = None
+    one.record(2)
     assert one.rings == [b"r" * 16]
 
 
@@ -115,5 +136,5 @@ def test_what_comes_again_leaves_room_for_what_does_not(
     assert [event[0] for event in one.events] == ["pool.worker.ready"]
     assert one.journal.left_out == dict.fromkeys(names, 1)
     usage["used_bytes"] = 50
-    one.journal.record("pool.status", {}, {})
-    assert len(one.events) == 2
+    one.journal.record("pool.status", {"workers": 1}, {})
+    assert one.events[1][1] == {"workers": 1, "left_out": 1}

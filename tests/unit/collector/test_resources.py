@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,7 +121,11 @@ def test_another_process_is_never_measured(worker: Measured) -> None:
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(psutil.AccessDenied(), DENIED), (NotImplementedError("no such line"), FAILED)],
+    [
+        (psutil.AccessDenied(), DENIED),
+        (NotImplementedError("no such line"), FAILED),
+        (RuntimeError("line 'btime' not found"), FAILED),
+    ],
 )
 def test_what_is_denied_is_left_out(
     worker: Measured, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
@@ -155,6 +160,25 @@ def test_samples_are_told_with_their_subject(
     _turn(line, resources, 2)
     assert 0 <= line.journal.events[1][1]["percent"] < 110
     assert not resources.unavailable
+    resources.close()
+
+
+def test_host_without_room_for_a_thread(
+    line: MemoryLine, worker: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is measured then, which is counted; the collector goes on."""
+    line.step()
+    resources = _resources(line)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        line.now_ns += SECOND_NS
+        resources.tick(line.now_ns, line.deathwatch.lifelines())
+    assert resources.unavailable == {FAILED: 1}
+    _turn(line, resources, 2)
     resources.close()
 
 

@@ -49,6 +49,15 @@ def test_collection_is_an_event(ring: OwnRing, hook: None) -> None:
     assert event.parent_id == span.span_id
 
 
+def test_numbers_that_another_call_back_has_changed(ring: OwnRing) -> None:
+    """What no number of a collection can be is none, and raises nothing."""
+    _ring.note_collection("start", {})
+    _ring.note_collection("stop", {"generation": 1, "collected": 1 << 70})
+    (event,) = collections(ring.events())
+    assert event.metadata == {"generation": 1}
+    assert event.measurements["collected"] == 0
+
+
 def test_no_hook_no_event(ring: OwnRing, hook: None) -> None:
     """Twice installed is once; removed is removed, and others' call-backs stay."""
     hooks.install("gc")

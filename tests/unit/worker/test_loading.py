@@ -52,6 +52,39 @@ def test_module_that_comes_later(late: Path) -> None:
     assert seen == [LATE]
 
 
+def test_module_that_is_only_looked_for(late: Path) -> None:
+    """Who asks whether it is there, as programs do of uvloop, ends no wait."""
+    seen: list[ModuleType] = []
+    loading.when_loaded(LATE, seen.append)
+    assert find_spec(LATE) is not None
+    assert seen == []
+    module = importlib.import_module(LATE)
+    assert seen == [module]
+
+
+def test_module_that_fails_at_first(late: Path) -> None:
+    """Its error is the program's, and the import that works is acted on."""
+    seen: list[ModuleType] = []
+    text = late.read_text()
+    late.write_text("1 / 0")
+    loading.when_loaded(LATE, seen.append)
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module(LATE)
+    late.write_text(text)
+    importlib.invalidate_caches()
+    module = importlib.import_module(LATE)
+    assert seen == [module]
+
+
+def test_wait_that_is_over_before_the_module_is_loaded(late: Path) -> None:
+    """Nothing is done for somebody who has ceased to wait in the middle."""
+    seen: list[ModuleType] = []
+    loading.when_loaded(LATE, seen.append)
+    late.write_text("from shmtel import loading\nloading.wait_no_more()\n")
+    importlib.import_module(LATE)
+    assert seen == []
+
+
 def test_module_that_cannot_be_imported(late: Path) -> None:
     """Its errors are Python's own; a later import that works is still waited for."""
     seen: list[ModuleType] = []

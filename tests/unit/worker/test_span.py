@@ -79,6 +79,34 @@ def test_group_ends_as_the_worst_of_its_exceptions(
     assert metadata["outcome"] == outcome
 
 
+def test_group_of_groups_without_end(ring: OwnRing) -> None:
+    """However deep they are, and however often they share what is in them."""
+    group: BaseExceptionGroup[Any] = BaseExceptionGroup("", [asyncio.CancelledError()])
+    for _ in range(2_000):
+        group = BaseExceptionGroup("", [group, group])
+    with pytest.raises(BaseExceptionGroup), shmtel.span("job"):
+        raise group
+    metadata = ring.events()[1].metadata
+    assert metadata is not None
+    assert metadata["outcome"] == "cancelled"
+
+
+def test_exception_whose_class_has_no_name_is_described(ring: OwnRing) -> None:
+    """What its metaclass makes of the name hides nothing else."""
+
+    class Meta(type):
+        __name__ = property(lambda cls: 1 / 0)
+
+    error = Meta("Long" * 1_000, (Exception,), {})
+    with pytest.raises(Exception, match="why"), shmtel.span("job"):
+        raise error("why")
+    assert ring.events()[1].metadata == {
+        "outcome": "error",
+        "error_type": "Long" * 64,
+        "error_message": "why",
+    }
+
+
 def test_exception_that_hides_its_class_is_described(ring: OwnRing) -> None:
     """Its type says what it is, whatever it answers itself."""
 

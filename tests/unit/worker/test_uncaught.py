@@ -180,6 +180,42 @@ def test_wish_to_end_is_no_error(statement: str, returncode: int) -> None:
     assert run(f"import shmtel, sys, threading\n{statement}", returncode)[0] == []
 
 
+CLOSED = """
+import asyncio, shmtel
+class Error(Exception):
+    def __getattribute__(self, name): raise ValueError(name)
+loop = asyncio.new_event_loop()
+loop.set_exception_handler(lambda *_: None)
+loop.call_exception_handler({"message": "m", "exception": Error("why")})
+loop.close()
+"""
+
+
+def test_exception_that_tells_nothing_is_told() -> None:
+    """Where it comes from is asked of what it is, not of its own code."""
+    (event,), _ = run(CLOSED)
+    assert metadata(event)["error_type"] == "Error"
+    assert metadata(event)["error_message"] == "why"
+
+
+FROZEN = """
+import sys, types
+class Meta(type):
+    def __setattr__(cls, name, value): raise TypeError("frozen")
+class Loop(metaclass=Meta):
+    def call_exception_handler(self, context): pass
+sys.modules["uvloop"] = types.ModuleType("uvloop")
+sys.modules["uvloop"].Loop = Loop
+"""
+
+
+def test_class_that_cannot_be_changed_is_left_alone() -> None:
+    """The program starts, is told, and its other errors are."""
+    (event,), stderr = run(f"{FROZEN}\n{FAIL}\nfail()", 1)
+    assert metadata(event)["source"] == "main"
+    assert "where uvloop meets them: frozen" in stderr
+
+
 CLASSES = """
 import shmtel
 class Meta(type):
