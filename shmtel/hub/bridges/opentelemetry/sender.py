@@ -93,7 +93,9 @@ class Sender:
         """Wait until all is sent, until a monotonic time; what is left is dropped."""
         if self._thread.ident is not None:
             self._thread.join(max(0.0, deadline - time.monotonic()))
-        self.outbox.give_up()
+        left = self.outbox.give_up()
+        if left:  # nobody reads a metric of a hub that has ended
+            _log.warning("OTLP: %d %s could not be sent any more", left, self._signal)
 
     def _run(self) -> None:
         try:

@@ -162,8 +162,9 @@ def test_it_is_given_up_after_a_time() -> None:
     assert fate(sender) == (3, {"given_up": 2})
 
 
-def test_the_end_does_not_wait_for_ever() -> None:
-    """What is in hand and what waits is counted, once, whatever becomes of it."""
+def test_the_end_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """What is in hand and what waits is counted and said, once, whatever becomes of
+    it: a hub that has ended exposes no count."""
     client = ScriptedClient()
     sender = make(client, batch_bytes=1)
     client.may_go_on.clear()
@@ -172,6 +173,9 @@ def test_the_end_does_not_wait_for_ever() -> None:
     wait_until(lambda: client.requests)
     finish(sender, 0.01)
     assert fate(sender) == (0, {"stopped": 5})
+    finish(sender, 0.01)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["OTLP: 5 traces could not be sent any more"]
     client.may_go_on.set()
     wait_until(lambda: client.is_closed)
     assert client.requests == [b"a"]
