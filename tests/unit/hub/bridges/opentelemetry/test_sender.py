@@ -140,6 +140,23 @@ def test_what_is_refused_is_dropped_at_once() -> None:
     assert fate(sender) == (3, {"refused": 2})
 
 
+def test_a_failure_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where a backend says something else each time, and where it flaps."""
+    errors = [Answer(error=f"400 request {number} is bad") for number in range(4)]
+    client = ScriptedClient(*errors[:2], Answer(), *errors[2:], Answer())
+    with caplog.at_level(logging.INFO):
+        sender = make(client, batch_bytes=1)
+        for _ in range(6):
+            sender.outbox.put(Chunk(b"a", 1))
+        finish(sender)
+    assert fate(sender) == (2, {"refused": 4})
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "OTLP: 400 request 0 is bad; the traces are dropped and counted",
+        "OTLP: traces are taken again",
+    ]
+
+
 @pytest.mark.parametrize("rejected", [2, 99, -1])
 def test_partial_success_is_believed_within_reason(rejected: int) -> None:
     """No more can be rejected than was sent, and no fewer than nothing."""
