@@ -135,9 +135,10 @@ def command(
         endpoints = _watch(hub, http, bridges)
         shown = _show(hub, status, console)
         _serve(hub, stop)
+        deadline = time.monotonic() + _STOP_S + _SEND_S  # of all that may hang
         shown.close()
         endpoints.close()
-        _stop(hub, bridges)
+        _stop(hub, bridges, deadline)
     if hub.failure is not None:
         raise CommandError(
             f"the hub does not run without its sink: {hub.failure}; what it did not "
@@ -172,10 +173,9 @@ def _watch(
     return serve(WatchedHub(hub, bridges), address, _log)
 
 
-def _stop(hub: "Hub", bridges: Sequence["StatsdBridge"]) -> None:
+def _stop(hub: "Hub", bridges: Sequence["StatsdBridge"], deadline: float) -> None:
     """Stop the hub, and send what it has counted until then."""
-    deadline = time.monotonic() + _STOP_S + _SEND_S
-    hub.stop(_STOP_S)
+    hub.stop(max(_SEND_S, deadline - _SEND_S - time.monotonic()))
     for bridge in bridges:
         bridge.stop(max(_SEND_S / 2, deadline - time.monotonic()))
 

@@ -12,6 +12,7 @@ Rules:
   is told not to guess, and nothing is kept in a cache.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
@@ -69,6 +70,8 @@ def _metrics(target: Target) -> _Answer:
             body, kind = await target.metrics(request.headers.get("accept", ""))
         except ShmtelError as error:
             return PlainTextResponse(f"{error}\n", 503)
+        except asyncio.CancelledError:  # the server would log it as a defect of ours
+            return PlainTextResponse("the daemon ends\n", 503)
         return Response(body, media_type=None, headers={"content-type": kind})
 
     return metrics

@@ -3,11 +3,15 @@
     http = serve(WatchedHub(hub), "127.0.0.1:9747", log)
 
 Rules:
-- all of it runs in the thread of the HTTP server: streams are not held up.
+- all of it runs in the thread of the HTTP server: streams are not held up;
+- but a scrape, which may take seconds where there are many series: probes would be
+  without their answer for as long. There is one at a time.
 """
 
+import asyncio
 from collections.abc import Sequence
 
+from shmtel.endpoints.apart import apart
 from shmtel.endpoints.exposition import READY, exposition
 from shmtel.endpoints.readiness import ALIVE, Check, Readiness
 from shmtel.endpoints.resources import Resource
@@ -30,16 +34,21 @@ class WatchedHub:
 
     def __init__(self, hub: Hub, bridges: Sequence[Accountable] = ()) -> None:
         self._hub, self._senders = hub, bridges
+        self._scraping = asyncio.Lock()
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape."""
+        async with self._scraping:
+            return await apart(lambda: self._scrape(accept))
+
+    def _scrape(self, accept: str) -> tuple[bytes, str]:
         hub = self._hub
         ledger, closed = hub.summary()
         handlers = hub.list_handlers()
         functions: list[object] = [each.function for each in handlers]
         senders = [each for each in functions if isinstance(each, Accountable)]
         samples = samples_of(*(hub.stats(), ledger, hub.oldest_unanswered_ns(), closed))
-        samples.add(READY.name, (await self.readiness()).is_ready)
+        samples.add(READY.name, self._readiness().is_ready)
         add_bridges(samples, [*senders, *self._senders])
         add_measures(samples, hub.measures.read(), hub.measures.skipped())
         add_file_changes(samples, handlers)
@@ -48,6 +57,9 @@ class WatchedHub:
 
     async def readiness(self) -> Readiness:
         """Return whether the hub keeps up."""
+        return self._readiness()
+
+    def _readiness(self) -> Readiness:
         return Readiness(_checks(self._hub.readiness(), self._hub.stats().streams))
 
     def liveness(self) -> Readiness:

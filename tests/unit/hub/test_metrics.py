@@ -1,6 +1,7 @@
 """The metrics of a hub, and what it says of itself when asked."""
 
 import asyncio
+import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -93,6 +94,32 @@ def test_a_hub_that_nobody_has_dialled() -> None:
         assert daemon.liveness().is_ready
     stopped, _ = asyncio.run(daemon.metrics(""))
     assert total(samples(stopped.decode()), "shmtel_ready") == 0
+
+
+def test_probes_are_answered_during_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take seconds, and a probe that got no answer would end the hub."""
+    hub = Hub("127.0.0.1:0")
+    is_reading, may_go_on = threading.Event(), threading.Event()
+
+    def read() -> list[object]:
+        is_reading.set()
+        assert may_go_on.wait(10.0)
+        return []
+
+    monkeypatch.setattr(hub.measures, "read", read)
+    daemon = WatchedHub(hub)
+
+    async def probe() -> None:
+        scrape = asyncio.create_task(daemon.metrics(""))
+        assert await asyncio.to_thread(is_reading.wait, 10.0)
+        assert daemon.liveness().is_ready
+        assert "serving" in (await daemon.readiness()).text(is_verbose=True)
+        assert not scrape.done()
+        may_go_on.set()
+        body, _ = await scrape
+        assert total(samples(body.decode()), "shmtel_hub_streams") == 0
+
+    asyncio.run(probe())
 
 
 @pytest.mark.parametrize(

@@ -67,15 +67,21 @@ class Outbox:
             self._is_ending = True
             self._changed.notify_all()
 
-    def give_up(self) -> None:
-        """Drop what is left, in hand or not: the time to send it is over."""
+    def give_up(self) -> int:
+        """Drop what is left, in hand or not: the time to send it is over.
+
+        Returns:
+            How many items that is.
+        """
         with self._changed:
             self._is_ending = self._is_over = True
             left = [*self._in_hand, *(chunk for _, chunk in self._waiting)]
-            self._dropped[STOPPED] += sum(chunk.items for chunk in left)
+            items = sum(chunk.items for chunk in left)
+            self._dropped[STOPPED] += items
             self._waiting.clear()
             self._in_hand, self._bytes = (), 0
             self._changed.notify_all()
+            return items
 
     def account(self) -> BridgeAccount:
         """Return what became of what was put."""

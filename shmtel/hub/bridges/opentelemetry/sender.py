@@ -9,10 +9,12 @@ A backend that took a request whose answer was lost gets it twice: OTLP has no b
 Rules:
 - one signal knows nothing of another, so that a backend for logs that is away does
   not hold up spans;
-- a failure is logged once, and so is its end.
+- a failure is logged once, and so is its end; what backends say of one may differ
+  each time, and one may come and go: there are lines about it once a minute.
 """
 
 import logging
+import math
 import random
 import threading
 import time
@@ -27,6 +29,7 @@ _log = logging.getLogger(__name__)
 _FIRST_DELAY_S = 0.5
 _DELAY_MAX_S = 30.0
 _GROWTH = 1.5
+_SAY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Sender:
         self.outbox = outbox
         self._timeout_s = timeout_s
         self._retry_s = retry_s
-        self._failing = ""
+        self._failing = ""  # what was said of it; empty: all is well, or nothing was
+        self._said_s = -math.inf
         self._complained = False
         self._thread = threading.Thread(
             target=self._run, name=f"shmtel-otlp-{signal}", daemon=True
@@ -93,7 +97,9 @@ class Sender:
         """Wait until all is sent, until a monotonic time; what is left is dropped."""
         if self._thread.ident is not None:
             self._thread.join(max(0.0, deadline - time.monotonic()))
-        self.outbox.give_up()
+        left = self.outbox.give_up()
+        if left:  # nobody reads a metric of a hub that has ended
+            _log.warning("OTLP: %d %s could not be sent any more", left, self._signal)
 
     def _run(self) -> None:
         try:
@@ -131,10 +137,12 @@ class Sender:
             return Answer(error=f"{type(error).__name__}: {error}")
 
     def _note_failure(self, answer: Answer) -> None:
-        if answer.error != self._failing:
-            fate = "are sent again" if answer.may_pass else "are dropped and counted"
-            _log.warning("OTLP: %s; the %s %s", answer.error, self._signal, fate)
-        self._failing = answer.error
+        now_s = time.monotonic()
+        if answer.error == self._failing or now_s - self._said_s < _SAY_S:
+            return
+        self._failing, self._said_s = answer.error, now_s
+        fate = "are sent again" if answer.may_pass else "are dropped and counted"
+        _log.warning("OTLP: %s; the %s %s", answer.error, self._signal, fate)
 
     def _note_success(self, answer: Answer) -> None:
         if self._failing:

@@ -69,7 +69,9 @@ class StatsdBridge:
         self._thread.start()
 
     def stop(self, seconds: float = STOP_S) -> None:
-        """Send what there is and stop, within so many seconds."""
+        """Send what there is and stop, within so many seconds; once."""
+        if self._ending.is_set():
+            return
         self._deadline = time.monotonic() + seconds * _SENDING
         self._ending.set()
         if self._thread.is_alive():

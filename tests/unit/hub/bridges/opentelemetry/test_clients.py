@@ -158,6 +158,8 @@ def test_a_path_that_nobody_serves() -> None:
         ("soon", None),
         ("-3", None),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 +99999999999999", None),
+        (f"Thu, 01 Jan {9**30} 00:00:00 GMT", None),
     ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:

@@ -140,6 +140,23 @@ def test_what_is_refused_is_dropped_at_once() -> None:
     assert fate(sender) == (3, {"refused": 2})
 
 
+def test_a_failure_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where a backend says something else each time, and where it flaps."""
+    errors = [Answer(error=f"400 request {number} is bad") for number in range(4)]
+    client = ScriptedClient(*errors[:2], Answer(), *errors[2:], Answer())
+    with caplog.at_level(logging.INFO):
+        sender = make(client, batch_bytes=1)
+        for _ in range(6):
+            sender.outbox.put(Chunk(b"a", 1))
+        finish(sender)
+    assert fate(sender) == (2, {"refused": 4})
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "OTLP: 400 request 0 is bad; the traces are dropped and counted",
+        "OTLP: traces are taken again",
+    ]
+
+
 @pytest.mark.parametrize("rejected", [2, 99, -1])
 def test_partial_success_is_believed_within_reason(rejected: int) -> None:
     """No more can be rejected than was sent, and no fewer than nothing."""
@@ -162,8 +179,9 @@ def test_it_is_given_up_after_a_time() -> None:
     assert fate(sender) == (3, {"given_up": 2})
 
 
-def test_the_end_does_not_wait_for_ever() -> None:
-    """What is in hand and what waits is counted, once, whatever becomes of it."""
+def test_the_end_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """What is in hand and what waits is counted and said, once, whatever becomes of
+    it: a hub that has ended exposes no count."""
     client = ScriptedClient()
     sender = make(client, batch_bytes=1)
     client.may_go_on.clear()
@@ -172,6 +190,9 @@ def test_the_end_does_not_wait_for_ever() -> None:
     wait_until(lambda: client.requests)
     finish(sender, 0.01)
     assert fate(sender) == (0, {"stopped": 5})
+    finish(sender, 0.01)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["OTLP: 5 traces could not be sent any more"]
     client.may_go_on.set()
     wait_until(lambda: client.is_closed)
     assert client.requests == [b"a"]

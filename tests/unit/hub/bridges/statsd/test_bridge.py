@@ -1,6 +1,7 @@
 """The bridge with a socket that the test reads."""
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,27 @@ def test_a_defect_is_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         receiver.wait_counted("calls.t", 1)
     assert bridge.accounts()["lines"].failures == {"defect": 2}
     assert len(caplog.records) == 1
+
+
+def test_an_end_that_hangs_is_waited_for_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever stops a bridge and leaves its context waits once, and reads one line."""
+    may_go_on, is_reading = threading.Event(), threading.Event()
+
+    class Source:
+        reads = 0
+
+        def read(self) -> list[object]:
+            self.reads += 1
+            if self.reads > 1:
+                is_reading.set()
+                assert may_go_on.wait(10.0)
+            return []
+
+    where = StatsdSettings("127.0.0.1:9", interval_s=0.1)
+    bridge = StatsdBridge(Source(), where)  # type: ignore[arg-type]
+    with bridge:
+        assert is_reading.wait(10.0)
+        bridge.stop(0.01)
+    may_go_on.set()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["statsd: the last flush did not end in 0.0 s"]
