@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from shmtel.hub.hub import Hub
 
 HANDLER_ID = "opentelemetry"
+# That wait to be made items of. Some 1,000 events each take a megabyte, decoded, and
+# what they become has room of its own.
+QUEUE_BATCHES = 64
 CLOSE_S = 2.0
 SWITCHED_OFF = "switched_off"
 UNSAYABLE = "unsayable"
@@ -86,7 +89,12 @@ class OpenTelemetryBridge:
         Raises:
             ValueError: it is attached already.
         """
-        hub.attach_batch(HANDLER_ID, event, self, own_thread=True, ack="queued")
+        hub.attach_batch(
+            *(HANDLER_ID, event, self),
+            own_thread=True,
+            ack="queued",
+            queue_batches=QUEUE_BATCHES,
+        )
 
     def __call__(self, batch: EventBatch, config: object = None) -> None:
         """Take the events of a batch."""
