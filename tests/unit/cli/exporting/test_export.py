@@ -8,7 +8,13 @@ import pytest
 
 from shmtel.cli import run
 from shmtel.hub.jsonlines import JsonLines
-from support.event_files import batch, lines_of, names_in, seqs_of
+from support.event_files import (
+    DAMAGED_GZIP,
+    batch,
+    lines_of,
+    names_in,
+    seqs_of,
+)
 
 
 @pytest.fixture
@@ -63,6 +69,7 @@ def test_nothing_is_a_trace_too(events: Path) -> None:
         ("jsonl", ("--input", "x.parquet"), 1, "DuckDB"),
         ("jsonl", ("--input", "EVENTS", "-o", "/none/x"), 1, "cannot write /none/x"),
         ("chrome", ("--input", "BROKEN"), 1, "cannot read"),
+        ("jsonl", ("--input", "DAMAGED"), 1, "cannot read"),
     ],
 )
 def test_what_is_refused(
@@ -76,8 +83,11 @@ def test_what_is_refused(
     """With a reason, and a cure where there is one; and nothing is left behind."""
     broken = events.with_name("broken.jsonl.gz")
     broken.write_bytes(gzip.compress(events.read_bytes())[:-20])
-    places = {"EVENTS": str(events), "BROKEN": str(broken)}
+    damaged = events.with_name("damaged.jsonl.gz")
+    damaged.write_bytes(DAMAGED_GZIP)
+    files = {"EVENTS": events, "BROKEN": broken, "DAMAGED": damaged}
+    places = {name: str(path) for name, path in files.items()}
     output = () if "-o" in options or code == 2 else ("-o", events.with_name("out"))
     assert export(kind, *(places.get(each, each) for each in options), *output) == code
     assert said in capsys.readouterr().err
-    assert names_in(events.parent) == ["broken.jsonl.gz", "events.jsonl"]
+    assert names_in(events.parent) == sorted(path.name for path in files.values())

@@ -12,7 +12,7 @@ import pytest
 
 from shmtel.hub.files.rotation import Rotation
 from shmtel.hub.jsonlines import JsonLines
-from support.event_files import batch, names_in, nothing, seqs_of
+from support.event_files import DAMAGED_GZIP, batch, names_in, nothing, seqs_of
 
 
 @pytest.fixture
@@ -78,6 +78,18 @@ def test_a_file_that_others_have_packed_while_no_hub_was(
         sink(batch(4, 7))
     assert seqs_of(path) == [7]
     assert "all beside it is searched" in caplog.text or "has lost" in caplog.text
+
+
+def test_a_packed_file_that_is_damaged(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and keeps no hub from its start."""
+    packed = path.with_name("events.000001.jsonl.gz")
+    packed.write_bytes(DAMAGED_GZIP)
+    with JsonLines(path) as sink:
+        sink.recover(None, nothing)
+        sink(batch(1, 1))
+    assert f"what {packed} holds cannot be told" in caplog.text
 
 
 def test_another_file_with_the_inode_of_a_mark(path: Path) -> None:
