@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def test_only_some_workers(events: Path) -> None:
         inputs = ("--input", events, "--worker", glob)
         assert export("parquet", *inputs, "-o", target) == 0
         assert seqs_of(target) == expected
+
+
+def test_a_pipe_and_a_link_stay_what_they_are(events: Path) -> None:
+    """As with any program that writes; a device would be lost with its name."""
+    pipe, link = events.with_name("pipe"), events.with_name("link.jsonl")
+    os.mkfifo(pipe)
+    link.symlink_to("target.jsonl")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert export("jsonl", "--input", events, "-o", pipe) == 0
+        assert os.read(reader, 1 << 16) == events.read_bytes()
+    finally:
+        os.close(reader)
+    assert export("jsonl", "--input", events, "-o", link) == 0
+    assert link.is_symlink()
+    assert seqs_of(events.with_name("target.jsonl")) == [1, 2, 3]
 
 
 def test_nothing_is_a_trace_too(events: Path) -> None:
