@@ -80,6 +80,19 @@ def test_a_file_whose_time_is_over_while_nothing_comes(path: Path) -> None:
         assert path.stat().st_size == 0
 
 
+def test_a_file_that_others_took_and_whose_time_is_over(path: Path) -> None:
+    """There is nothing to rotate, and so nothing that fails again and again."""
+    clock = Clock()
+    with JsonLines(path, Rotation(every_s=3_600), clock) as sink:
+        sink(batch(1, 1))
+        path.unlink()
+        clock.now_s += 3_600
+        assert sink._rotate() == float("inf")  # as the thread beside it does
+        assert sink.file_counts == {"reopened": 1}
+        sink(batch(2, 2))
+    assert seqs_of(path) == [2]
+
+
 def test_what_is_kept(path: Path) -> None:
     """So many of the newest are, in whatever form; and numbers go on."""
     for first in (1, 7):
