@@ -202,6 +202,41 @@ class Broken(Gzip):
         super().write(rotated, target, is_ending)
 
 
+def test_a_file_is_removed_when_the_disk_has_it_in_its_new_form(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that loses its power in between has the lines in one form or in both."""
+    packed = path.with_name("events.000001.jsonl.gz")
+    is_synced_before: dict[str, tuple[bool, ...]] = {}
+    synced: set[int] = set()
+    fsync, rename, unlink = os.fsync, os.rename, os.unlink
+
+    def note_sync(file: int) -> None:
+        fsync(file)
+        synced.add(os.fstat(file).st_ino)
+
+    def note(what: str, *files: Path) -> None:
+        is_synced_before[what] = tuple(f.stat().st_ino in synced for f in files)
+
+    def note_rename(source: Path, target: Path) -> None:
+        if Path(target) == packed:
+            note("rename", Path(source))
+        rename(source, target)
+
+    def note_unlink(gone: Path) -> None:
+        note("unlink", packed, packed.parent)
+        unlink(gone)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    monkeypatch.setattr(os, "unlink", note_unlink)
+    with JsonLines(path, Rotation(max_bytes=LINE_BYTES, form=Gzip())) as sink:
+        sink(batch(1, 1))
+        sink(batch(2, 2))
+        wait_until(lambda: sink.file_counts.get("converted") == 1)
+    assert is_synced_before == {"rename": (True,), "unlink": (True, True)}
+
+
 def test_a_form_that_cannot_be_written(path: Path) -> None:
     """The lines stay as they are, and it is tried again."""
     form = Broken()
