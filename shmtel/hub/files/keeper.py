@@ -118,13 +118,13 @@ class Keeper:
                 os.rename(draft, target)
             _sync(target.parent)
             rotated.path.unlink()
-        except (OSError, ValueError) as error:
-            draft.unlink(missing_ok=True)
-            self._fail(f"made {target.name}", rotated.path, error)
-            return False
         except Interrupted:
             draft.unlink(missing_ok=True)
             raise
+        except Exception as error:  # a form may be anybody's; the thread goes on
+            draft.unlink(missing_ok=True)
+            self._fail(f"made {target.name}", rotated.path, error)
+            return False
         self._counts["converted"] += 1
         return True
 

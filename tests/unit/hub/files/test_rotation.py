@@ -191,14 +191,15 @@ def _refuse(*_arguments: object, **_more: object) -> int:
 class Broken(Gzip):
     """A form that fails until it is told not to."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception) -> None:
         self.is_broken = True
+        self.error = error
 
     def write(self, rotated: Path, target: Path, is_ending: Callable[[], bool]) -> None:
         """Write a part, and fail; or write it."""
         if self.is_broken:
             target.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self.error
         super().write(rotated, target, is_ending)
 
 
@@ -237,9 +238,12 @@ def test_a_file_is_removed_when_the_disk_has_it_in_its_new_form(
     assert is_synced_before == {"rename": (True,), "unlink": (True, True)}
 
 
-def test_a_form_that_cannot_be_written(path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "no space"), MemoryError("no memory")], ids=repr
+)
+def test_a_form_that_cannot_be_written(path: Path, error: Exception) -> None:
     """The lines stay as they are, and it is tried again."""
-    form = Broken()
+    form = Broken(error)
     with JsonLines(path, Rotation(max_bytes=1, form=form)) as sink:
         sink.recover(None, nothing)
         sink(batch(1, 1))
