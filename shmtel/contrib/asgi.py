@@ -37,7 +37,7 @@ class Middleware:
     Args:
         app: the application.
         command: gives the `command` of a request from its scope; from a small set,
-            since metrics may be split by it. None: the method, or `websocket`.
+            since metrics may be split by it. None: the method, `websocket` or `other`.
     """
 
     def __init__(

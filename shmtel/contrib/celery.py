@@ -173,6 +173,7 @@ def _queue_depth() -> int:
 
 
 def _on_publish(headers: dict[str, Any], **_: Any) -> None:
+    headers.pop(_DUE, None)  # a retry is sent with what its task had, by another clock
     headers.update(outgoing_metadata())
 
 

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 MAX_PATH_LENGTH = 256  # characters
+OTHER = "other"
+# A client may send any method, and each would take the room of a series of metrics.
+_METHODS = frozenset(
+    (
+        *("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"),
+        *("QUERY", "TRACE", "websocket"),
+    )
+)
 _HEADERS = tuple(("HTTP_" + name.upper().replace("-", "_"), name) for name in HEADERS)
 
 
@@ -36,7 +44,7 @@ class Middleware:
     Args:
         app: the application.
         command: gives the `command` of a request, such as its route; from a small
-            set, since metrics may be split by it. None: the method.
+            set, since metrics may be split by it. None: the method, or `other`.
     """
 
     def __init__(
@@ -51,7 +59,7 @@ class Middleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request."""
-        method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO", "")
+        method, path = environ.get("REQUEST_METHOD"), _path_of(environ)
         call = _Call(environ, about_request(method, path, self._command, environ))
         return call.context.run(call.start, self.app, start_response)
 
@@ -63,7 +71,8 @@ def about_request(
     request: Any,
 ) -> dict[str, object]:
     """Return the metadata that a request's span begins with."""
-    about: dict[str, object] = {"command": method, "path": str(path)[:MAX_PATH_LENGTH]}
+    known = method if method in _METHODS else OTHER
+    about: dict[str, object] = {"command": known, "path": str(path)[:MAX_PATH_LENGTH]}
     if command is not None:
         try:
             about["command"] = command(request)
@@ -109,9 +118,9 @@ class _Call:
             self._span.__exit__(type(error), error, error.__traceback__)
 
     def _noting_status(self, start_response: StartResponse) -> StartResponse:
-        def start(status: str, *arguments: Any) -> Any:
+        def start(status: str, *arguments: Any, **named: Any) -> Any:
             self._span.set("status", status_of(status))
-            return start_response(status, *arguments)
+            return start_response(status, *arguments, **named)
 
         return start
 
@@ -170,6 +179,15 @@ def status_of(status: object) -> int | None:
     """Return the number in a status line."""
     digits = str(status)[:3]
     return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def _path_of(environ: WSGIEnvironment) -> str:
+    """Return the path as text; WSGI has a character for each of its bytes."""
+    path = str(environ.get("PATH_INFO", ""))
+    try:
+        return path.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # of a server that has decoded it
+        return path
 
 
 def _headers(environ: WSGIEnvironment) -> list[tuple[str, object]]:

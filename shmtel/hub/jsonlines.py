@@ -153,6 +153,7 @@ class JsonLines:
         """Rotate a file whose time is over; return the seconds until it is."""
         with self._lock:
             if self._output.file >= 0:
+                self._output.follow()  # of one that others renamed nothing is due
                 self._output.rotate_if_due()
             return self._output.due_s - self._now_s()
 

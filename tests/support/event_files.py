@@ -13,6 +13,9 @@ from shmtel.wire.frames import Segment
 from support.frames import WORKER
 from support.uplink import make_event, pack
 
+# A file of gzip whose head is sound, and then a kind of block that there is not.
+DAMAGED_GZIP = gzip.compress(b"")[:10] + b"\xff" * 8
+
 
 def batch(first: int, last: int, ring: str = "ab", **fields: object) -> EventBatch:
     """Return a batch of the events first to last of a ring."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from shmtel.cli.exporting.arrows import Arrows, Drawn
 from shmtel.cli.exporting.lanes import Lanes, OpenSpan
-from shmtel.hub.files.line import Line
+from shmtel.hub.files.line import MOMENTS_END, Line
 
 OPEN_MAX = 100_000
 _OTHER_PIDS = 10_000_000  # above those of any host
@@ -242,7 +242,7 @@ def _arguments(line: Line) -> dict[str, Any]:
 def _interval(line: Line) -> tuple[int, int]:
     duration = line.measurements.get("duration")
     length_ns = duration if isinstance(duration, int) else 0
-    return line.timestamp_ns - max(length_ns, 0), line.timestamp_ns
+    return line.timestamp_ns - max(0, min(length_ns, MOMENTS_END)), line.timestamp_ns
 
 
 def _microseconds(nanoseconds: int) -> float:

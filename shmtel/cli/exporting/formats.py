@@ -1,7 +1,8 @@
 """What exported events are written as.
 
 Rules:
-- a file appears under its name when it is complete.
+- a file appears under its name when it is complete;
+- what is no file (a pipe, a device) is written as it is, and a link is followed.
 """
 
 import gzip
@@ -99,6 +100,10 @@ def _opened(output: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _draft(target: Path) -> Iterator[Path]:
     """Name a file to write, which takes the place of the target at the end."""
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    target = target.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield draft

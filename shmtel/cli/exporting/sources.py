@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import IO, TYPE_CHECKING
@@ -30,7 +31,7 @@ def lines_of_files(paths: Sequence[str], say: Say) -> Iterator[Line]:
         try:
             with _open(path) as texts:
                 yield from _events(texts, path, say)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
             raise CommandError(f"cannot read {path}: {reason}") from error
 

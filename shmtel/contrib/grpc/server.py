@@ -9,10 +9,19 @@ from typing import Any
 
 import grpc
 
-from shmtel.contrib.grpc.calls import KINDS, UNHANDLED, Call, Kind, Observer
+from shmtel.contrib.grpc.calls import (
+    KINDS,
+    UNHANDLED,
+    Call,
+    Kind,
+    Observer,
+    names_of,
+)
 from shmtel.contrib.grpc.handlers import Handler
 from shmtel.contrib.grpc.outcomes import UNIMPLEMENTED, ask, failed
 from shmtel.correlations import correlation
+
+OTHER = "other"
 
 
 class ServerInterceptor(grpc.ServerInterceptor):
@@ -47,10 +56,14 @@ def beginner(observer: Observer, kind: Kind, details: Any) -> Callable[[Any], Ca
 
 
 def tell_unhandled(observer: Observer, details: Any) -> None:
-    """Tell a call of a method that nothing handles."""
+    """Tell a call of a method that nothing handles; its error says of which.
+
+    A client may ask for any, and metrics are split by their names.
+    """
+    asked = "/".join(names_of(details.method).values())
     with correlation(headers=details.invocation_metadata):
-        call = observer.begin(details.method, UNHANDLED)
-        call.over(failed(UNIMPLEMENTED, "nothing handles this method"))
+        call = observer.begin(f"{OTHER}/{OTHER}", UNHANDLED)
+        call.over(failed(UNIMPLEMENTED, f"nothing handles {asked}"))
 
 
 def kind_of(handler: Any) -> Kind:

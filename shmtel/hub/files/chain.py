@@ -29,8 +29,12 @@ class Chain:
         self._path = path
         stem, suffix = re.escape(path.stem), re.escape(path.suffix)
         number = rf"(\d{{{_DIGITS},}})"
-        self._name = re.compile(rf"{stem}\.{number}({suffix}|{suffix}\.gz|\.parquet)")
-        self._temporary = re.compile(rf"\.{stem}\.{number}\..*{re.escape(_TEMPORARY)}")
+        columns = re.escape(_columns_suffix(path.suffix))
+        forms = rf"({suffix}|{suffix}\.gz|{columns})"
+        self._name = re.compile(rf"{stem}\.{number}{forms}")
+        self._temporary = re.compile(
+            rf"\.{stem}\.{number}{forms}\.[^.]*{re.escape(_TEMPORARY)}"
+        )
 
     def files(self) -> list[Rotated]:
         """Return the rotated files, oldest first, each number once."""
@@ -64,6 +68,19 @@ class Chain:
             match = name.fullmatch(path.name)
             if match is not None:
                 yield path, match
+
+
+def columns_of(rotated: Path) -> Path:
+    """Return what a rotated file is called as columns."""
+    suffix = "" if rotated.suffix[1:].isdigit() else rotated.suffix
+    return rotated.with_name(
+        rotated.name.removesuffix(suffix) + _columns_suffix(suffix)
+    )
+
+
+def _columns_suffix(suffix: str) -> str:
+    """Return an ending that no file of the same stem and another suffix has."""
+    return {".jsonl": ".parquet", "": ".lines.parquet"}.get(suffix, f"{suffix}.parquet")
 
 
 def temporary(target: Path, token: str) -> Path:

@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from shmtel.hub.files.chain import columns_of
+
 IsEnding = Callable[[], bool]
 
 _CHUNK_BYTES = 1 << 20
@@ -82,8 +84,8 @@ class Parquet:
             raise ImportError("no pyarrow", name="pyarrow")
 
     def name(self, rotated: Path) -> Path | None:
-        """Return its name with .parquet in place of its suffix."""
-        return rotated.with_suffix(".parquet")
+        """Return its name with .parquet for .jsonl, or behind another suffix."""
+        return columns_of(rotated)
 
     def write(self, rotated: Path, target: Path, is_ending: IsEnding) -> None:
         """Make columns of it."""

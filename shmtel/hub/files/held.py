@@ -6,6 +6,7 @@ Rules:
 
 import gzip
 import logging
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def last_seqs(pieces: list[Piece], rings_max: int) -> dict[RingName, int]:
     for path, start in pieces:
         try:
             FORMS.get(path.suffix, _lines)(path, start, seqs)
-        except (OSError, EOFError, ValueError, ImportError) as error:
+        except (OSError, EOFError, zlib.error, ValueError, ImportError) as error:
             _log.error("what %s holds cannot be told: %s", path, error)
     return seqs.by_ring
 
@@ -80,6 +81,6 @@ def _note(lines: Iterable[bytes], seqs: _Seqs) -> None:
     for line in lines:
         try:
             place = _place_decoder.decode(line)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
         seqs.note((place.node, place.ring_id), place.seq)

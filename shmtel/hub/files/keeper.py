@@ -2,7 +2,8 @@
 
 It has a thread, which also rotates a file whose time is over while nothing comes.
 A file in its new form is written under a temporary name, then renamed, and then the
-rotated one is removed: cut off anywhere, the next keeper goes on.
+rotated one is removed: cut off anywhere, the next keeper goes on. The disk has the
+new one before the rotated one is removed, which it may have had for long.
 
 Rules:
 - what fails is counted, said, and tried again; the lines stay where they are;
@@ -113,15 +114,17 @@ class Keeper:
         try:
             if not target.exists():
                 self._rotation.form.write(rotated.path, draft, self._is_ending.is_set)
+                _sync(draft)
                 os.rename(draft, target)
+            _sync(target.parent)
             rotated.path.unlink()
-        except (OSError, ValueError) as error:
-            draft.unlink(missing_ok=True)
-            self._fail(f"made {target.name}", rotated.path, error)
-            return False
         except Interrupted:
             draft.unlink(missing_ok=True)
             raise
+        except Exception as error:  # a form may be anybody's; the thread goes on
+            draft.unlink(missing_ok=True)
+            self._fail(f"made {target.name}", rotated.path, error)
+            return False
         self._counts["converted"] += 1
         return True
 
@@ -131,6 +134,15 @@ class Keeper:
         if text != self._said:
             self._said = text
             _log.error("%s", text)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or what a directory names, is on the disk."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _wait_s(due_s: float, is_well: bool) -> float | None:

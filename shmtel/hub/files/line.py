@@ -32,7 +32,7 @@ class Line(msgspec.Struct, gc=False):
     worker_index: _Count | None = None
 
 
-_MOMENTS_END = 1 << 64  # of what a worker can say
+MOMENTS_END = 1 << 64  # of what a worker can say
 _decoder = msgspec.json.Decoder(Line)
 
 
@@ -42,4 +42,4 @@ def read_line(text: bytes) -> Line | None:
         line = _decoder.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return line if abs(line.timestamp_ns) < _MOMENTS_END else None
+    return line if abs(line.timestamp_ns) < MOMENTS_END else None

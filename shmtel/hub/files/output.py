@@ -99,8 +99,8 @@ class Output:
         try:
             if self.file < 0:
                 raise OSError(errno.EBADF, "it is closed")
+            self.follow()
             if self._identity:
-                self._follow()
                 self.rotate_if_due(len(data))
             self._append(data)
         except OSError as error:
@@ -134,6 +134,31 @@ class Output:
             return False
         self._ends_s = self._rotation.end_of(now_s)
         return True
+
+    def follow(self) -> None:
+        """See whether the file is still the one of its name, and what it was.
+
+        Raises:
+            OSError: a new file of the name cannot be written.
+        """
+        if not self._identity:
+            return
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            status = None
+        if status is None or not os.path.samestat(status, self._status):
+            self._take(self._open())
+            self.counts["reopened"] += 1
+            _log.info("%s is another file now, and is written on", self.path)
+        elif status.st_size < self.place.end:
+            cut = self.place.end - status.st_size
+            self.counts["cut"] += 1
+            _log.error(
+                "%s has lost %d bytes: somebody has cut it; have it renamed instead",
+                *(self.path, cut),
+            )
+            self.place = self._measure(self._read_tail())
 
     def close(self) -> None:
         """Close the file; a late call fails, and writes into nothing of others."""
@@ -190,25 +215,6 @@ class Output:
         self._number += 1
         self._take(file)
         self.counts["rotated"] += 1
-
-    def _follow(self) -> None:
-        """See whether the file is still the one of its name, and what it was."""
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            status = None
-        if status is None or not os.path.samestat(status, self._status):
-            self._take(self._open())
-            self.counts["reopened"] += 1
-            _log.info("%s is another file now, and is written on", self.path)
-        elif status.st_size < self.place.end:
-            cut = self.place.end - status.st_size
-            self.counts["cut"] += 1
-            _log.error(
-                "%s has lost %d bytes: somebody has cut it; have it renamed instead",
-                *(self.path, cut),
-            )
-            self.place = self._measure(self._read_tail())
 
     def _take(self, file: int) -> None:
         """Write this file from now on."""

@@ -9,14 +9,13 @@ The footer names the rings of a file, with the first and last seq of each, under
 `shmtel.rings`: a hub that was killed learns from it what is stored.
 
 Rules:
-- memory is bounded by the events of one row group, and the rings of one file;
+- memory is bounded by one row group, in events and in bytes, and the rings of a file;
 - only this file knows pyarrow.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from shmtel.hub.files.line import Line, Number, read_line
 _log = logging.getLogger(__name__)
 
 GROUP_ROWS = 32_768
+GROUP_BYTES = 64 << 20  # of values as JSON; as objects they take several times that
 _DOUBLE_EXACT, _EXACT_END = 2**53, 10**20
 RINGS_KEY = b"shmtel.rings"
 
@@ -73,9 +73,8 @@ def write_parquet(lines: Iterable[Line], target: Path) -> int:
     """
     seqs: Seqs = {}
     count = 0
-    events = iter(lines)
     with pyarrow.parquet.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-        while group := list(islice(events, GROUP_ROWS)):
+        for group in _groups(lines):
             writer.write_table(_table(group))
             count += len(group)
             _note(seqs, group)
@@ -110,6 +109,20 @@ def rings_of(path: Path) -> Seqs:
     except msgspec.MsgspecError as error:
         raise ValueError("its footer names no rings") from error
     return {(node, ring_id): (first, last) for node, ring_id, first, last in rings}
+
+
+def _groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Part events into row groups."""
+    group: list[Line] = []
+    size_bytes = 0
+    for line in lines:
+        group.append(line)
+        size_bytes += len(_encode((line.measurements, line.metadata)))
+        if len(group) >= GROUP_ROWS or size_bytes >= GROUP_BYTES:
+            yield group
+            group, size_bytes = [], 0
+    if group:
+        yield group
 
 
 def _note(seqs: Seqs, group: list[Line]) -> None:

@@ -46,6 +46,22 @@ with shmtel.correlation("order-7"):
     assert run(code)[:2] == ["None 1 ", "order-7 None 00"]
 
 
+def test_retry_has_not_waited_since_its_task_did() -> None:
+    """What a worker noted of the task that is sent again stays behind."""
+    code = """
+from celery.signals import before_task_publish
+@before_task_publish.connect
+def note(headers, **_):
+    print("shmtel_due_ns" in headers, headers.get("mine"))
+work.push_request(id="1", task="work", mine=1, shmtel_due_ns=5, called_directly=False)
+try:
+    work.retry(("a",))
+except Retry:
+    pass
+"""
+    assert run(code)[0] == "False 1"
+
+
 def test_eager_task_is_a_call_of_its_caller_s() -> None:
     """It never was in a queue; its ID is the one in force, which stays in force."""
     code = """

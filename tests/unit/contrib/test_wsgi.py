@@ -143,6 +143,45 @@ def test_command_is_the_user_s() -> None:
     assert captured.events[0].metadata["command"] == "order.show"
 
 
+@pytest.mark.parametrize(
+    ("method", "command"), [("PATCH", "PATCH"), ("GEX17", "other"), ("get", "other")]
+)
+def test_method_that_a_stranger_invents(method: str, command: str) -> None:
+    """It gets no series of metrics of its own."""
+    _, captured = ask(Middleware(generating), REQUEST_METHOD=method)
+    assert captured.events[0].metadata["command"] == command
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/x\u00c3\u00a9", "/x\u00e9"),  # UTF-8, as WSGI hands it over
+        ("/x\u00e9", "/x\ufffd"),
+        ("/\u4f60", "/\u4f60"),
+    ],
+)
+def test_path_is_text(path: str, told: str) -> None:
+    """It is what the client has asked for, as under ASGI."""
+    _, captured = ask(Middleware(generating), PATH_INFO=path)
+    assert captured.events[0].metadata["path"] == told
+
+
+def test_arguments_of_start_response_may_be_named() -> None:
+    """What a server takes without us, it takes with us."""
+    given: dict[str, Any] = {}
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("500 Oops", headers=[], exc_info=None)
+        return []
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> None:
+        given.update(status=status, headers=headers, exc_info=exc_info)
+
+    with capture():
+        Middleware(app)({"REQUEST_METHOD": "GET"}, start)
+    assert given == {"status": "500 Oops", "headers": [], "exc_info": None}
+
+
 def test_command_that_raises_costs_no_request() -> None:
     """The method takes its place, and one warning says why."""
 

@@ -199,12 +199,13 @@ def test_a_mark_inside_of_a_line(tmp_path: Path) -> None:
 def test_lines_of_others_say_nothing(tmp_path: Path) -> None:
     """What is no line of an event is passed over."""
     path = tmp_path / "events.jsonl"
-    path.write_bytes(b'note\n{"seq":7}\n[1]\n\xff\n{"event":"x","seq":"7"}\n')
+    deep = b'{"node":"n","ring_id":"r","seq":1,"a":' + b"[" * 2_000 + b"\n"
+    path.write_bytes(b'note\n{"seq":7}\n[1]\n\xff\n{"event":"x","seq":"7"}\n' + deep)
     with JsonLines(path) as sink:
         sink.recover(None, nothing)
         sink(batch(1, 1))
         assert sink.repeated == 0
-    assert path.read_bytes().count(b"\n") == 6
+    assert path.read_bytes().count(b"\n") == 7
 
 
 def test_rings_of_one_id_on_two_nodes(tmp_path: Path) -> None:

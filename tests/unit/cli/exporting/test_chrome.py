@@ -46,6 +46,14 @@ def span(name: str, span_id: str, start: int, end: int, **fields: Any) -> list[L
     ]
 
 
+def test_a_duration_that_no_clock_could_tell() -> None:
+    """A file may say anything; it is drawn, as far as a number goes."""
+    duration = {"duration": 10**400}
+    stopped = line("tool.run.stop", 5, span_id="a", measurements=duration)
+    events, _ = traced([stopped])
+    assert len(of_kind(events, "X")) == 1
+
+
 def test_a_span() -> None:
     """One slice, to the nanosecond, with what both of its events have said."""
     started = line("tool.run.start", 0, span_id="a", metadata={"tool": "x"})

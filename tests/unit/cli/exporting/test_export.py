@@ -2,13 +2,20 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from shmtel.cli import run
 from shmtel.hub.jsonlines import JsonLines
-from support.event_files import batch, lines_of, names_in, seqs_of
+from support.event_files import (
+    DAMAGED_GZIP,
+    batch,
+    lines_of,
+    names_in,
+    seqs_of,
+)
 
 
 @pytest.fixture
@@ -47,6 +54,22 @@ def test_only_some_workers(events: Path) -> None:
         assert seqs_of(target) == expected
 
 
+def test_a_pipe_and_a_link_stay_what_they_are(events: Path) -> None:
+    """As with any program that writes; a device would be lost with its name."""
+    pipe, link = events.with_name("pipe"), events.with_name("link.jsonl")
+    os.mkfifo(pipe)
+    link.symlink_to("target.jsonl")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert export("jsonl", "--input", events, "-o", pipe) == 0
+        assert os.read(reader, 1 << 16) == events.read_bytes()
+    finally:
+        os.close(reader)
+    assert export("jsonl", "--input", events, "-o", link) == 0
+    assert link.is_symlink()
+    assert seqs_of(events.with_name("target.jsonl")) == [1, 2, 3]
+
+
 def test_nothing_is_a_trace_too(events: Path) -> None:
     """A viewer opens it."""
     target = events.with_name("trace.json")
@@ -63,6 +86,7 @@ def test_nothing_is_a_trace_too(events: Path) -> None:
         ("jsonl", ("--input", "x.parquet"), 1, "DuckDB"),
         ("jsonl", ("--input", "EVENTS", "-o", "/none/x"), 1, "cannot write /none/x"),
         ("chrome", ("--input", "BROKEN"), 1, "cannot read"),
+        ("jsonl", ("--input", "DAMAGED"), 1, "cannot read"),
     ],
 )
 def test_what_is_refused(
@@ -76,8 +100,11 @@ def test_what_is_refused(
     """With a reason, and a cure where there is one; and nothing is left behind."""
     broken = events.with_name("broken.jsonl.gz")
     broken.write_bytes(gzip.compress(events.read_bytes())[:-20])
-    places = {"EVENTS": str(events), "BROKEN": str(broken)}
+    damaged = events.with_name("damaged.jsonl.gz")
+    damaged.write_bytes(DAMAGED_GZIP)
+    files = {"EVENTS": events, "BROKEN": broken, "DAMAGED": damaged}
+    places = {name: str(path) for name, path in files.items()}
     output = () if "-o" in options or code == 2 else ("-o", events.with_name("out"))
     assert export(kind, *(places.get(each, each) for each in options), *output) == code
     assert said in capsys.readouterr().err
-    assert names_in(events.parent) == ["broken.jsonl.gz", "events.jsonl"]
+    assert names_in(events.parent) == sorted(path.name for path in files.values())

@@ -35,6 +35,21 @@ def written(path: Path, **fields: object) -> dict[str, Any]:
     return {**row, "timestamp": nanoseconds[0].as_py()}
 
 
+def test_large_events_come_in_small_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in memory at once is bounded in bytes, too."""
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1_000)
+    path = tmp_path / "events.jsonl"
+    with JsonLines(path) as sink:
+        sink(batch(1, 7, metadata={"text": "x" * 400}))
+    with path.open("rb") as events:
+        parquet.write_parquet(parquet.read_lines(events), tmp_path / "x.parquet")
+    metadata = pyarrow.parquet.read_metadata(tmp_path / "x.parquet")
+    rows = [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)]
+    assert rows == [3, 3, 1]
+
+
 def test_the_columns(tmp_path: Path) -> None:
     """All that an event has, under the names of the documentation."""
     row = written(

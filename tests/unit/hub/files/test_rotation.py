@@ -80,6 +80,19 @@ def test_a_file_whose_time_is_over_while_nothing_comes(path: Path) -> None:
         assert path.stat().st_size == 0
 
 
+def test_a_file_that_others_took_and_whose_time_is_over(path: Path) -> None:
+    """There is nothing to rotate, and so nothing that fails again and again."""
+    clock = Clock()
+    with JsonLines(path, Rotation(every_s=3_600), clock) as sink:
+        sink(batch(1, 1))
+        path.unlink()
+        clock.now_s += 3_600
+        assert sink._rotate() == float("inf")  # as the thread beside it does
+        assert sink.file_counts == {"reopened": 1}
+        sink(batch(2, 2))
+    assert seqs_of(path) == [2]
+
+
 def test_what_is_kept(path: Path) -> None:
     """So many of the newest are, in whatever form; and numbers go on."""
     for first in (1, 7):
@@ -178,20 +191,59 @@ def _refuse(*_arguments: object, **_more: object) -> int:
 class Broken(Gzip):
     """A form that fails until it is told not to."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception) -> None:
         self.is_broken = True
+        self.error = error
 
     def write(self, rotated: Path, target: Path, is_ending: Callable[[], bool]) -> None:
         """Write a part, and fail; or write it."""
         if self.is_broken:
             target.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self.error
         super().write(rotated, target, is_ending)
 
 
-def test_a_form_that_cannot_be_written(path: Path) -> None:
+def test_a_file_is_removed_when_the_disk_has_it_in_its_new_form(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that loses its power in between has the lines in one form or in both."""
+    packed = path.with_name("events.000001.jsonl.gz")
+    is_synced_before: dict[str, tuple[bool, ...]] = {}
+    synced: set[int] = set()
+    fsync, rename, unlink = os.fsync, os.rename, os.unlink
+
+    def note_sync(file: int) -> None:
+        fsync(file)
+        synced.add(os.fstat(file).st_ino)
+
+    def note(what: str, *files: Path) -> None:
+        is_synced_before[what] = tuple(f.stat().st_ino in synced for f in files)
+
+    def note_rename(source: Path, target: Path) -> None:
+        if Path(target) == packed:
+            note("rename", Path(source))
+        rename(source, target)
+
+    def note_unlink(gone: Path) -> None:
+        note("unlink", packed, packed.parent)
+        unlink(gone)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    monkeypatch.setattr(os, "unlink", note_unlink)
+    with JsonLines(path, Rotation(max_bytes=LINE_BYTES, form=Gzip())) as sink:
+        sink(batch(1, 1))
+        sink(batch(2, 2))
+        wait_until(lambda: sink.file_counts.get("converted") == 1)
+    assert is_synced_before == {"rename": (True,), "unlink": (True, True)}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "no space"), MemoryError("no memory")], ids=repr
+)
+def test_a_form_that_cannot_be_written(path: Path, error: Exception) -> None:
     """The lines stay as they are, and it is tried again."""
-    form = Broken()
+    form = Broken(error)
     with JsonLines(path, Rotation(max_bytes=1, form=form)) as sink:
         sink.recover(None, nothing)
         sink(batch(1, 1))

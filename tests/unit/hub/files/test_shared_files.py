@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from shmtel.hub.files.chain import Chain, columns_of
 from shmtel.hub.files.rotation import Rotation
 from shmtel.hub.jsonlines import JsonLines
-from support.event_files import batch, names_in, nothing, seqs_of
+from support.event_files import DAMAGED_GZIP, batch, names_in, nothing, seqs_of
+from support.processes import wait_until
 
 
 @pytest.fixture
@@ -80,6 +82,18 @@ def test_a_file_that_others_have_packed_while_no_hub_was(
     assert "all beside it is searched" in caplog.text or "has lost" in caplog.text
 
 
+def test_a_packed_file_that_is_damaged(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and keeps no hub from its start."""
+    packed = path.with_name("events.000001.jsonl.gz")
+    packed.write_bytes(DAMAGED_GZIP)
+    with JsonLines(path) as sink:
+        sink.recover(None, nothing)
+        sink(batch(1, 1))
+    assert f"what {packed} holds cannot be told" in caplog.text
+
+
 def test_another_file_with_the_inode_of_a_mark(path: Path) -> None:
     """Its bytes are others: it is searched as a whole."""
     mark = _left(path)
@@ -103,6 +117,26 @@ def test_events_of_another_sink_say_nothing(path: Path) -> None:
         sink.recover(None, nothing)
         sink(batch(1, 3))
     assert seqs_of(path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["events", "events.log"])
+def test_columns_of_a_neighbor_are_kept(tmp_path: Path, name: str) -> None:
+    """A file with the same stem removes its own, and has names of its own."""
+    columns = [f"events.00000{number}.parquet" for number in range(1, 5)]
+    for each in columns:
+        (tmp_path / each).write_bytes(b"of another sink")
+    path = tmp_path / name
+    with JsonLines(path, Rotation(max_bytes=1, keep=1)) as sink:
+        for seq in range(1, 4):
+            sink(batch(seq, seq))
+        wait_until(lambda: sink.file_counts.get("removed"))
+    assert sink.file_counts == {"rotated": 2, "removed": 1}
+    own = [chain_file.path for chain_file in Chain(path).files()]
+    assert names_in(tmp_path) == sorted([*columns, name, *(p.name for p in own)])
+    target = columns_of(own[0])
+    own[0].rename(target)
+    assert [each.path for each in Chain(path).files()] == [target]
+    assert target.name not in columns
 
 
 def test_a_file_that_others_cut(path: Path, caplog: pytest.LogCaptureFixture) -> None:
