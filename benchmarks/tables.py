@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 _ORDER = (
     *("worker", "drain", "hub", "stream", "control", "policy"),
-    *("footprint", "delivery", "opentelemetry"),
+    *("footprint", "delivery", "opentelemetry", "hooks", "grpc"),
 )
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
