@@ -13,6 +13,7 @@ class Case:
     Attributes:
         module: a file of this folder.
         opens: its function that returns the Sender.
+        serves: its function that returns the Sink.
         is_delivered: events reach another process, so that a rate can be told.
         is_served: that process is ours, and started before the producer.
         fate: what becomes of the event.
@@ -27,6 +28,7 @@ class Case:
     fate: str = "delivered"
     events: int = 1
     environment: dict[str, str] = field(default_factory=dict)
+    serves: str = "serve"
 
     def open(self, address: str) -> Sender:
         """Open it; the library is loaded only now."""
@@ -35,7 +37,7 @@ class Case:
 
     def serve(self, directory: str) -> Sink:
         """Begin to receive."""
-        sink: Sink = self._loaded().serve(directory)
+        sink: Sink = getattr(self._loaded(), self.serves)(directory)
         return sink
 
     def _loaded(self) -> object:
@@ -43,11 +45,19 @@ class Case:
 
 
 def _line(
-    title: str, opens: str = "open_emit", *, events: int = 1, **environment: str
+    title: str,
+    opens: str = "open_emit",
+    *,
+    events: int = 1,
+    serves: str = "serve",
+    **environment: str,
 ) -> Case:
     variables = {"SHMTEL_ENABLED": "1", **environment}
     return Case(
-        title, "shmtel_line", opens, True, True, events=events, environment=variables
+        *(title, "shmtel_line", opens, True, True),
+        events=events,
+        environment=variables,
+        serves=serves,
     )
 
 
@@ -60,6 +70,12 @@ CASES: dict[str, Case] = {
     "shmtel_4": _line("shmtel, ring of 4 MiB", SHMTEL_RING_SIZE="4MiB"),
     "shmtel_1": _line("shmtel, ring of 1 MiB (default)"),
     "shmtel_8": _line("shmtel, ring of 8 MiB", SHMTEL_RING_SIZE="8MiB"),
+    "shmtel_8_events": _line(
+        "shmtel, handler per event", serves="serve_events", SHMTEL_RING_SIZE="8MiB"
+    ),
+    "shmtel_8_metrics": _line(
+        "shmtel, default metrics", serves="serve_metrics", SHMTEL_RING_SIZE="8MiB"
+    ),
     "shmtel_span": _line(
         "shmtel span: start and stop, ring of 64 MiB",
         "open_span",

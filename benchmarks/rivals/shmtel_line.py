@@ -18,23 +18,59 @@ def serve(directory: str) -> Sink:
     """Run a hub whose batch handler counts, and a collector beside it."""
     delivered = 0
 
-    def count(batch: Any, config: object) -> None:
+    def handle(batch: Any, config: object) -> None:
         nonlocal delivered
         delivered += len(batch.records)
 
-    return run_line(directory, count, lambda: delivered)
+    return run_line(directory, handle, lambda: delivered)
+
+
+def serve_events(directory: str) -> Sink:
+    """The same with a handler that is called for each event."""
+    delivered = 0
+
+    def handle(*_: object) -> None:
+        nonlocal delivered
+        delivered += 1
+
+    return _run(
+        directory,
+        lambda hub: hub.attach("handler", "tool.*", handle),
+        lambda _: delivered,
+    )
+
+
+def serve_metrics(directory: str) -> Sink:
+    """The same with the default metrics for Prometheus, and no handler."""
+    from shmtel.hub.measures.defaults import default_metrics
+
+    def count(hub: Any) -> int:
+        (events,) = (r for r in hub.measures.read() if r.metric.name == "shmtel.events")
+        return int(sum(tally.count for tally in events.series.values()))
+
+    return _run(directory, lambda hub: hub.attach_metrics(default_metrics()), count)
 
 
 def run_line(
     directory: str, handler: Callable[[Any, object], None], count: Callable[[], Any]
 ) -> Sink:
     """Run a hub with a batch handler, and a collector beside it."""
+    return _run(
+        directory,
+        lambda hub: hub.attach_batch("handler", "tool.*", handler),
+        lambda _: count(),
+    )
+
+
+def _run(
+    directory: str, attach: Callable[[Any], None], count: Callable[[Any], Any]
+) -> Sink:
     from shmtel.hub import Hub
 
     gc.freeze()  # as `shmtel hub` does
     hub = Hub(listen=f"unix:{Path(directory, 'hub')}")
     hub.start()
-    hub.attach_batch("handler", "tool.*", handler)
+    attach(hub)
     collector = subprocess.Popen(
         [
             *(sys.executable, "-P", "-m", "shmtel.cli", "collector"),
@@ -50,7 +86,7 @@ def run_line(
         collector.wait(20)
         hub.stop()
 
-    return Sink(hub.address, count, close, (collector.pid,))
+    return Sink(hub.address, lambda: count(hub), close, (collector.pid,))
 
 
 def open_emit(address: str) -> Sender:
