@@ -2,6 +2,7 @@
 server, which npm installs once into `build/`."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -16,6 +17,7 @@ from support.program import stopped_at_exit
 
 WAIT_S = 30.0
 PACKAGE = "statsd@0.9.0"
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PLACE = Path(__file__).parents[2] / "build" / "npm"
 _BYTES = 65_536
 
@@ -135,11 +137,22 @@ def _installed() -> Path:
                 *("--ignore-scripts", "--no-audit", "--no-fund", PACKAGE),
             ],
             check=True,
+            env=_with_certificates(),
             stdout=subprocess.DEVNULL,
             timeout=100,
         )
         new.rename(_PLACE)  # whole, or not at all
     return _PLACE
+
+
+def _with_certificates() -> dict[str, str]:
+    """Return our environment, in which node trusts whom the system trusts.
+
+    It brings certificates of its own; those that a host has added are in the system's.
+    """
+    is_there = _CERTIFICATES.exists()
+    trusted = {"NODE_EXTRA_CA_CERTS": str(_CERTIFICATES)} if is_there else {}
+    return {**trusted, **os.environ}
 
 
 def _free(kind: socket.SocketKind) -> int:
