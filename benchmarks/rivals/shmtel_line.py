@@ -45,8 +45,10 @@ def serve_metrics(directory: str) -> Sink:
     from shmtel.hub.measures.defaults import default_metrics
 
     def count(hub: Any) -> int:
-        (events,) = (r for r in hub.measures.read() if r.metric.name == "shmtel.events")
-        return int(sum(tally.count for tally in events.series.values()))
+        (seen,) = (r for r in hub.measures.read() if r.metric.name == "shmtel.events")
+        at = list(seen.metric.tags).index("event")  # the collector has events too
+        ours = (tally for labels, tally in seen.series.items() if labels[at] == EVENT)
+        return int(sum(tally.count for tally in ours))
 
     return _run(directory, lambda hub: hub.attach_metrics(default_metrics()), count)
 
