@@ -7,7 +7,8 @@
 Each worker has its turn once in an interval, an eighth of them at a time: many at once
 would delay events, and each for itself would have an idle collector send all the
 time. They are read in a thread, because some files of /proc take the kernel long, and
-told when the loop comes by.
+told when the loop comes by. One that hangs is not waited for: turns that come
+meanwhile are counted as late.
 
 A worker is looked at only if the kernel itself has named its process, as the holder
 of the ring's lock, and that process was pinned (shmtel/liveness.py). Of others, those
@@ -17,8 +18,9 @@ in another pid namespace for instance, nothing is said; they are counted.
 import math
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from shmtel import daemon_threads
 from shmtel_collector.journal import Journal
 from shmtel_collector.lifeline import Lifeline
 from shmtel_collector.measurements import CPU, MEMORY, ResourceSettings
@@ -28,6 +30,7 @@ from shmtel_collector.subjects import subject_of
 MEMORY_SAMPLED = "python.memory.sampled"
 CPU_SAMPLED = "python.cpu.sampled"
 NAMESPACE = "namespace"
+LATE = "late"
 SLICES = 8  # of an interval
 LEAST_SLICE_NS = 1_000_000_000
 
@@ -45,7 +48,6 @@ class Resources:
         self._slice_ns = max(settings.interval_ns // SLICES, LEAST_SLICE_NS)
         self._journal = journal
         self._sampler: Sampler | None = None
-        self._thread: ThreadPoolExecutor | None = None
         self._running: Future[list[Sample]] | None = None
         self._turns: dict[bytes, Lifeline] = {}  # in the order of their turns
         self._due = 0.0
@@ -63,15 +65,15 @@ class Resources:
         if self._last_ns is None:
             self._last_ns = now_ns
         passed_ns = now_ns - self._last_ns
-        if self._running is None and passed_ns >= self._slice_ns:
-            self._last_ns = now_ns
-            self._queue_up(lifelines)
-            self._start(passed_ns / self._settings.interval_ns)
-
-    def close(self) -> None:
-        """Have nothing read any more."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+        if passed_ns < self._slice_ns:
+            return
+        self._last_ns = now_ns
+        self._queue_up(lifelines)
+        due = self._due_now(passed_ns / self._settings.interval_ns)
+        if self._running is None:
+            self._start(due)
+        else:
+            self.unavailable[LATE] += due
 
     def _queue_up(self, lifelines: Iterable[Lifeline]) -> None:
         """Let those that have come join the queue, and those that have gone leave."""
@@ -84,10 +86,13 @@ class Resources:
         self._turns = waiting | present
         self._before = {p: at for p, at in self._before.items() if p in self._turns}
 
-    def _start(self, share: float) -> None:
+    def _due_now(self, share: float) -> int:
         self._due += len(self._turns) * share
         count = min(math.floor(self._due), len(self._turns))
         self._due %= 1  # what was missed is not made up for
+        return count
+
+    def _start(self, count: int) -> None:
         targets = []
         for process in list(self._turns)[:count]:
             lifeline = self._turns[process] = self._turns.pop(process)
@@ -99,14 +104,12 @@ class Resources:
             self._submit(targets)
 
     def _submit(self, targets: list[Target]) -> None:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "resources")
         try:
-            self._running = self._thread.submit(self._sample, targets)
+            self._running = daemon_threads.start(
+                lambda: self._sample(targets), "shmtel-resources"
+            )
         except RuntimeError:  # the host has no room for one more thread
             self.unavailable[FAILED] += len(targets)
-            self.close()
-            self._thread = None
 
     def _sample(self, targets: list[Target]) -> list[Sample]:
         if self._sampler is None:

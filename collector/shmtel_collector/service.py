@@ -197,7 +197,6 @@ class Collector:
         finally:
             await asyncio.to_thread(http.close)
             await admin.close()
-            told.resources.close()
             fleet.close()
 
     async def _open_admin(self, operators: Operators) -> Admin:

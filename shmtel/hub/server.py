@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
 from itertools import starmap
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 import grpc
 
+from shmtel import daemon_threads
 from shmtel.errors import ConfigurationError, ShmtelError
 from shmtel.hub.control import WAITING_MAX, Busy, Control, Method, StreamingMethod
 from shmtel.hub.counters import Counters
@@ -64,19 +65,7 @@ class _ThreadPerCall(Executor):
         **kwargs: _Arguments.kwargs,
     ) -> Future[_Result]:
         """Run a call; its result goes into the future."""
-        future: Future[_Result] = Future()
-        call = partial(fn, *args, **kwargs)
-        thread = Thread(target=_run, args=(future, call), name="shmtel-hub")
-        thread.daemon = True
-        thread.start()
-        return future
-
-
-def _run(future: Future[_Result], call: Callable[[], _Result]) -> None:
-    try:
-        future.set_result(call())
-    except BaseException as error:
-        future.set_exception(error)
+        return daemon_threads.start(partial(fn, *args, **kwargs), "shmtel-hub")
 
 
 class Server:

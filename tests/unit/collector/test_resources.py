@@ -18,8 +18,15 @@ from shmtel_collector.measurements import (
     MEASUREMENTS,
     ResourceSettings,
 )
-from shmtel_collector.process_sample import DENIED, FAILED, OWNER, Sampler, Target
-from shmtel_collector.resources import NAMESPACE, Resources
+from shmtel_collector.process_sample import (
+    DENIED,
+    FAILED,
+    OWNER,
+    Sample,
+    Sampler,
+    Target,
+)
+from shmtel_collector.resources import LATE, NAMESPACE, Resources
 from support.measured_worker import ALLOCATED_BYTES, THREADS
 from support.memory_line import SECOND_NS, MemoryLine
 from support.processes import environment, wait_until
@@ -27,6 +34,7 @@ from support.ring_builder import RingBuilder
 from support.ring_layout import Identity
 
 MakeRing = Callable[..., RingBuilder]
+WAIT_S = 10.0
 TICK_NS = 10_000_000  # in which the kernel counts a process's time
 
 
@@ -160,7 +168,6 @@ def test_samples_are_told_with_their_subject(
     _turn(line, resources, 2)
     assert 0 <= line.journal.events[1][1]["percent"] < 110
     assert not resources.unavailable
-    resources.close()
 
 
 def test_host_without_room_for_a_thread(
@@ -179,7 +186,33 @@ def test_host_without_room_for_a_thread(
         resources.tick(line.now_ns, line.deathwatch.lifelines())
     assert resources.unavailable == {FAILED: 1}
     _turn(line, resources, 2)
-    resources.close()
+
+
+def test_a_look_that_hangs_holds_up_nobody(
+    line: MemoryLine, worker: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns that come meanwhile are counted, and the end of a process does not wait."""
+    line.step()
+    resources = _resources(line)
+    goes_on, threads = threading.Event(), list[threading.Thread]()
+
+    def hang(sampler: Sampler, targets: list[Target]) -> list[Sample]:
+        threads.append(threading.current_thread())
+        assert goes_on.wait(WAIT_S)
+        return []
+
+    monkeypatch.setattr(Sampler, "sample", hang)
+    for _ in range(3):
+        line.now_ns += SECOND_NS
+        resources.tick(line.now_ns, line.deathwatch.lifelines())
+    assert resources.unavailable == {LATE: 2}
+    assert [thread.daemon for thread in threads] == [True]
+    goes_on.set()
+    threads[0].join(WAIT_S)
+    line.now_ns += SECOND_NS
+    resources.tick(line.now_ns, line.deathwatch.lifelines())
+    wait_until(lambda: len(threads) == 2)
+    assert resources.unavailable == {LATE: 2}
 
 
 def test_only_wanted_events_are_told(line: MemoryLine, worker: Measured) -> None:
@@ -191,7 +224,6 @@ def test_only_wanted_events_are_told(line: MemoryLine, worker: Measured) -> None
     _turn(line, resources)
     (event,) = line.journal.events
     assert (event[0], set(event[1])) == ("python.cpu.sampled", {"percent"})
-    resources.close()
 
 
 def test_turns_are_spread_over_the_interval(
