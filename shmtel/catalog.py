@@ -22,7 +22,7 @@ from shmtel.catalog_file import CatalogFile, Part
 __all__ = ["Catalog", "EventEntry", "Limits", "Mode", "ModeRule", "load", "paths_of"]
 
 VARIABLE = "SHMTEL_CATALOG"
-_FIELDS = ("layer", "kind", "emitters", "summary", "how")
+FIELDS = ("layer", "kind", "emitters", "summary", "how")
 BUILT_IN = Path(__file__).with_name("catalog.toml")
 
 
@@ -91,7 +91,7 @@ class _Merge:
         self._limits = Limits()
         self._said: dict[str, set[str]] = {}  # which fields of an event are settled
         self.add(own)
-        self._said = {name: set(_FIELDS) for name in self._entries}
+        self._said = {name: set(FIELDS) for name in self._entries}
 
     def add(self, file: CatalogFile) -> None:
         """Add what a file says.

@@ -50,9 +50,8 @@ class Enforcement:
             ring.source.allow(self._store.thresholds(ring.ring_id))
         except PolicyStoreError as error:
             self._warn(error)
-        self._validation.renew(ring)
         if not ring.read_names():
-            self.apply([ring])
+            self.renew(ring)
 
     def renew(self, ring: Ring) -> None:
         """Bring a ring to the catalog and the rules whose names have grown."""

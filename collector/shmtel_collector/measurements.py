@@ -70,7 +70,9 @@ def measurements_of(value: object) -> tuple[str, ...]:
         ConfigurationError: it is none, or names what cannot be measured.
     """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ConfigurationError("`measurements` is a list of names in quotes")
+        raise ConfigurationError(
+            f"`measurements` is a list of names in quotes, not {value!r}"
+        )
     for name in value:
         if name not in MEASUREMENTS:
             known = ", ".join(MEASUREMENTS)
@@ -85,7 +87,7 @@ def resources_of_table(table: object) -> dict[str, Any]:
         ConfigurationError: it is none; the text says what is wrong.
     """
     if not isinstance(table, Mapping):
-        raise ConfigurationError("`resources` is a table")
+        raise ConfigurationError("`resources` is a table; write [resources]")
     refuse_unknown(table, _KEYS)
     result: dict[str, Any] = {}
     if "interval" in table:

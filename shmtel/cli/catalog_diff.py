@@ -7,10 +7,8 @@ more, because whoever reads it has to change.
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from shmtel.catalog import Catalog
+from shmtel.catalog import FIELDS, Catalog
 from shmtel.catalog_entries import EventEntry
-
-_FIELDS = ("layer", "kind", "emitters", "summary", "how")
 
 
 def keys_of(entry: EventEntry) -> list[str]:
@@ -40,7 +38,7 @@ def differences(before: Catalog, after: Catalog) -> Iterator[str]:
 
 def _changes(before: EventEntry, after: EventEntry) -> list[str]:
     words = list(_lists("", keys_of(before), keys_of(after)))
-    for field in _FIELDS:
+    for field in FIELDS:
         old, new = getattr(before, field), getattr(after, field)
         if old != new:
             words.append(f"{field} {old!r} -> {new!r}")

@@ -138,7 +138,8 @@ static bool are_shapes(struct consumer *self, PyObject *tuple)
     for (Py_ssize_t i = 0; is_good && i < count; i++)
         is_good = Py_IS_TYPE(PyTuple_GET_ITEM(tuple, i), state->shape_type);
     if (!is_good)
-        PyErr_Format(PyExc_TypeError, "shapes must be at most %d of type Shape",
+        PyErr_Format(PyExc_TypeError,
+                     "shapes must be at most %d, and they and otherwise of type Shape",
                      (int)RING_NAMES_MAX);
     return is_good;
 }

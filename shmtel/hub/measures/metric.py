@@ -201,7 +201,7 @@ def _make(
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name: letters, digits, '_', '.' and ':'")
     if not patterns or not all(patterns):
-        raise ValueError(f"metric {name!r} is of no event")
+        raise ValueError(f"metric {name!r} is of no event; give it a name or a glob")
     return Metric(
         name=name,
         kind=kind,
