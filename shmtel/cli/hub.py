@@ -72,7 +72,7 @@ SWITCH_S = 0.001  # how long a thread may hold the others up; an operator waits 
     is_flag=False,
     flag_value="",
     metavar="[ENDPOINT]",
-    help="Send spans and logs to OpenTelemetry: a URL, or host:port of gRPC."
+    help="Send spans, logs and metrics to OpenTelemetry: a URL, or host:port of gRPC."
     "  [default: as OTEL_EXPORTER_OTLP_ENDPOINT says, else localhost]",
 )
 @click.option(

@@ -80,7 +80,7 @@ def attach_otlp(
         settings = OpenTelemetrySettings(endpoint or None, protocol)
         bridge = OpenTelemetryBridge(settings)
     except ImportError as error:
-        raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     except ValueError as error:
         message = f"--otlp {endpoint}: {error}"
         raise CommandError(message, ExitCode.INVALID_CONFIGURATION) from error

@@ -1,7 +1,7 @@
 """What the hub has seen of each event name, since it was made.
 
-What was delivered is counted from what handlers were given; what collectors left out
-they tell by name. What nobody wants is not decoded, so its names are not known here;
+What was delivered is counted from what was decoded, for a handler or a metric; what
+collectors left out they tell by name. What nobody wants is not decoded, so its names are not known here;
 it is counted all the same.
 
 Rules:
@@ -75,7 +75,7 @@ class EventCounts:
         self._seconds: dict[int, Counter[str]] = {}  # delivered in each
 
     def add(self, names: Sequence[str], records: Sequence[Record]) -> None:
-        """Add events of a ring that were handed out."""
+        """Add events of a ring that were read."""
         counts = _by_name(names, records)
         with self._lock:
             current = self._current()
