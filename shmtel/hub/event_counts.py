@@ -1,8 +1,8 @@
 """What the hub has seen of each event name, since it was made.
 
 What was delivered is counted from what was decoded, for a handler or a metric; what
-collectors left out they tell by name. What nobody wants is not decoded, so its names are not known here;
-it is counted all the same.
+collectors left out they tell by name. What nobody wants is not decoded, so its names
+are not known here; it is counted all the same.
 
 Rules:
 - counted with the counters of the hub, once per segment;

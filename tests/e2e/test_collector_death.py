@@ -205,8 +205,9 @@ def test_orphans_are_found_delivered_and_removed(
     assert sum(r.account.delivered for r in workers) == expected
     assert collector.ledger().total.unaccounted == 0
     assert hub.count() == expected
-    for seqs in hub.seqs.values():
+    for seqs in (*hub.seqs.values(), *hub.own_seqs.values()):
         assert seqs == list(range(1, len(seqs) + 1))
+    assert sum(map(len, hub.own_seqs.values())) >= 3 * 16  # spawned, ready, terminated
 
 
 def test_orphans_of_every_kind(namespace: str, hub: NotingHub, tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ class NotingHub:
     def __init__(self, address: str = "127.0.0.1:0") -> None:
         self.hub = Hub(address)
         self.seqs: dict[str, list[int]] = defaultdict(list)
+        self.own_seqs: dict[str, list[int]] = defaultdict(list)  # of the collector
         self._lock = threading.Lock()
         self.hub.attach_batch("note", "*", self._note)
 
@@ -185,9 +186,10 @@ class NotingHub:
             return sum(map(len, self.seqs.values()))
 
     def _note(self, batch: Any, config: object) -> None:
-        if batch.worker.worker_id == WORKER_ID:
-            return  # how many events a collector has of its own is its affair
+        # How many events a collector has of its own is its affair.
+        is_own = batch.worker.worker_id == WORKER_ID
+        seqs = self.own_seqs if is_own else self.seqs
         with self._lock:
             ring_id = batch.ring_id
             name = ring_id if isinstance(ring_id, str) else ring_id.hex()
-            self.seqs[name].extend(record.seq for record in batch.records)
+            seqs[name].extend(record.seq for record in batch.records)

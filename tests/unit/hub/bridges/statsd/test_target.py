@@ -67,7 +67,13 @@ def test_a_name_with_two_addresses(
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
         _, send = target_of("statsd.example:8125")
-        wait_until(lambda: send(b"a:1|c") or receiver.read() or receiver.datagrams)
+
+        def has_arrived() -> bool:
+            send(b"a:1|c")
+            receiver.read()
+            return bool(receiver.datagrams)
+
+        wait_until(has_arrived)
 
 
 def test_a_name_that_has_none(target_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
