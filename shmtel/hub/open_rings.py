@@ -31,7 +31,7 @@ class OpenRing:
 
     entry: RingEntry
     source: Source
-    plan: Plan
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class OpenRings:
     def add(self, number: int, entry: RingEntry) -> None:
         """Add a ring that was opened."""
         source = Source(entry.node, entry.worker, entry.ring_id.hex(), entry.names)
-        self._rings[number] = OpenRing(entry, source, self._make_plan(entry, source))
+        self._rings[number] = OpenRing(entry, source)
 
     def add_names(self, frame: NamesAdded) -> None:
         """Add names to a ring."""
@@ -114,13 +114,12 @@ class OpenRings:
         return Part(ring, records, read, ring.entry.redelivered_in(segment))
 
     def _plan(self, ring: OpenRing) -> Plan:
-        plan, names = ring.plan, ring.source.names
-        if plan.version != self._measures.version or plan.name_count != len(names):
-            plan = ring.plan = self._make_plan(ring.entry, ring.source)
+        plan, name_count = ring.plan, len(ring.source.names)
+        version = self._measures.version
+        if plan is None or (plan.version, plan.name_count) != (version, name_count):
+            ring_key = partial(key_of_ring, ring.entry.host_id)
+            plan = ring.plan = self._measures.plan(ring.source, ring_key)
         return plan
-
-    def _make_plan(self, entry: RingEntry, source: Source) -> Plan:
-        return self._measures.plan(source, partial(key_of_ring, entry.host_id))
 
     def hand_out(self, parts: Iterable[Part], deed: Deed) -> None:
         """Call the handlers.

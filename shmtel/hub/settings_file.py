@@ -9,22 +9,18 @@ the file, the line, and what to write instead.
 """
 
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub.bridges.statsd.settings import StatsdSettings, settings_of_table
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import refuse_clashes
 from shmtel.hub.measures.tables import metric_of_table
-from shmtel.policy.tables import refuse_unknown
-from shmtel.toml_lines import TomlLines
+from shmtel.toml_lines import Where
+from shmtel.toml_source import TomlSource, shown
 
 _KEYS = ("default_metrics", "metrics", "statsd")
-_HEAD = re.compile(r"\s*\[\[\s*metrics\s*\]\]")
 _KEY = re.compile(r"`(\w+)`|unknown key '(\w+)'")
 
 
@@ -48,74 +44,45 @@ def read_settings(path: Path) -> HubSettings:
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot read the configuration {path}: {error.strerror}; name another "
-            "with --config"
-        ) from error
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise ConfigurationError(f"{path} is not TOML: {error}") from error
-    try:
-        refuse_unknown(table, _KEYS)
-        default = _switch(table, "default_metrics")
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+    source = TomlSource(path, "name another with --config")
+    table = source.root(_KEYS)
     return HubSettings(
-        _metrics(path, text, table.get("metrics", [])),
-        default,
-        _statsd(path, text, table["statsd"]) if "statsd" in table else None,
+        _metrics(source, table.get("metrics", [])),
+        _switch(source, table.get("default_metrics")),
+        _statsd(source, table["statsd"]) if "statsd" in table else None,
     )
 
 
-def _switch(table: Mapping[str, Any], key: str) -> bool | None:
-    value = table.get(key)
+def _switch(source: TomlSource, value: object) -> bool | None:
     if value is not None and not isinstance(value, bool):
-        raise ConfigurationError(f"`{key}` is true or false, not {value!r}")
+        text = f"`default_metrics` is true or false, not {shown(value)}"
+        raise source.fault(("default_metrics",), text)
     return value
 
 
-def _metrics(path: Path, text: str, tables: object) -> tuple[Metric, ...]:
+def _metrics(source: TomlSource, tables: object) -> tuple[Metric, ...]:
     if not isinstance(tables, list):
-        raise ConfigurationError(f"{path}: write each metric as a table [[metrics]]")
+        raise source.fault(("metrics",), "write each metric as a table [[metrics]]")
     made: list[Metric] = []
     for number, table in enumerate(tables):
         try:
             made.append(metric_of_table(table))
             refuse_clashes(made)
         except (ConfigurationError, ValueError) as error:
-            line = _line_of(text, number, str(error))
-            raise ConfigurationError(
-                f"{path}:{line}: metric {number + 1}: {error}"
-            ) from error
+            where = _where(("metrics", number), error)
+            raise source.fault(where, f"metric {number + 1}: {error}") from error
     return tuple(made)
 
 
-def _statsd(path: Path, text: str, table: object) -> StatsdSettings:
+def _statsd(source: TomlSource, table: object) -> StatsdSettings:
     try:
         return settings_of_table(table)
     except ConfigurationError as error:
-        named = _KEY.match(str(error))
-        where = ("statsd", named[1] or named[2]) if named else ("statsd",)
-        line = TomlLines(text).line_of(where)
-        raise ConfigurationError(f"{path}:{line}: statsd: {error}") from error
+        where = _where(("statsd",), error)
+        raise source.fault(where, f"statsd: {error}") from error
 
 
-def _line_of(text: str, number: int, message: str) -> int:
-    """Return the line of a metric, or of the key of it that a message names."""
-    lines = text.splitlines()
-    heads = [at for at, line in enumerate(lines) if _HEAD.match(line)]
-    if number >= len(heads):  # not written as tables
-        return 1
-    start = heads[number]
-    named = _KEY.match(message)
-    if named is not None:
-        key = re.compile(rf"\s*{named[1] or named[2]}\s*=")
-        for at in range(start + 1, len(lines)):
-            if _HEAD.match(lines[at]):
-                break
-            if key.match(lines[at]):
-                return at + 1
-    return start + 1
+def _where(table: Where, error: Exception) -> Where:
+    """Return the place of the key that an error names, else of its table."""
+    named = _KEY.match(str(error))
+    return table if named is None else (*table, named[1] or named[2])

@@ -10,6 +10,7 @@ Rules:
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shmtel.endpoints.apart import apart
 from shmtel.endpoints.exposition import READY, exposition
@@ -19,6 +20,7 @@ from shmtel.hub.api import resources
 from shmtel.hub.bridges.account import Accountable
 from shmtel.hub.bridges.prometheus import PrometheusBridge
 from shmtel.hub.hub import Hub
+from shmtel.hub.measures.standing import Reading
 from shmtel.hub.metrics import FAMILIES, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
@@ -50,9 +52,10 @@ class WatchedHub:
         samples = samples_of(*(hub.stats(), ledger, hub.oldest_unanswered_ns(), closed))
         samples.add(READY.name, self._readiness().is_ready)
         add_bridges(samples, [*senders, *self._senders])
-        add_measures(samples, hub.measures.read(), hub.measures.skipped())
+        readings = hub.measures.read()
+        add_measures(samples, readings, hub.measures.skipped())
         add_file_changes(samples, handlers)
-        bridges = [PrometheusBridge(hub.measures)]
+        bridges = [PrometheusBridge(_Read(readings))]
         return exposition(FAMILIES, samples, accept, bridges)
 
     async def readiness(self) -> Readiness:
@@ -69,6 +72,17 @@ class WatchedHub:
     def resources(self) -> Sequence[Resource]:
         """Return what is told as JSON."""
         return resources(self._hub)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read once, for all that a scrape tells of it."""
+
+    readings: Sequence[Reading]
+
+    def read(self) -> Sequence[Reading]:
+        """Return it."""
+        return self.readings
 
 
 def _checks(now: HubReadiness, streams: int) -> list[Check]:

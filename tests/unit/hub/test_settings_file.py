@@ -71,9 +71,10 @@ def test_an_empty_one_says_nothing(path: Path) -> None:
         ('measurement = "duration"', "", ":11: metric 2: `measurement` is missing"),
         ('"checkout.duration"', '"orders"', ":11: metric 2: there are two metrics"),
         ('"orders"', '"shmtel.hub.x"', ":4: metric 1: metric 'shmtel.hub.x' would"),
-        ("default_metrics", "defaults", ": unknown key 'defaults'; did you mean"),
-        ("= false\n\n", "= 0\n\n", ": `default_metrics` is true or false, not 0"),
-        ("[0.1, 1]", "[0.1, ", " is not TOML: "),
+        ("default_metrics", "defaults", ":2: unknown key 'defaults'; did you mean"),
+        ("= false\n\n", "= 0\n\n", ":2: `default_metrics` is true or false, not 0"),
+        ("[0.1, 1]", "[0.1, ", ":18: this is no TOML: "),
+        ("[0.1, 1]", "[" * 5_000, ":1: it is nested too deeply; write it flat"),
     ],
 )
 def test_errors_name_file_line_and_cure(

@@ -17,7 +17,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from shmtel.hub.bridges.opentelemetry.frames import Signal
 from shmtel.hub.bridges.opentelemetry.sender import Answer
-from shmtel.safe_text import replaced
 
 _MESSAGE_MAX = 500  # characters of what a backend says
 _PACKAGE = "opentelemetry.proto.collector"
@@ -71,4 +70,5 @@ SERVICES: Mapping[Signal, Service] = {
 
 def shortened(text: str) -> str:
     """Make what a backend says fit for a line of a log."""
-    return replaced(text[:_MESSAGE_MAX])
+    cut = text[:_MESSAGE_MAX]
+    return "".join(c if c.isprintable() else " " for c in cut)
