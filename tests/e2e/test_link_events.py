@@ -31,26 +31,22 @@ def test_a_hub_that_comes_back_hears_how_long_it_was_away(
     namespace: str, tmp_path: Path
 ) -> None:
     """Connection and stream are told when they stand, and when not; no frame is."""
-    with NotingHub() as first:
-        link = Link(first)
-        address = first.hub.address
-        collector = CollectorProcess(namespace, address, tmp_path, lifecycle=True)
-        collector.start()
-        wait_until(lambda: len(link.heard) == 2, PATIENCE_S)
-        with Emitter(namespace) as worker:
-            worker.emit(100)
-            wait_until(lambda: first.count() == 100, PATIENCE_S)
-            worker.leave()
-    assert link.names() == ["connection.established", "stream.opened"]
-    second = NotingHub(address)
-    link = Link(second)
-    try:
+    address = f"unix:{tmp_path / 'hub'}"
+    with CollectorProcess(namespace, address, tmp_path, lifecycle=True) as collector:
+        with NotingHub(address) as first:
+            link = Link(first)
+            wait_until(lambda: len(link.heard) == 2, PATIENCE_S)
+            with Emitter(namespace) as worker:
+                worker.emit(100)
+                wait_until(lambda: first.count() == 100, PATIENCE_S)
+                worker.leave()
+        assert link.names() == ["connection.established", "stream.opened"]
+        second = NotingHub(address)
+        link = Link(second)
         with second:
             wait_until(lambda: "stream.opened" in link.names(), PATIENCE_S)
             collector.wait_quiet()
             assert collector.stop()[0] == 0
-    finally:
-        collector.kill()
     assert link.names() == [
         "stream.closed",
         "connection.lost",

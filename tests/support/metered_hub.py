@@ -78,7 +78,11 @@ class MeteredHub:
                 env=clean_environment(),
                 stderr=log,
             )
-        self.url = wait_until(self._said, WAIT_S)[1]
+        try:
+            self.url = wait_until(self._said, WAIT_S)[1]
+        except BaseException:
+            self.end(signal.SIGKILL)
+            raise
 
     def _said(self) -> "re.Match[str] | None":
         return re.search(r"metrics at (\S+)/metrics", self._log_path.read_text())

@@ -26,11 +26,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from shmtel.hub.bridges.account import BridgeAccount
+from shmtel.hub.bridges.base import MetricSource
 from shmtel.hub.bridges.opentelemetry.frames import Chunk, Resources, Signal
 from shmtel.hub.bridges.opentelemetry.grpc_client import GrpcClient
 from shmtel.hub.bridges.opentelemetry.http_client import HttpClient
 from shmtel.hub.bridges.opentelemetry.mapping import Mapper
-from shmtel.hub.bridges.opentelemetry.metrics import MetricSource, MetricsReader
+from shmtel.hub.bridges.opentelemetry.metrics import MetricsReader
 from shmtel.hub.bridges.opentelemetry.open_spans import OpenSpans
 from shmtel.hub.bridges.opentelemetry.outbox import Outbox
 from shmtel.hub.bridges.opentelemetry.sender import Client, Sender

@@ -18,9 +18,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Protocol
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -31,6 +30,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Metric,
     NumberDataPoint,
 )
+
+from shmtel.hub.bridges.base import MetricSource
+from shmtel.hub.measures.standing import Reading
+from shmtel.hub.measures.tally import Number
 
 _log = logging.getLogger(__name__)
 
@@ -43,62 +46,6 @@ _UNITS = {
     **{"kB": "kBy", "MB": "MBy", "GB": "GBy"},
     **{"KiB": "KiBy", "MiB": "MiBy", "GiB": "GiBy"},
 }
-Number = int | float
-
-
-class Told(Protocol):
-    """The unit of a metric: what it is told in."""
-
-    @property
-    def told(self) -> str: ...
-    def convert(self, value: float) -> float:
-        """Return a measured value in the unit that is told."""
-
-
-class Definition(Protocol):
-    """A metric, as far as it is told; buckets are bounds in the unit that is told."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def unit(self) -> Told: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-    @property
-    def buckets(self) -> Sequence[float]: ...
-
-
-class Tally(Protocol):
-    """What one series has seen, in the unit of its measurement."""
-
-    @property
-    def count(self) -> Number: ...
-    @property
-    def total(self) -> Number: ...
-    @property
-    def last(self) -> Number | None: ...
-    @property
-    def buckets(self) -> Sequence[Number]: ...
-
-
-class Reading(Protocol):
-    """A metric at one moment: its series by the values of its tags."""
-
-    @property
-    def metric(self) -> Definition: ...
-    @property
-    def series(self) -> Mapping[tuple[str, ...], Tally]: ...
-
-
-class MetricSource(Protocol):
-    """Where metrics are read."""
-
-    def read(self) -> Iterable[Reading]:
-        """Return what all metrics stand at."""
 
 
 def request_of(
