@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,9 +179,9 @@ def _ledger(*place: str) -> dict[str, Any]:
 
 def test_a_slow_backend_holds_up_nobody() -> None:
     """Acks and other handlers go on; what finds no room is counted, also as metrics."""
-    seen = Seqs()
+    seen, may_go = Seqs(), threading.Event()
     with grpc_backend() as backend, running_hub() as hub:
-        backend.replies.append(Reply(delay_s=1.0))
+        backend.replies.append(Reply(may_go=may_go))
         settings = OpenTelemetrySettings(
             *(f"http://{backend.endpoint}", "grpc"), room_bytes=10_000, delay_s=0.0
         )
@@ -204,6 +205,7 @@ def test_a_slow_backend_holds_up_nobody() -> None:
             add_bridges(samples, [bridge])
             family = samples.of("shmtel_bridge_items_dropped_total")
             assert family == {("opentelemetry", "logs", "queue_full"): dropped}
+            may_go.set()
             bridge.close(10.0)
             assert bridge.accounts()["logs"].sent == len(backend.logs())
             assert len(backend.logs()) + dropped == 101

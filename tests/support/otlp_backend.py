@@ -61,6 +61,9 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+HELD_S = 8.0  # less than a request may take
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """How a request is answered.
@@ -70,6 +73,7 @@ class Reply:
         retry_s: when to come again; None: that is not said.
         rejected: items that are not taken of a request that is.
         delay_s: how long the answer takes.
+        may_go: is waited for before the answer.
     """
 
     failure: Any = None
@@ -77,6 +81,7 @@ class Reply:
     rejected: int = 0
     message: str = ""
     delay_s: float = 0.0
+    may_go: threading.Event | None = None
 
 
 @dataclass
@@ -99,6 +104,8 @@ class Backend:
                 self.taken.append((signal, request))
             self.headers.append(headers)
         time.sleep(reply.delay_s)
+        if reply.may_go is not None:
+            assert reply.may_go.wait(HELD_S)
         return reply
 
     def spans(self) -> list[tuple[dict[str, Any], Any]]:
