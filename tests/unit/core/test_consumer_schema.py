@@ -181,7 +181,9 @@ def test_what_are_no_keys_and_no_shapes_is_refused(
             Shape(MODE_STRIP, [], keys, **limits)  # type: ignore[arg-type]
     shape = KNOWN.shape()
     for shapes, otherwise in (([shape] * 1025, shape), ([1], shape), ([], None)):
-        with pytest.raises(TypeError, match="at most 1024, and they and otherwise of type Shape"):
+        with pytest.raises(
+            TypeError, match="at most 1024, and they and otherwise of type Shape"
+        ):
             consumer.set_shapes(shapes, otherwise)  # type: ignore[arg-type]
     consumer.set_judgement(is_on=True, words=[WORD_UNSET], kinds=bytes(1))
     ring.append(0, None, {"n": 1})
