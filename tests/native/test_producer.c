@@ -115,6 +115,18 @@ static void test_no_space(void)
     close(fd);
 }
 
+/* Member by member: what pads a struct holds anything. */
+static bool is_same_geometry(const struct ring_geometry *one,
+                             const struct ring_geometry *other)
+{
+    return one->page_size == other->page_size && one->capacity == other->capacity &&
+           one->control_offset == other->control_offset &&
+           one->names_offset == other->names_offset &&
+           one->data_offset == other->data_offset &&
+           one->file_size == other->file_size && one->max_record == other->max_record &&
+           one->overwrites == other->overwrites;
+}
+
 static void test_the_identity(void)
 {
     static uint8_t resource[RING_RESOURCE_MAX];
@@ -134,7 +146,7 @@ static void test_the_identity(void)
     int fd = memfd_create("ring", MFD_CLOEXEC);
     CHECK(ring_create(&producer, fd, &description) == RING_OK);
     CHECK(ring_read_identity(fd, &page, &geometry) == RING_OK);
-    CHECK(memcmp(&geometry, &producer.geometry, sizeof geometry) == 0);
+    CHECK(is_same_geometry(&geometry, &producer.geometry));
     CHECK(page.identity.pid == (uint32_t)getpid() && page.identity.start_time == 11);
     CHECK(page.identity.initial_threshold == 13);
     CHECK(memcmp(page.identity.ring_id, description.ring_id, 16) == 0);
