@@ -298,6 +298,26 @@ class Drained:
     def wants_names(self) -> bool: ...
 
 @final
+class RecordDecoder:
+    """Decodes events into instances of a class.
+
+    Args:
+        kind: can be made without arguments; what follows from its making is not done.
+        fields: the names of its slots for the eight elements of an event's array.
+
+    Raises:
+        TypeError: these are no eight slots of the class.
+    """
+
+    def __new__(cls, kind: type, fields: tuple[str, ...], /) -> RecordDecoder: ...
+    def decode(self, events: bytes, names: int, /) -> list[Any]:
+        """Return the records of an array32, whose event ids are below `names`.
+
+        Raises:
+            ValueError: the bytes are something else, or more.
+        """
+
+@final
 class Shape:
     """What the catalog says of one event name; never changes.
 

@@ -19,6 +19,7 @@ struct binding_state {
     PyTypeObject *shape_type;
     PyTypeObject *follower_type;
     PyTypeObject *taken_type;
+    PyTypeObject *decoder_type;
 };
 
 extern struct PyModuleDef binding_module;

@@ -374,6 +374,7 @@ int binding_add_consumer(PyObject *module, struct binding_state *state)
                    binding_add_shape(module, state) < 0 ||
                    binding_add_observer(module) < 0 ||
                    binding_add_follower(module, state) < 0 ||
+                   binding_add_decoder(module, state) < 0 ||
                    binding_add_layout(module) < 0
                ? -1
                : 0;

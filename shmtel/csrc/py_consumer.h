@@ -2,7 +2,7 @@
  *
  * What the files of the reading side of the binding share: py_consumer.c,
  * py_control.c, py_judgement.c, py_schema.c, py_drained.c, py_observer.c,
- * py_follower.c and py_layout.c.
+ * py_follower.c, py_decoder.c and py_layout.c.
  */
 #ifndef SHMTEL_PY_CONSUMER_H
 #define SHMTEL_PY_CONSUMER_H
@@ -74,6 +74,7 @@ int binding_add_drained(PyObject *module, struct binding_state *state);
 int binding_add_shape(PyObject *module, struct binding_state *state);
 int binding_add_observer(PyObject *module);
 int binding_add_follower(PyObject *module, struct binding_state *state);
+int binding_add_decoder(PyObject *module, struct binding_state *state);
 int binding_add_layout(PyObject *module);
 
 /* Adds a heap type to the module and keeps a reference in `*kept`. */

@@ -140,6 +140,7 @@ static int binding_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->shape_type);
     Py_VISIT(state->follower_type);
     Py_VISIT(state->taken_type);
+    Py_VISIT(state->decoder_type);
     return 0;
 }
 
@@ -153,6 +154,7 @@ static int binding_clear(PyObject *module)
     Py_CLEAR(state->shape_type);
     Py_CLEAR(state->follower_type);
     Py_CLEAR(state->taken_type);
+    Py_CLEAR(state->decoder_type);
     return 0;
 }
 

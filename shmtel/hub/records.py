@@ -1,10 +1,13 @@
 """Segments to records: one typed decode for all events of a segment.
 
-Every field is checked while it is decoded, in C; what is left for Python are
-two comparisons and one pass over the event ids. That is enough to hold what
-handlers rely on, whatever a collector sends: the records are as many as the
-segment says, their ids have names, and they lie between its two seqs. The order
-of the seqs in between is the collector's word, which judged each record.
+Every field is checked while it is decoded, in C; what is left for Python are two
+comparisons. That is enough to hold what handlers rely on, whatever a collector
+sends: the records are as many as the segment says, their ids have names, and they
+lie between its two seqs. The order of the seqs in between is the collector's word,
+which judged each record.
+
+Whole records are decoded by the core, which knows their form and remembers the texts
+that come again. Where a part of them will do, msgspec decodes that and skips the rest.
 
 Rules:
 - what does not decode is the collector's fault, never an error of a handler;
@@ -16,6 +19,7 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
+from shmtel import _ring
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Segment
 
@@ -64,7 +68,7 @@ def _refuse_extension(code: int, _data: memoryview) -> object:
     raise ValueError(f"an extension type, {code}")
 
 
-_decoder = msgspec.msgpack.Decoder(list[Record], ext_hook=_refuse_extension)
+_whole = _ring.RecordDecoder(Record, Record.__struct_fields__)
 
 
 def make_decoder(measurements: Any, metadata: Any) -> msgspec.msgpack.Decoder[Any]:
@@ -100,13 +104,13 @@ def check_head(segment: Segment) -> None:
 def decode_segment(
     segment: Segment,
     name_count: int,
-    decoder: msgspec.msgpack.Decoder[Any] = _decoder,
+    decoder: msgspec.msgpack.Decoder[Any] | None = None,
 ) -> list[Record]:
     """Decode the events of a segment.
 
     Args:
-        decoder: another one of `make_decoder`; its records are like others but for
-            their measurements and metadata.
+        decoder: one of `make_decoder`, whose records are like others but for their
+            measurements and metadata; None: of whole records.
 
     Raises:
         RemoteProtocolError: they are not what the segment says, or the decoder asks.
@@ -115,10 +119,14 @@ def decode_segment(
     if segment.delivered == 0:
         return []
     try:
-        records: list[Record] = decoder.decode(segment.events)
+        records: list[Record]
+        if decoder is None:
+            records = _whole.decode(segment.events, name_count)
+        else:
+            records = decoder.decode(segment.events)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise RemoteProtocolError(f"events that are no records: {error}") from error
-    if max({record.event_id for record in records}) >= name_count:
+    if decoder and max({record.event_id for record in records}) >= name_count:
         raise RemoteProtocolError("an event without a name")
     if not segment.seq_before < records[0].seq <= records[-1].seq <= segment.seq_last:
         raise RemoteProtocolError("seqs outside of their segment")

@@ -7,20 +7,36 @@ from typing import Any
 
 import msgpack
 
-from shmtel._ring import Consumer
+from shmtel._ring import Consumer, RecordDecoder
 from support.ring_builder import RingBuilder, encode_head
 
 DEPTH_MAX = 8
 CORRELATION_MAX = 128
+FIELDS = tuple("abcdefgh")
+
+
+class Slots:
+    """What a decoder makes."""
+
+    __slots__ = FIELDS
+
+    def fields(self) -> list[Any]:
+        """Return them in their order."""
+        return [getattr(self, name) for name in FIELDS]
 
 
 class Judge:
-    """Puts fields into a ring and says whether its consumer delivers them."""
+    """Puts fields into a ring and says whether its consumer delivers them.
+
+    The decoder of the other end has to be of the same opinion, and to make of them
+    what msgpack does.
+    """
 
     def __init__(self, ring: RingBuilder) -> None:
         ring.add_name("a.b")
         self.ring = ring
         self.consumer = Consumer(ring.open())
+        self.decoder = RecordDecoder(Slots, FIELDS)
 
     def accepts(self, fields: bytes) -> bool:
         """Drain one record of these fields."""
@@ -33,7 +49,19 @@ class Judge:
         if drained.delivered:
             assert drained.events == b"\xdd\0\0\0\x01" + encode_head(0, seq) + fields
         self.consumer.settle(drained.position, seq, [seq] + [0] * 31)
+        decoded = self._decode(encode_head(0, seq) + fields)
+        assert (decoded is not None) == bool(drained.delivered), fields
         return bool(drained.delivered)
+
+    def _decode(self, array: bytes) -> list[Any] | None:
+        try:
+            (record,) = self.decoder.decode(b"\xdd\0\0\0\x01" + array, 1)
+        except ValueError:
+            return None
+        expected = msgpack.unpackb(array, strict_map_key=False)
+        # As bytes: a NaN is not equal to itself, and 1 is to 1.0.
+        assert msgpack.packb(record.fields()) == msgpack.packb(expected), array
+        return expected
 
 
 class Refused(Exception):

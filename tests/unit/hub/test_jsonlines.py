@@ -84,8 +84,10 @@ def test_what_json_cannot_say(tmp_path: Path) -> None:
 def test_keys_that_json_has_no_form_for(tmp_path: Path) -> None:
     """Keys that are no text become text."""
     path = tmp_path / "events.jsonl"
+    batch = make_batch(make_event(1))
+    batch.records[0].metadata = {"a": {None: 1, b"k": 2, 1.5: 3}}
     with JsonLines(path) as sink:
-        sink(make_batch(make_event(1, metadata={"a": {None: 1, b"k": 2, 1.5: 3}})))
+        sink(batch)
     assert lines_of(path)[0]["metadata"] == {"a": {"None": 1, "aw==": 2, "1.5": 3}}
 
 

@@ -195,7 +195,7 @@ sys.exit("it was taken for refused")
 def test_stand_in_has_what_a_worker_uses() -> None:
     """Every name of the worker's side is there, and every constant is the same."""
     consumers = {"Consumer", "Drained", "Follower", "Taken", "lock_holder", "observe"}
-    consumers.add("Shape")
+    consumers |= {"Shape", "RecordDecoder"}
     tables = {"LAYOUT", "OUTCOMES", "STATUSES", "DROP_REASONS", "RingError"}
     tables.add("RING_RECORD_MIN")
     of_events = {"adopt", "RingLocked", "is_in_memory"}

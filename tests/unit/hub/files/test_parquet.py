@@ -106,7 +106,7 @@ def test_numbers_that_no_double_is_equal_to(tmp_path: Path) -> None:
     assert dict(row["measurements"])["nan"] is None
 
 
-@pytest.mark.parametrize("moment", [2**63, -(2**63), 2**64 - 1])
+@pytest.mark.parametrize("moment", [2**63, 2**64 - 1])
 def test_a_time_that_is_none(tmp_path: Path, moment: int) -> None:
     """A worker's word, whatever it is, keeps no file from being written."""
     row = written(tmp_path / "events.parquet", timestamp_ns=moment)
