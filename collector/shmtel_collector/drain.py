@@ -54,10 +54,9 @@ class Drain:
         batch = BatchBuilder()
         first = self._turn % max(len(live), 1)
         for index, ring in enumerate(live[first:] + live[:first], first):
-            growth = ring.growth()
-            if not growth and ring.is_idle():  # as most rings are, most of the time
+            if ring.is_idle():  # as most rings are, most of the time
                 continue
-            result.fill = max(result.fill, growth)
+            result.fill = max(result.fill, ring.growth())
             if not batch.has_place(ring.least_bytes()):
                 outlet.send(batch)
                 batch = BatchBuilder()

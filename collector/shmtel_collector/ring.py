@@ -173,11 +173,16 @@ class Ring:
         return max(grown, 0) / self.source.capacity
 
     def is_idle(self) -> bool:
-        """Say whether nothing was there to do when `growth` was last asked."""
+        """Say whether nothing has come since `growth`, and nothing is there to do."""
         source = self.source
-        is_read = source.cursor == self._last_tail and source.damage is None
-        is_sent = not self._flight.unsent and self.sent_seq >= source.head_seq
-        return is_read and is_sent and self.end is None
+        tail = source.tail()
+        return (
+            tail == self._last_tail == source.cursor
+            and source.damage is None
+            and self.end is None
+            and self.sent_seq >= source.head_seq
+            and not self._flight.unsent
+        )
 
     def is_read(self) -> bool:
         """Say whether it is sound, and everything in it was read."""

@@ -37,6 +37,8 @@ CHANNEL_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Its probes would wake both processes once more after each heartbeat.
+    ("grpc.http2.bdp_probe", 0),
     # So long may a connection take to come about; a second one is never made.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 60_000),

@@ -46,6 +46,9 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Its probes would wake both processes once more after each heartbeat.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
     # Two hubs on one port would share its collectors without noticing.
     ("grpc.so_reuseport", 0),
 )

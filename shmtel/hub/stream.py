@@ -45,6 +45,7 @@ from shmtel.wire.frames import (
     CollectorFrame,
     Counters,
     ErrorCode,
+    Heartbeat,
     Hello,
     HubFrame,
     NamesAdded,
@@ -227,6 +228,8 @@ class Stream:
     def _act(self, frame: CollectorFrame | None) -> bool:
         with self._condition:
             judged = self._protocol.receive(frame, time.monotonic_ns())
+            if isinstance(frame, Heartbeat):
+                self._condition.notify_all()  # it is answered
         self._host.heard_ns = time.time_ns()
         match judged:
             case Hello():

@@ -67,7 +67,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Sent each interval by both sides."""
+    """Sent each interval by the collector, and by the hub as the answer."""
 
     sent_ns: int
     oldest_unacked_age_ms: int = 0

@@ -88,7 +88,7 @@ class HubProtocol:
         self._last_batch_seq = self._acknowledged_seq = 0
         self._rejected: list[Rejected] = []  # committed and not acknowledged
         self._held: deque[tuple[int, ResumePoint]] = deque()  # by batch they answer
-        self._heartbeats = Heartbeats(now_ns)
+        self._heartbeats = Heartbeats(now_ns, answers=True)
         self._credit = Credit(terms.credit_bytes, terms.max_batch_bytes, now_ns)
         self._is_welcomed = self._is_draining = False
         self.is_over = False
@@ -123,6 +123,8 @@ class HubProtocol:
             case Counters():
                 _require(counters_flaw(frame))
                 return replace(frame, rings=self._rings.open_ones(frame.rings))
+            case Heartbeat():
+                self._heartbeats.answer(now_ns)
             case Bye():
                 return frame
         return None

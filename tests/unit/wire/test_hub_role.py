@@ -246,34 +246,57 @@ def test_only_the_newest_policy_waits() -> None:
 
 def test_heartbeats_tell_the_age_of_the_work() -> None:
     """A heartbeat leaves when it is due, also while a batch is in work."""
-    protocol = make(Entry())
-    assert protocol.next_tick_ns() == START + SECOND
+    protocol, due = make(Entry()), START + 3 * SECOND // 2
+    assert protocol.next_tick_ns() == due
     protocol.receive(Batch(1), START)
-    protocol.tick(START + SECOND - 1)
+    protocol.tick(due - 1)
     assert protocol.outgoing() == []
-    protocol.tick(START + SECOND)
-    assert protocol.outgoing() == [Heartbeat(START + SECOND, 1_000)]
+    protocol.tick(due)
+    assert protocol.outgoing() == [Heartbeat(due, 1_500)]
     protocol.commit(Batch(1))
     protocol.acknowledge(1, START)
     protocol.outgoing()
-    protocol.tick(START + 2 * SECOND)
-    assert protocol.outgoing() == [Heartbeat(START + 2 * SECOND, 0)]
+    protocol.tick(due + 3 * SECOND // 2)
+    assert protocol.outgoing() == [Heartbeat(due + 3 * SECOND // 2, 0)]
+
+
+def test_heartbeats_of_the_collector_are_answered() -> None:
+    """At once, so that both sides wake together; and the hub's own are put off."""
+    protocol = make()
+    assert protocol.receive(Heartbeat(1, 2), START + SECOND) is None
+    assert protocol.next_tick_ns() == START + SECOND
+    protocol.tick(START + SECOND)
+    assert protocol.outgoing() == [Heartbeat(START + SECOND, 0)]
+    assert protocol.next_tick_ns() == START + 5 * SECOND // 2
+
+
+def test_a_flood_of_heartbeats_is_not_answered_with_one() -> None:
+    """No more than two leave in an interval, however many come."""
+    protocol, now = make(), START + SECOND
+    for _ in range(2_000):
+        now += SECOND // 1_000
+        protocol.receive(Heartbeat(1, 2), now)
+        protocol.tick(now)
+    beats = [frame.sent_ns for frame in protocol.outgoing()]
+    assert beats == [
+        START + 1_001 * SECOND // 1_000 + n * SECOND // 2 for n in range(4)
+    ]
 
 
 def test_no_heartbeat_outside_of_the_stream() -> None:
     """Nothing is said before the welcome, and nothing after the end."""
     protocol = HubProtocol(TERMS, START)
     assert protocol.next_tick_ns() is None
-    protocol.tick(START + SECOND)
+    protocol.tick(START + 2 * SECOND)
     assert protocol.outgoing() == []
     protocol = make()
     protocol.end(5, "bye")
-    protocol.tick(START + SECOND)
+    protocol.tick(START + 2 * SECOND)
     assert protocol.outgoing() == [Error(5, "bye")]
     assert protocol.is_over
 
 
-def test_heartbeats_of_the_collector_need_no_answer() -> None:
+def test_what_asks_for_nothing() -> None:
     """A heartbeat and a frame of an unknown kind are nothing to act on."""
     protocol = make()
     assert protocol.receive(Heartbeat(1, 2), START) is None
