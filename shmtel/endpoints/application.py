@@ -8,8 +8,7 @@
 
 Rules:
 - what is wrong under /api is told as a problem document (RFC 9457);
-- text of others leaves as JSON escapes or as plain text, never as a page: a browser
-  is told not to guess, and nothing is kept in a cache.
+- text of others leaves as JSON escapes or as plain text, never as a page.
 """
 
 import asyncio
@@ -31,7 +30,6 @@ from shmtel.errors import ShmtelError
 
 API = "/api/v1"
 INDEX_SCHEMA = "shmtel/api/index/v1"
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -89,7 +87,7 @@ def _probes(target: Target) -> dict[str, _Answer]:
 
 def _told(request: Request, readiness: Readiness) -> Response:
     text = readiness.text(is_verbose="verbose" in request.query_params)
-    return PlainTextResponse(text, 200 if readiness.is_ready else 503, _HEADERS)
+    return PlainTextResponse(text, 200 if readiness.is_ready else 503)
 
 
 def _api(target: Target) -> dict[str, _Answer]:
@@ -134,7 +132,7 @@ def _document(request: Request, document: Mapping[str, Any]) -> Response:
     """Answer with a document, unless the asker has the same one already."""
     body = json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
     tag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {**_HEADERS, "etag": tag}
+    headers = {"etag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(body + b"\n", media_type="application/json", headers=headers)
@@ -170,6 +168,6 @@ def _problem(
     return Response(
         json.dumps(problem) + "\n",
         status,
-        {**_HEADERS, **(headers or {})},
+        headers,
         media_type="application/problem+json",
     )
