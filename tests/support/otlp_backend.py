@@ -92,6 +92,7 @@ class Backend:
     replies: deque[Reply] = field(default_factory=deque)  # of the next; then: taken
     taken: list[tuple[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)  # over HTTP, of those who asked
     asked: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -220,6 +221,7 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
+            backend.ports.append(self.client_address[1])
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
