@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -196,6 +197,26 @@ def test_a_document(api: str) -> None:
     assert again == (304, "")
     other, _ = ask(f"{api}/things?limit=1", if_none_match=headers["etag"])
     assert other[0] == 200
+
+
+def test_an_end_amid_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for a document learns that there will be none; it is no defect."""
+    is_read, may_go = threading.Event(), threading.Event()
+
+    def read(_query: Query) -> dict[str, object]:
+        is_read.set()
+        assert may_go.wait(WAIT_S)
+        return {}
+
+    daemon = Daemon()
+    daemon.told = [Resource("slow", "Slow.", read)]
+    with ThreadPoolExecutor(1) as askers:
+        with _serving(daemon) as url:
+            answer = askers.submit(problem, f"{url}/api/v1/slow")
+            assert is_read.wait(WAIT_S)
+        assert answer.result(WAIT_S)["status"] == 503
+        may_go.set()
+    assert "Traceback" not in caplog.text
 
 
 def test_text_of_others_steers_nothing(api: str) -> None:
