@@ -23,8 +23,9 @@ from zlib import crc32
 import msgspec
 
 from shmtel.hub.files.chain import Chain
-from shmtel.hub.files.held import FORMS, Piece, RingName, last_seqs
+from shmtel.hub.files.held import FORMS, Piece, last_seqs
 from shmtel.hub.files.last_line import bytes_before, identity, identity_of
+from shmtel.hub.files.line import RingName
 from shmtel.hub.sinks import IsCommitted
 
 _log = logging.getLogger(__name__)
