@@ -4,6 +4,7 @@ It takes gRPC or HTTP, keeps every request that it takes, and answers as a test 
 """
 
 import gzip
+import socket
 import ssl
 import threading
 import time
@@ -210,9 +211,20 @@ def _retry_info(seconds: int) -> AnyMessage:
 # -- HTTP ------------------------------------------------------------------------
 
 
+def bound_socket() -> socket.socket:
+    """Return a socket with a port of its own, on which nobody listens yet."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
 @contextmanager
-def http_backend(port: int = 0, *, secure: bool = False) -> Any:
-    """Serve HTTP until the context ends."""
+def http_backend(place: socket.socket | None = None, *, secure: bool = False) -> Any:
+    """Serve HTTP until the context ends.
+
+    Args:
+        place: bound already, so that the address is known before anybody listens.
+    """
     backend = Backend()
     paths = {kind.path: signal for signal, kind in KINDS.items()}
 
@@ -248,7 +260,12 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    place = place or bound_socket()
+    address = place.getsockname()
+    server = ThreadingHTTPServer(address, Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = place
+    server.server_activate()
     server.daemon_threads = True
     if secure:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -256,7 +273,7 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    backend.endpoint = f"http{'s' * secure}://127.0.0.1:{server.server_port}"
+    backend.endpoint = f"http{'s' * secure}://127.0.0.1:{address[1]}"
     try:
         yield backend
     finally:
