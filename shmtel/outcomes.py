@@ -96,6 +96,8 @@ def type_name(kind: type) -> str:
 
 def _name_part(text: str) -> str:
     """Return what is plain text of a name, which may be of a subclass of str."""
+    if type(text) is str and text.isascii():  # nearly all of them, and this is faster
+        return text[:MAX_NAME_LENGTH]
     return plain_text(str.__getitem__(text, slice(MAX_NAME_LENGTH)))[:MAX_NAME_LENGTH]
 
 
