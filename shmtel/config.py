@@ -26,8 +26,8 @@ DEFAULT_RING_SIZE = 1 << 20
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_MAX_MS = 366 * _UNITS_MS["d"]
+DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_MAX_MS = 366 * DURATION_UNITS_MS["d"]
 NAMESPACE_PATTERN = r"[A-Za-z0-9_-]{1,64}"  # of parts of file names
 MAX_ID_BYTES = 128
 
@@ -105,7 +105,9 @@ def parse_duration(text: str) -> int:
     parts = re.findall(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError("write it like 90s, 10m, 1h30m or 2d")
-    total = round(sum(float(number) * _UNITS_MS[unit] for number, unit in parts))
+    total = round(
+        sum(float(number) * DURATION_UNITS_MS[unit] for number, unit in parts)
+    )
     if not 1 <= total <= _MAX_MS:
         raise ValueError("it is longer than nothing and at most 366d")
     return total

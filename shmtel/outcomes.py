@@ -13,7 +13,9 @@ from shmtel.plain import plain_text
 
 MAX_MESSAGE_LENGTH = 1024  # characters of error_message
 MAX_NAME_LENGTH = 256  # characters of error_type
-_class_name = type.__dict__["__name__"].__get__  # a metaclass may have another
+# Of classes themselves: a metaclass may have another.
+_module_of = type.__dict__["__module__"].__get__
+_qualified_name_of = type.__dict__["__qualname__"].__get__
 
 # Exceptions that say "stop", by the module that defines them. Where the module is
 # not loaded nobody can have raised its exception; so none is imported for this.
@@ -24,6 +26,7 @@ _CANCELLED = (
     ("trio", "Cancelled"),
     ("greenlet", "GreenletExit"),
 )
+_LEFT_OUT = ("", "builtins")  # modules that no name has in front
 _OUTCOMES = ("error", "exit", "cancelled")
 # Of the group itself: what a subclass makes of the name could have no end.
 _exceptions_of: Callable[..., tuple[BaseException, ...]] = (
@@ -70,9 +73,32 @@ def describe_error(metadata: object, error: BaseException) -> dict[str, object]:
     """Return the metadata of a span with outcome, error's type and message added."""
     described = dict(metadata) if isinstance(metadata, Mapping) else {}
     described["outcome"] = outcome_of(error)
-    described["error_type"] = _class_name(type(error))[:MAX_NAME_LENGTH]
+    described["error_type"] = type_name(type(error))
     described["error_message"] = text_or_nothing(message_of, error)
     return described
+
+
+def type_name(kind: type) -> str:
+    """Return the name of a class, bounded: what OpenTelemetry calls exception.type.
+
+    That is its qualified name, with the module in front unless that is `builtins`;
+    without one where a class says of its module what is no text.
+    """
+    name = _name_part(_qualified_name_of(kind))
+    try:
+        module = _module_of(kind)
+    except AttributeError:  # made where there is none
+        return name
+    if not issubclass(type(module), str) or (module := _name_part(module)) in _LEFT_OUT:
+        return name
+    return f"{module}.{name}"[:MAX_NAME_LENGTH]
+
+
+def _name_part(text: str) -> str:
+    """Return what is plain text of a name, which may be of a subclass of str."""
+    if type(text) is str and text.isascii():  # nearly all of them, and this is faster
+        return text[:MAX_NAME_LENGTH]
+    return plain_text(str.__getitem__(text, slice(MAX_NAME_LENGTH)))[:MAX_NAME_LENGTH]
 
 
 def message_of(error: BaseException) -> str:

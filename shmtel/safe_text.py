@@ -13,6 +13,8 @@ Rules:
 import json
 import re
 
+LABEL_MAX = 128  # characters of what tells series of a metric apart
+OTHER = "(other)"  # the label of all for which there is no room
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # In UTF-8: the end of ASCII, the control characters behind it, ends of lines, and what
 # turns the direction of a line (U+061C, U+200E, U+200F, U+202A to E, U+2066 to 9).
@@ -26,6 +28,11 @@ def replaced(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _REPLACEMENT for c in text)
+
+
+def label(text: str) -> str:
+    """Make a name that comes from a worker or a peer fit for a label."""
+    return replaced(text[:LABEL_MAX])
 
 
 def escaped(text: str, length_max: int | None = None) -> str:

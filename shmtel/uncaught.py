@@ -29,16 +29,13 @@ from shmtel import _ring
 from shmtel.config import warn_once
 from shmtel.interruptions import pass_on
 from shmtel.loading import wait_no_more, when_loaded
-from shmtel.outcomes import message_of, outcome_of, text_or_nothing
+from shmtel.outcomes import message_of, outcome_of, text_or_nothing, type_name
 from shmtel.plain import plain_text
 
 EVENT = "python.error.occurred"
-MAX_TYPE_LENGTH = 256  # characters
-MAX_PATH_LENGTH = 256
+MAX_PATH_LENGTH = 256  # characters
 MAX_LOCATION_LENGTH = 512
 
-_module_of = type.__dict__["__module__"].__get__  # a metaclass may have another
-_qualified_name_of = type.__dict__["__qualname__"].__get__
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
@@ -59,7 +56,7 @@ def report(
         return
     metadata = {
         "source": source,
-        "error_type": text_or_nothing(_type_name, kind, MAX_TYPE_LENGTH),
+        "error_type": "" if kind is None else type_name(kind),
         "error_message": text_or_nothing(_message_of, (error, message)),
         "location": text_or_nothing(location_of, traceback, MAX_LOCATION_LENGTH),
     }
@@ -74,16 +71,6 @@ def _is_exit(kind: type[BaseException], error: BaseException | None) -> bool:
         and issubclass(kind, BaseExceptionGroup)
         and (text_or_nothing(outcome_of, error) == "exit")
     )
-
-
-def _type_name(kind: type[BaseException] | None) -> str:
-    """Return a class as a traceback names it."""
-    if kind is None:
-        return ""
-    module, name = _module_of(kind), _qualified_name_of(kind)
-    if module in ("builtins", "__main__") or not issubclass(type(module), str):
-        return plain_text(name)
-    return plain_text(f"{module}.{name}")
 
 
 def _message_of(known: tuple[BaseException | None, str]) -> str:

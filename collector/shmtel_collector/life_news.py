@@ -12,13 +12,18 @@ from shmtel.wire.frames import Worker
 from shmtel_collector.journal import Metadata
 from shmtel_collector.life_store import POOL, UNKNOWN, LifeRows, Place, Seat
 from shmtel_collector.ring import Ring
-from shmtel_collector.subjects import Pool, pool_metadata, pool_of, subject_of
+from shmtel_collector.subjects import (
+    POOL_REST_NS,
+    Pool,
+    pool_metadata,
+    pool_of,
+    subject_of,
+)
 
 SPAWNED = "pool.worker.spawned"
 RESTARTED = "pool.worker.restarted"
 READY = "pool.worker.ready"
 INITIALIZED = "pool.initialized"
-REST_NS = 60_000_000_000
 
 
 @dataclass(slots=True)
@@ -171,7 +176,7 @@ class LifeNews:
     def _is_at_rest(self, pool: Pool, before: Seat | None) -> bool:
         if before is None:
             return True
-        return not self.pools[pool] and self.now_ns - before.touched_ns > REST_NS
+        return not self.pools[pool] and self.now_ns - before.touched_ns > POOL_REST_NS
 
     def _tell_restart(self, restart: Restart, reason: str, ended_ns: int) -> None:
         measurements = {"restart_count": restart.count}

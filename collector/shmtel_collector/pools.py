@@ -18,12 +18,11 @@ from shmtel.accounting.counts import Claims
 from shmtel_collector.finished import FinishedRing
 from shmtel_collector.journal import Journal
 from shmtel_collector.ring import Ring
-from shmtel_collector.subjects import Pool, pool_metadata, pool_of
+from shmtel_collector.subjects import POOL_REST_NS, Pool, pool_metadata, pool_of
 from shmtel_collector.worker_end import LARGEST, counts_of
 from shmtel_collector.worker_process import process_of
 
 STATUS = "pool.status"
-REST_NS = 60_000_000_000
 POOLS_MAX = 1_024  # those without a ring go first
 
 
@@ -101,7 +100,7 @@ class Pools:
         for key in looks:
             self._pool(key).seen_ns = now_ns
         for key, pool in list(self._pools.items()):
-            if now_ns - pool.seen_ns > REST_NS:
+            if now_ns - pool.seen_ns > POOL_REST_NS:
                 del self._pools[key]
             else:
                 self._tell(key, pool, looks.get(key) or _Look(set(), set(), _Counts()))

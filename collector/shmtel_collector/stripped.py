@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from shmtel import _ring
-from shmtel.endpoints.exposition import OTHER
+from shmtel.safe_text import OTHER
 from shmtel_collector.logs import ConditionLog
 
 EVENTS_MAX = 1_024

@@ -7,6 +7,8 @@ event are the collector's own.
 from shmtel.wire.frames import Worker
 
 Pool = tuple[str, str]  # its service and its name
+# A pool whose workers have been gone for so long has ended; a next one is a new pool.
+POOL_REST_NS = 60_000_000_000
 
 
 def subject_of(worker: Worker, ring_id: bytes) -> dict[str, str | int]:

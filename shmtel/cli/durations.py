@@ -2,9 +2,8 @@
 
 import click
 
-from shmtel.config import parse_duration
+from shmtel.config import DURATION_UNITS_MS, parse_duration
 
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SHOWN = ("d", "h", "m", "s")
 
 
@@ -13,7 +12,7 @@ def format_duration(milliseconds: float) -> str:
     left = int(max(milliseconds, 0))
     parts: list[tuple[int, str]] = []
     for unit in _SHOWN:
-        number, left = divmod(left, _UNITS[unit])
+        number, left = divmod(left, DURATION_UNITS_MS[unit])
         if number or parts:
             parts.append((number, unit))
     shown = [f"{number}{unit}" for number, unit in parts[:2] if number]

@@ -32,6 +32,7 @@ from shmtel import _ring, identities, ring
 from shmtel._ring import emit, get_correlation_id
 from shmtel.contrib.guard import guarded
 from shmtel.correlations import HEADERS, correlation, outgoing_metadata
+from shmtel.outcomes import describe_error
 
 STATUS_PERIOD_S = 5.0
 
@@ -260,12 +261,7 @@ def _on_postrun(task: Any, state: str | None, retval: Any, **_: Any) -> None:
 
 def _on_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     if isinstance(exception, TimeLimitExceeded | WorkerLostError):
-        about = {
-            "outcome": "error",
-            "error_type": type(exception).__name__,
-            "error_message": str(exception),
-        }
-        _tell_lost(sender.name, task_id, about)
+        _tell_lost(sender.name, task_id, describe_error({}, exception))
 
 
 def _tell_lost(command: str, task_id: str, about: Mapping[str, Any]) -> None:

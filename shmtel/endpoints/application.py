@@ -7,9 +7,10 @@
     /api/v1/NAME       one resource
 
 Rules:
+- what there is as JSON is put together in threads, of which there are few: neither
+  probes nor scrapes wait for it;
 - what is wrong under /api is told as a problem document (RFC 9457);
-- text of others leaves as JSON escapes or as plain text, never as a page: a browser
-  is told not to guess, and nothing is kept in a cache.
+- text of others leaves as JSON escapes or as plain text, never as a page.
 """
 
 import asyncio
@@ -25,18 +26,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from shmtel.endpoints.apart import BusyError, FewApart
 from shmtel.endpoints.readiness import Readiness
 from shmtel.endpoints.resources import BadQueryError, Resource, parse_query
 from shmtel.errors import ShmtelError
 
 API = "/api/v1"
 INDEX_SCHEMA = "shmtel/api/index/v1"
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+ANSWERS_MAX = 2  # documents that are put together at once
+_RETRY_S = 1
+_ENDS = "the daemon ends"
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
 class Target(Protocol):
-    """The daemon behind the endpoints. It is asked in the thread of the server."""
+    """The daemon behind the endpoints. It is asked in the thread of the server.
+
+    What its resources read is not: see Resource.
+    """
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return a scrape and its content type.
@@ -71,7 +78,7 @@ def _metrics(target: Target) -> _Answer:
         except ShmtelError as error:
             return PlainTextResponse(f"{error}\n", 503)
         except asyncio.CancelledError:  # the server would log it as a defect of ours
-            return PlainTextResponse("the daemon ends\n", 503)
+            return PlainTextResponse(f"{_ENDS}\n", 503)
         return Response(body, media_type=None, headers={"content-type": kind})
 
     return metrics
@@ -89,14 +96,17 @@ def _probes(target: Target) -> dict[str, _Answer]:
 
 def _told(request: Request, readiness: Readiness) -> Response:
     text = readiness.text(is_verbose="verbose" in request.query_params)
-    return PlainTextResponse(text, 200 if readiness.is_ready else 503, _HEADERS)
+    return PlainTextResponse(text, 200 if readiness.is_ready else 503)
 
 
 def _api(target: Target) -> dict[str, _Answer]:
     resources = target.resources()
     if not resources:
         return {}
-    answers = {f"{API}/{resource.name}": _resource(resource) for resource in resources}
+    few = FewApart(ANSWERS_MAX)
+    answers = {
+        f"{API}/{resource.name}": _resource(resource, few) for resource in resources
+    }
     return {API: _index(resources), **answers}
 
 
@@ -119,13 +129,17 @@ def _index(resources: Sequence[Resource]) -> _Answer:
     return index
 
 
-def _resource(resource: Resource) -> _Answer:
+def _resource(resource: Resource, few: FewApart) -> _Answer:
     async def answer(request: Request) -> Response:
         try:
             query = parse_query(resource, request.query_params.multi_items())
-            return _document(request, resource.read(query))
+            return await few.run(lambda: _document(request, resource.read(query)))
         except BadQueryError as error:
             return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        except BusyError as error:
+            return _unavailable(str(error))
+        except asyncio.CancelledError:
+            return _unavailable(_ENDS)
 
     return answer
 
@@ -134,7 +148,7 @@ def _document(request: Request, document: Mapping[str, Any]) -> Response:
     """Answer with a document, unless the asker has the same one already."""
     body = json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
     tag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {**_HEADERS, "etag": tag}
+    headers = {"etag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(body + b"\n", media_type="application/json", headers=headers)
@@ -158,6 +172,11 @@ async def _on_defect(request: Request, _error: Exception) -> Response:
     return _problem(status, "a defect in this program; its log says which")
 
 
+def _unavailable(detail: str) -> Response:
+    headers = {"retry-after": str(_RETRY_S)}
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
+
+
 def _problem(
     status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -170,6 +189,6 @@ def _problem(
     return Response(
         json.dumps(problem) + "\n",
         status,
-        {**_HEADERS, **(headers or {})},
+        headers,
         media_type="application/problem+json",
     )

@@ -21,11 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from shmtel.safe_text import replaced
+from shmtel.safe_text import OTHER, label
 
-LABEL_MAX = 128  # characters
 SERIES_MAX = 2_048  # of one family
-OTHER = "(other)"
 _Kind = Literal["counter", "gauge"]
 
 
@@ -69,11 +67,6 @@ class Samples:
     def of(self, name: str) -> Mapping[tuple[str, ...], float]:
         """Return the values of a family by their labels."""
         return self._values[name]
-
-
-def label(text: str) -> str:
-    """Make a name that comes from a worker or a peer fit for a label."""
-    return replaced(text[:LABEL_MAX])
 
 
 def exposition(

@@ -60,7 +60,7 @@ class Resource:
 
     Attributes:
         globs: parameters that are globs, with what each goes over.
-        read: makes the document; it is called in the thread of the server.
+        read: makes the document; it is called in threads of its own, a few at once.
         is_paged: whether `limit` and `after` are known to it.
     """
 

@@ -5,7 +5,9 @@ of uvicorn would wake ten times a second to look at the clock, so ours replaces 
 
 Rules:
 - the socket is bound before the thread is started: whoever opens the server learns
-  what is wrong with the address.
+  what is wrong with the address;
+- whatever is answered, also by uvicorn itself when it is too much, is kept in no
+  cache, and a browser is told not to guess what it is.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ from shmtel.errors import ShmtelError
 CLOSE_S = 0.5
 _CONNECTIONS_MAX = 16
 _IDLE_S = 5
+_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _log = logging.getLogger(__name__)
 
 
@@ -100,6 +103,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        # What uvicorn would set with its clock, which does not tick here.
+        self.server_state.default_headers = _HEADERS
 
     async def main_loop(self) -> None:
         """Wait for the end."""

@@ -17,14 +17,15 @@ Rules:
 import logging
 import time
 from pathlib import Path
-from typing import Protocol
 from zlib import crc32
 
 import msgspec
 
 from shmtel.hub.files.chain import Chain
-from shmtel.hub.files.held import FORMS, Piece, RingName, last_seqs
+from shmtel.hub.files.held import FORMS, Piece, last_seqs
 from shmtel.hub.files.last_line import bytes_before, identity, identity_of
+from shmtel.hub.files.line import RingName
+from shmtel.hub.files.output import Place
 from shmtel.hub.sinks import IsCommitted
 
 _log = logging.getLogger(__name__)
@@ -55,25 +56,12 @@ class _Mark(msgspec.Struct):
     check: int | None = None  # of the bytes before the end: inodes are used again
 
 
-class Ending(Protocol):
-    """Where a file ends."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def file(self) -> str: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def tail(self) -> bytes: ...
-
-
 Awaited = dict[RingName, Stored]
 
 _mark_decoder = msgspec.json.Decoder(_Mark)
 
 
-def mark_text(place: Ending, awaited: Awaited) -> str:
+def mark_text(place: Place, awaited: Awaited) -> str:
     """Return a mark."""
     rings = [_Ring(*name, stored) for name, stored in list(awaited.items())]
     mark = _Mark(place.file, place.end, rings, place.number, crc32(place.tail))

@@ -13,7 +13,7 @@ from shmtel.hub.event_counts import EventCounts
 from shmtel.hub.events import HANDLER_FAILURE, HubEvents
 from shmtel.hub.fleet import Fleet, wait_stopped
 from shmtel.hub.handlers import RequiredHandlerError
-from shmtel.hub.measures.lives import Lives
+from shmtel.hub.measures.lives import Presence
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import NoPositions, Positions, PositionStore
 from shmtel.hub.readiness import Readiness, take_readiness
@@ -44,7 +44,7 @@ class Parts:
         self.table = RingTable(kept.rings, kept.folded)
         last_seqs = {ring.ring_id.hex(): ring.last_seq for ring in kept.rings}
         self.marks = Marks(kept.marks, last_seqs)
-        self.measures = Measures(Lives(self.table), kept.series)
+        self.measures = Measures(Presence(self.table), kept.series)
         self.counters = Counters()
         self.event_counts = EventCounts()
         self.committer = Committer(

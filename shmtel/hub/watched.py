@@ -3,9 +3,10 @@
     http = serve(WatchedHub(hub), "127.0.0.1:9747", log)
 
 Rules:
-- all of it runs in the thread of the HTTP server: streams are not held up;
-- but a scrape, which may take seconds where there are many series: probes would be
-  without their answer for as long. There is one at a time.
+- all of it runs in threads of the HTTP server: streams are not held up;
+- what may take seconds, a scrape where there are many series and documents where
+  there are many rings, is made in threads of its own: probes would be without their
+  answer for as long. There is one scrape at a time, and few documents.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ def test_what_celery_knows_arrives(line: NotedLine, tmp_path: Path) -> None:
 
         scene.send("one that dies")
         (lost,) = line.wait_for("python.call.exception", command="told.die")
-        assert lost.metadata["error_type"] == "WorkerLostError"
+        assert lost.metadata["error_type"] == "billiard.exceptions.WorkerLostError"
         assert lost.metadata["pool_name"] == "tasks.master"
         line.wait_for("pool.worker.booted", 3)
     line.wait_for("pool.worker.exited", 2, reason="exit", subject_pool="tasks")

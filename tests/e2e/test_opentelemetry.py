@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +23,14 @@ from shmtel.hub.bridges.opentelemetry import OpenTelemetryBridge, OpenTelemetryS
 from shmtel.hub.sink_metrics import FAMILIES, add_bridges
 from support.collector_process import CollectorProcess, NotingHub
 from support.hubs import Seqs, running_hub
-from support.otlp_backend import Backend, Reply, grpc_backend, http_backend, plain
+from support.otlp_backend import (
+    Backend,
+    Reply,
+    bound_socket,
+    grpc_backend,
+    http_backend,
+    plain,
+)
 from support.processes import environment, wait_until
 from support.program import fresh_namespace, shmtel, start_shmtel, stopped_at_exit
 from support.uplink import connected, make_segment
@@ -126,9 +132,9 @@ def _check_accounts(bridge: OpenTelemetryBridge, backend: Backend, events: int) 
 
 def test_a_backend_that_is_away(tmp_path: Path) -> None:
     """What failed is sent again, and what waits at the end is sent then: each once."""
-    port = _free_port()
+    place_of_backend = bound_socket()
     hub = f"unix:{tmp_path / 'hub.sock'}"
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"http://127.0.0.1:{place_of_backend.getsockname()[1]}"
     with ExitStack() as stack:
         namespace = stack.enter_context(fresh_namespace())
         place = ("--namespace", namespace, "--state-dir", str(tmp_path / "state"))
@@ -154,7 +160,7 @@ def test_a_backend_that_is_away(tmp_path: Path) -> None:
         while "the logs are sent again" not in (line := process.stderr.readline()):
             assert line, "it ended"
         time.sleep(max(0.0, began + AWAY_S - time.monotonic()))  # it is away, not slow
-        backend = stack.enter_context(http_backend(port))
+        backend = stack.enter_context(http_backend(place_of_backend))
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         _, said = process.communicate()
@@ -163,12 +169,6 @@ def test_a_backend_that_is_away(tmp_path: Path) -> None:
     ]
     assert "the logs are sent again" not in said  # once is enough
     assert "Traceback" not in said
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _ledger(*place: str) -> dict[str, Any]:

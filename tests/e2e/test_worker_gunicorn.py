@@ -26,13 +26,6 @@ def app(environ, start_response):
 """
 
 
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def get(port: int) -> int | None:
     """Ask the application for the pid of the worker that answers."""
     try:
@@ -46,14 +39,17 @@ def get(port: int) -> int | None:
 def gunicorn(namespace: str, directory: Path, *options: str) -> Iterator[int]:
     """Run gunicorn with three workers until the block ends; gives its port."""
     (directory / "application.py").write_text(APPLICATION)
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-w", "3", "-b", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [*command, *options, "application:app"],
-        cwd=directory,
-        env=environment(namespace, SHMTEL_POOL_NAME="web"),
-        stderr=subprocess.DEVNULL,
-    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        place = f"fd://{listener.fileno()}"
+        command = [sys.executable, "-m", "gunicorn", "-w", "3", "-b", place]
+        process = subprocess.Popen(
+            [*command, *options, "application:app"],
+            cwd=directory,
+            env=environment(namespace, SHMTEL_POOL_NAME="web"),
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+        )
     try:
         yield port
     finally:

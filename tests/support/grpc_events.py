@@ -22,9 +22,17 @@ GOOD = {
     ),
 }
 
+RPC_ERROR = "shmtel.contrib.grpc.RpcError"
+RPC_CANCELLED = "shmtel.contrib.grpc.RpcCancelled"
+CANCELLED = f"exception CANCELLED {RPC_CANCELLED}"
+_NOT_FOUND = f"exception NOT_FOUND {RPC_ERROR}"
+
 # What the request asks for: the end that the client tells, and the server.
 BAD = {
-    b"raise": ("exception UNKNOWN RpcError", "exception UNKNOWN Broken"),
-    b"abort": ("exception NOT_FOUND RpcError", "exception NOT_FOUND RpcError"),
-    b"set": ("exception NOT_FOUND RpcError", "exception NOT_FOUND RpcError"),
+    b"raise": (
+        f"exception UNKNOWN {RPC_ERROR}",
+        "exception UNKNOWN support.grpc_shop.Broken",
+    ),
+    b"abort": (_NOT_FOUND, _NOT_FOUND),
+    b"set": (_NOT_FOUND, _NOT_FOUND),
 }

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from shmtel.hub.measures.instrument import Delta, Labels
-from shmtel.hub.measures.lives import Lives, key_of_ring
+from shmtel.hub.measures.lives import Presence, key_of_ring
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.plan import Plan
@@ -78,7 +78,7 @@ class Bench:
         self.now_s = before.now_s if before else 1_000.0
         self.table = before.table if before else RingTable()
         self.kept: dict[str, SeriesRow] = before.kept if before else {}
-        self.measures = Measures(Lives(self.table), self.kept, lambda: self.now_s)
+        self.measures = Measures(Presence(self.table), self.kept, lambda: self.now_s)
         self.measures.attach(metrics)
 
     def ring(

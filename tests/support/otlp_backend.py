@@ -4,6 +4,7 @@ It takes gRPC or HTTP, keeps every request that it takes, and answers as a test 
 """
 
 import gzip
+import socket
 import ssl
 import threading
 import time
@@ -92,6 +93,7 @@ class Backend:
     replies: deque[Reply] = field(default_factory=deque)  # of the next; then: taken
     taken: list[tuple[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)  # over HTTP, of those who asked
     asked: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -209,9 +211,20 @@ def _retry_info(seconds: int) -> AnyMessage:
 # -- HTTP ------------------------------------------------------------------------
 
 
+def bound_socket() -> socket.socket:
+    """Return a socket with a port of its own, on which nobody listens yet."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
 @contextmanager
-def http_backend(port: int = 0, *, secure: bool = False) -> Any:
-    """Serve HTTP until the context ends."""
+def http_backend(place: socket.socket | None = None, *, secure: bool = False) -> Any:
+    """Serve HTTP until the context ends.
+
+    Args:
+        place: bound already, so that the address is known before anybody listens.
+    """
     backend = Backend()
     paths = {kind.path: signal for signal, kind in KINDS.items()}
 
@@ -220,6 +233,7 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
+            backend.ports.append(self.client_address[1])
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
@@ -246,7 +260,12 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    place = place or bound_socket()
+    address = place.getsockname()
+    server = ThreadingHTTPServer(address, Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = place
+    server.server_activate()
     server.daemon_threads = True
     if secure:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -254,7 +273,7 @@ def http_backend(port: int = 0, *, secure: bool = False) -> Any:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    backend.endpoint = f"http{'s' * secure}://127.0.0.1:{server.server_port}"
+    backend.endpoint = f"http{'s' * secure}://127.0.0.1:{address[1]}"
     try:
         yield backend
     finally:

@@ -61,7 +61,7 @@ def test_tasks_that_go_with_their_process(line: NotedLine, scene: CeleryScene) -
         line.wait_for("pool.initialized")
         scene.send("one that overruns")
         (overrun,) = line.wait_for("python.call.exception", command="told.overrun")
-        assert overrun.metadata["error_type"] == "TimeLimitExceeded"
+        assert overrun.metadata["error_type"] == "billiard.exceptions.TimeLimitExceeded"
         assert overrun.measurements["duration"] > 0.4e9
         scene.send("one that is terminated")
         (terminated,) = line.wait_for("python.call.exception", command="told.hold")

@@ -15,7 +15,7 @@ Rules:
   more than OPEN_MAX; the oldest beyond it counts as one without an end.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -58,7 +58,8 @@ class ChromeTrace:
         self._base_ns = base_ns
         self._processes: dict[_Worker, Process] = {}
         self._pids: set[int] = set()
-        self._open: dict[OpenSpan, Process] = {}  # oldest first
+        # Oldest first: a dict would look for its first through all that has left it.
+        self._open: OrderedDict[OpenSpan, Process] = OrderedDict()
         self._arrows = Arrows()
         self.counts: Counter[str] = Counter()
 

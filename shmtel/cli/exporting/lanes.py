@@ -13,9 +13,10 @@ Rules:
   and a span is made as long as what it holds.
 """
 
-from bisect import insort
 from dataclasses import dataclass, field
 from typing import Any
+
+from shmtel.cli.exporting.idle import Idle
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +42,7 @@ class Lanes:
         self.open: dict[str, OpenSpan] = {}
         self._stacks: list[list[OpenSpan]] = []
         self._ended_ns: list[int] = []
-        self._idle: list[int] = []  # lanes where nothing is open, in order
+        self._idle = Idle()
 
     def __len__(self) -> int:
         return len(self._stacks)
@@ -64,7 +65,7 @@ class Lanes:
         if stack:
             stack[-1].inner_ns = max(stack[-1].inner_ns, end_ns)
         else:
-            insort(self._idle, span.lane)
+            self._idle.put(span.lane, self._ended_ns[span.lane])
         return end_ns
 
     def abandon(self, span: OpenSpan) -> int:
@@ -77,7 +78,7 @@ class Lanes:
         """Return a lane for a span whose beginning was not seen."""
         lane = self._take_idle(start_ns)
         self._ended_ns[lane] = end_ns
-        insort(self._idle, lane)
+        self._idle.put(lane, end_ns)
         return lane
 
     def _can_hold(self, parent: OpenSpan, span: OpenSpan) -> bool:
@@ -88,7 +89,9 @@ class Lanes:
         """Take a span out of its stack, and what goes on to another lane."""
         del self.open[span.span_id]
         stack = self._stacks[span.lane]
-        at = stack.index(span)
+        at = len(stack) - 1
+        while stack[at] is not span:  # what began last mostly ends first
+            at -= 1
         outliving = stack[at + 1 :]
         del stack[at:]
         if outliving:
@@ -100,10 +103,8 @@ class Lanes:
 
     def _take_idle(self, start_ns: int) -> int:
         """Return the first lane where nothing is open, or was at that time."""
-        for at, lane in enumerate(self._idle):
-            if self._ended_ns[lane] <= start_ns:
-                return self._idle.pop(at)
-        return self._take_new(start_ns)
+        lane = self._idle.take_first(start_ns)
+        return self._take_new(start_ns) if lane is None else lane
 
     def _take_new(self, start_ns: int) -> int:
         self._stacks.append([])

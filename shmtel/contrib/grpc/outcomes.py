@@ -29,9 +29,13 @@ _STOPPED = (
 class RpcError(Exception):
     """Stands in the events for a status that is not OK; it is never raised."""
 
+    __module__ = "shmtel.contrib.grpc"  # its name in events, whatever file it is in
+
 
 class RpcCancelled(RpcError, concurrent.futures.CancelledError):
     """The same where somebody has cancelled the call."""
+
+    __module__ = RpcError.__module__
 
 
 class Outcome(NamedTuple):

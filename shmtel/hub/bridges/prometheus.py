@@ -29,13 +29,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as Told
 from prometheus_client.utils import floatToGoString
 
-from shmtel.endpoints.exposition import label
 from shmtel.hub.bridges.base import MetricSource
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import family_name, label_names
 from shmtel.hub.measures.standing import Reading
 from shmtel.hub.measures.tally import Exemplar, Tally
 from shmtel.hub.measures.units import Unit
+from shmtel.safe_text import label
 from shmtel.traceparent import trace_id_of
 
 _EXEMPLAR_MAX = 100  # characters; OpenMetrics allows 128 with the name of the label

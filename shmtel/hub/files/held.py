@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 
+from shmtel.hub.files.line import RingName
+
 _log = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 20
 
-RingName = tuple[str, str]  # node and ring id
 Piece = tuple[Path, int]  # a file, and from where on it is read
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 Number = int | float | None  # None: JSON has no NaN and no infinity
+RingName = tuple[str, str]  # node and ring id
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 

@@ -23,7 +23,7 @@ import msgspec
 import pyarrow
 import pyarrow.parquet
 
-from shmtel.hub.files.line import Line, Number, read_line
+from shmtel.hub.files.line import Line, Number, RingName, read_line
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,6 @@ SCHEMA = pyarrow.schema(
     ]
 )
 
-RingName = tuple[str, str]  # node and ring id
 Seqs = dict[RingName, tuple[int, int]]  # first and last
 
 _encode = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ AWAY_S = 600  # of a host: then its workers are nobody's
 _HEX_DIGITS = 2 * RING_ID_BYTES
 
 
-class Lives:
+class Presence:
     """Answers of rings, by their keys."""
 
     def __init__(self, table: RingTable) -> None:

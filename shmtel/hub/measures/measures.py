@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from shmtel.hub.measures.instrument import Delta, Instrument
-from shmtel.hub.measures.lives import Lives
+from shmtel.hub.measures.lives import Presence
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import refuse_clashes
 from shmtel.hub.measures.plan import Plan, RingKey, Wanting, wanting_of
@@ -32,17 +32,17 @@ class Measures:
     """All metrics of a hub.
 
     Args:
-        lives: tells whether the worker of a series is still there.
+        presence: tells whether the worker of a series is still there.
         kept: what the hub before this one has kept, by key.
     """
 
     def __init__(
         self,
-        lives: Lives,
+        presence: Presence,
         kept: Mapping[str, SeriesRow] | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._lives = lives
+        self._presence = presence
         self._unclaimed = dict(kept or {})
         self._now_s = now_s
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class Measures:
             elif row.labels is None:
                 self._standing.retired[instrument] = tally.count
             else:
-                tally.rings = {r for r in tally.rings if not self._lives.is_gone(r)}
+                tally.rings = {r for r in tally.rings if not self._presence.is_gone(r)}
                 ends_s = None
                 if row.rings and not tally.rings:
                     is_count = instrument.metric.kind != "last_value"
@@ -164,7 +164,7 @@ class Measures:
         now_s = int(self._now_s())
         with self._lock:
             settlement = Settlement(self._standing, now_s)
-            settlement.add(whole, self._lives.is_gone)
+            settlement.add(whole, self._presence.is_gone)
             for ring in closed:
                 settlement.leave(ring)
             if now_s != self._looked_s:  # groups come by the hundred in a second
@@ -183,7 +183,7 @@ class Measures:
             self._unclaimed.clear()
             settlement = self._settled or Settlement(self._standing, int(now_s))
             for ring in list(self._standing.by_ring):
-                if self._lives.is_lost(ring, now_s):
+                if self._presence.is_lost(ring, now_s):
                     settlement.leave(ring)
             settlement.end_idle()
             settlement.end_what_is_over()

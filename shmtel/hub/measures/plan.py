@@ -24,12 +24,11 @@ from shmtel.hub.measures.projection import (
 from shmtel.hub.records import Record, decode_segment
 from shmtel.hub.routes import Source
 from shmtel.hub.stamp import stamped
-from shmtel.safe_text import replaced
+from shmtel.safe_text import label
 from shmtel.stamped import STAMPED, own
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Segment
 
-LABEL_MAX = 128  # characters
 REMEMBERED_MAX = 1_024  # groups of one ring
 # A series with such a tag is of one worker, or of the one that a place has now.
 OF_EMITTER = frozenset(("worker_id", "pid", "ring_id", "worker_index"))
@@ -196,7 +195,7 @@ def label_of(value: object) -> str:
     if value is None or isinstance(value, list | dict | bytes):
         return ""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return replaced(text[:LABEL_MAX])
+    return label(text)
 
 
 def _take(use: Use, reader: Reader, records: Sequence[Record], delta: Delta) -> None:
@@ -229,7 +228,7 @@ def _called_labels(metric: Metric, metadata: Mapping[str, Any]) -> Labels:
     if metric.tag_values is None:
         return tuple(label_of(metadata.get(key)) for key in metric.tags.values())
     values = metric.tag_values(metadata)
-    return tuple(label_of(values.get(label)) for label in metric.tags)
+    return tuple(label_of(values.get(name)) for name in metric.tags)
 
 
 def _called_values(

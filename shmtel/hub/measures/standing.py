@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from shmtel.hub.measures.instrument import Instrument, Labels
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.tally import Number, Tally
+from shmtel.safe_text import OTHER
 
-OTHER = "(other)"
 Key = tuple[Instrument, Labels]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shmtel_collector.life_news import REST_NS
 from shmtel_collector.life_store import POOL, ROWS_MAX, Seat
+from shmtel_collector.subjects import POOL_REST_NS
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine
 from support.processes import wait_until
@@ -117,7 +117,7 @@ def test_pool_that_rested_begins_again(line: MemoryLine, make_ring: MakeRing) ->
     _end(line, _make(make_ring, "a"))
     _end(line, _make(make_ring, "b"))
     assert _told(line).count("initialized") == 1
-    line.step(REST_NS)
+    line.step(POOL_REST_NS)
     line.step()
     _make(make_ring, "c")
     line.step()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shmtel_collector.pools import REST_NS
+from shmtel_collector.subjects import POOL_REST_NS
 from support.emitter import Emitter
 from support.memory_line import SECOND_NS, MemoryLine
 from support.processes import wait_until
@@ -79,7 +79,7 @@ def test_counts_go_on_when_a_ring_goes(line: MemoryLine, make_ring: MakeRing) ->
     kept = ("committed", "sampled_out", "dropped", "lost")
     assert [after[key] for key in kept] == [before[key] for key in kept] == [4, 3, 0, 0]
     assert (before["workers"], after["workers"]) == (1, 0)
-    assert _status(line, REST_NS + PERIOD_NS) == []  # it has rested, and is forgotten
+    assert _status(line, POOL_REST_NS + PERIOD_NS) == []  # it is forgotten
 
 
 def test_what_was_there_before_is_no_rate(

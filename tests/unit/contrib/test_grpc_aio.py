@@ -13,7 +13,7 @@ import pytest
 import shmtel
 from shmtel.contrib.grpc import aio_client_interceptors, aio_server_interceptors
 from shmtel.testing import Capture, capture
-from support.grpc_events import BAD, GOOD
+from support.grpc_events import BAD, CANCELLED, GOOD, RPC_CANCELLED, RPC_ERROR
 from support.grpc_shop import (
     KINDS,
     PATIENCE_S,
@@ -168,7 +168,7 @@ def test_a_call_that_the_client_ends(tmp_path: Path, kind: str) -> None:
             line.shop.seen.clear()
             kept = await end(line, kind)
             lines = await line.told(captured, "client", kind)
-            error = "RpcCancelled" if status == "CANCELLED" else "RpcError"
+            error = RPC_CANCELLED if status == "CANCELLED" else RPC_ERROR
             assert (end, lines[-1]) == (end, f"exception {status} {error}")
             lines = await line.told(captured, "server", kind)
             assert lines[-1].split()[1] in ("CANCELLED", "DEADLINE_EXCEEDED")
@@ -277,6 +277,6 @@ def test_last_work_of_a_handler_is_done_in_the_call(tmp_path: Path) -> None:
             while not line.shop.seen:
                 await asyncio.sleep(0.005)
         assert line.shop.seen == ["order-4711"]
-        assert lines[-1] == "exception CANCELLED RpcCancelled"
+        assert lines[-1] == CANCELLED
 
     _run(tmp_path, Endless(), test)

@@ -12,7 +12,14 @@ import pytest
 
 from shmtel.contrib.grpc import client_interceptors
 from shmtel.testing import Capture, capture
-from support.grpc_events import BAD, GOOD, OPENED
+from support.grpc_events import (
+    BAD,
+    CANCELLED,
+    GOOD,
+    OPENED,
+    RPC_CANCELLED,
+    RPC_ERROR,
+)
 from support.grpc_shop import (
     KINDS,
     SERVICE,
@@ -114,7 +121,7 @@ def test_a_call_that_the_client_ends(line: Line, kind: str, end: Any) -> None:
     with capture() as captured:
         kept = end(line, kind)
         lines = told(captured, "client", kind)
-        error = "RpcCancelled" if ENDS[end] == "CANCELLED" else "RpcError"
+        error = RPC_CANCELLED if ENDS[end] == "CANCELLED" else RPC_ERROR
         assert lines[-1] == f"exception {ENDS[end]} {error}"
         status = told(captured, "server", kind)[-1].split()[1]
         assert status in ("CANCELLED", "DEADLINE_EXCEEDED")
@@ -131,7 +138,7 @@ def test_a_channel_that_is_closed(line: Line) -> None:
         wait_until(lambda: line.shop.seen, TIMEOUT_S)
         bare.close()
         lines = told(captured, "client", "unary_unary")
-        assert lines[-1] == "exception CANCELLED RpcCancelled"
+        assert lines[-1] == CANCELLED
         told(captured, "server", "unary_unary")
     assert future.code() is grpc.StatusCode.CANCELLED
     with capture() as captured, pytest.raises(ValueError, match="closed channel"):
@@ -147,7 +154,7 @@ def test_responses_that_are_read_in_part(line: Line) -> None:
         del responses
         lines = told(captured, "client", "unary_stream")
         told(captured, "server", "unary_stream")
-    assert lines[-2:] == ["closed CANCELLED 1/1", "exception CANCELLED RpcCancelled"]
+    assert lines[-2:] == ["closed CANCELLED 1/1", CANCELLED]
 
 
 def test_a_stream_of_one_thread(line: Line) -> None:
@@ -168,7 +175,7 @@ def test_a_stream_of_one_thread(line: Line) -> None:
             del responses
             lines = told(captured, "client", "unary_stream")
             told(captured, "server", "unary_stream")
-        assert lines[-1] == "exception CANCELLED RpcCancelled"
+        assert lines[-1] == CANCELLED
 
 
 def test_a_method_that_nothing_handles(line: Line) -> None:

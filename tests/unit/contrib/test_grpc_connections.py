@@ -24,6 +24,11 @@ QUICKLY = (
 )
 
 
+ESTABLISHED = "grpc.connection.established"
+LOST = "grpc.connection.lost"
+RECONNECTED = "grpc.connection.reconnected"
+
+
 class Noted:
     """A sink that keeps what it is given."""
 
@@ -41,24 +46,24 @@ class Noted:
     ("states", "expected"),
     [
         ("IDLE CONNECTING TRANSIENT_FAILURE CONNECTING TRANSIENT_FAILURE", []),
-        ("READY READY", [("established", {"attempts": 1})]),
+        ("READY READY", [(ESTABLISHED, {"attempts": 1})]),
         (
             "IDLE CONNECTING TRANSIENT_FAILURE CONNECTING READY",
-            [("established", {"attempts": 2})],
+            [(ESTABLISHED, {"attempts": 2})],
         ),
         (
             "CONNECTING READY IDLE CONNECTING TRANSIENT_FAILURE CONNECTING READY",
             [
-                ("established", {"attempts": 1}),
-                ("lost", {"uptime": 1, "reason": "idle"}),
-                ("reconnected", {"downtime": 4, "attempts": 2}),
+                (ESTABLISHED, {"attempts": 1}),
+                (LOST, {"uptime": 1, "reason": "idle"}),
+                (RECONNECTED, {"downtime": 4, "attempts": 2}),
             ],
         ),
         (
             "READY SHUTDOWN SHUTDOWN",
             [
-                ("established", {"attempts": 1}),
-                ("lost", {"uptime": 1, "reason": "shutdown"}),
+                (ESTABLISHED, {"attempts": 1}),
+                (LOST, {"uptime": 1, "reason": "shutdown"}),
             ],
         ),
     ],
@@ -72,8 +77,7 @@ def test_states_become_events(
     for now_ns, state in enumerate(states.split()):
         follow(connection, STATES[state], now_ns)
     assert noted.events == [
-        (f"grpc.connection.{word}", {**more, "target": "shop:1"})
-        for word, more in expected
+        (name, {**more, "target": "shop:1"}) for name, more in expected
     ]
 
 
@@ -92,7 +96,7 @@ class Server:
 
 
 def _names(captured: Capture) -> list[str]:
-    return [event.name.rpartition(".")[2] for event in list(captured.events)]
+    return [event.name for event in list(captured.events)]
 
 
 def _until(captured: Capture, name: str, act: Callable[[], object]) -> None:
@@ -107,7 +111,7 @@ def _until(captured: Capture, name: str, act: Callable[[], object]) -> None:
 
 def _check(captured: Capture, target: str) -> None:
     established, lost, again, closed = captured.events
-    assert _names(captured) == ["established", "lost", "reconnected", "lost"]
+    assert _names(captured) == [ESTABLISHED, LOST, RECONNECTED, LOST]
     assert {event.metadata["target"] for event in captured.events} == {target}
     assert established.measurements["attempts"] == 1
     assert lost.measurements["uptime"] > 0
@@ -126,12 +130,12 @@ def test_connection_of_a_channel(tmp_path: Path) -> None:
         with watch_connection(channel, "shop"):
             assert _names(captured) == []  # watching makes no connection
             channel.subscribe(lambda _: None, try_to_connect=True)
-            _until(captured, "established", lambda: None)
+            _until(captured, ESTABLISHED, lambda: None)
             first.stop(None).wait()
-            _until(captured, "lost", lambda: None)
+            _until(captured, LOST, lambda: None)
             second = server.start()
             method = channel.unary_unary("/shop/none")
-            _until(captured, "reconnected", lambda: method.future(b"").exception())
+            _until(captured, RECONNECTED, lambda: method.future(b"").exception())
         second.stop(None).wait()
     _check(captured, "shop")
 
@@ -153,11 +157,11 @@ def test_connection_of_a_channel_of_aio(tmp_path: Path) -> None:
             grpc.aio.insecure_channel(address, options=QUICKLY) as channel,
             watch_aio_connection(channel, "shop"),
         ):
-            await until(captured, "established", channel)
+            await until(captured, ESTABLISHED, channel)
             await asyncio.to_thread(first.stop(None).wait)
-            await until(captured, "lost")
+            await until(captured, LOST)
             second = Server(address).start()
-            await until(captured, "reconnected", channel)
+            await until(captured, RECONNECTED, channel)
         await asyncio.to_thread(second.stop(None).wait)
 
     with capture() as captured:
@@ -185,4 +189,4 @@ def test_channel_of_aio_may_be_closed_first(tmp_path: Path) -> None:
 
     with capture() as captured:
         asyncio.run(run(captured))
-    assert _names(captured) == ["established", "lost"]
+    assert _names(captured) == [ESTABLISHED, LOST]

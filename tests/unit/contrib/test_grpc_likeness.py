@@ -13,6 +13,7 @@ import pytest
 
 from shmtel.contrib.grpc import client_interceptors, server_interceptors
 from shmtel.testing import capture
+from support.grpc_events import CANCELLED
 from support.grpc_shop import (
     KINDS,
     PATIENCE_S,
@@ -140,7 +141,7 @@ def test_other_interceptors_may_be_around(line: Line, *, is_outer: bool) -> None
         captured.clear()
         del responses
         lines = told(captured, "client", "unary_stream")
-    assert lines[-1] == "exception CANCELLED RpcCancelled"
+    assert lines[-1] == CANCELLED
 
 
 # -- the server -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import shmtel
 from shmtel.contrib.grpc import client_interceptors
 from shmtel.testing import Capture, capture
+from support.grpc_events import CANCELLED
 from support.grpc_shop import KINDS, SERVICE, Line, path_of, running, told
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -151,7 +152,7 @@ def test_last_work_of_a_handler_is_done_in_the_call(tmp_path: Any) -> None:
             assert is_done.wait(20)
             lines = told(captured, "server", "count")
     assert seen == ["order-4711"]
-    assert lines[-1] == "exception CANCELLED RpcCancelled"
+    assert lines[-1] == CANCELLED
 
 
 def test_details_of_another_interceptor_are_kept(line: Line) -> None:

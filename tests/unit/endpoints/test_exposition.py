@@ -3,7 +3,8 @@
 import pytest
 
 from shmtel.endpoints import exposition as module
-from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples, exposition, label
+from shmtel.endpoints.exposition import BUILD_INFO, Family, Samples, exposition
+from shmtel.safe_text import LABEL_MAX, OTHER, label
 from support.http import by_label, samples, total
 
 FAMILIES = (
@@ -62,7 +63,7 @@ def test_foreign_names_do_no_harm(name: str) -> None:
     values.add("shmtel_things_total", 2, "other", "r")
     found = by_label(samples(_text(values)), "shmtel_things_total", "service")
     assert found == {label(name): 1, "other": 2}
-    assert len(label(name)) <= module.LABEL_MAX
+    assert len(label(name)) <= LABEL_MAX
     assert label(name).isprintable()
 
 
@@ -73,4 +74,4 @@ def test_series_are_bounded() -> None:
         values.add("shmtel_things_total", 1, f"service-{number}", "r")
     series = values.of("shmtel_things_total")
     assert len(series) == module.SERIES_MAX + 1
-    assert series[module.OTHER, module.OTHER] == 5
+    assert series[OTHER, OTHER] == 5

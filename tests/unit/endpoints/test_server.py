@@ -1,12 +1,14 @@
 """The HTTP server, over real sockets."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -26,12 +28,12 @@ class Daemon:
     def __init__(self) -> None:
         self.alive = True
         self.ready = True
-        self.broken = ""
+        self.broken: BaseException | None = None
         self.told: list[Resource] = []
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         if self.broken:
-            raise ShmtelError(self.broken)
+            raise self.broken
         return f"accept {accept}\n".encode(), "text/plain; version=0"
 
     async def readiness(self) -> Readiness:
@@ -67,7 +69,7 @@ def test_the_endpoints() -> None:
         answer = get(f"{url}/readyz?verbose")
         assert answer.status == 503
         assert "[-]work failed: goes round" in answer.text
-        daemon.broken = "no answer"
+        daemon.broken = ShmtelError("no answer")
         assert get(f"{url}/metrics")[:2] == (503, "no answer\n")
         assert get(f"{url}/livez?verbose")[:2] == (
             503,
@@ -75,6 +77,49 @@ def test_the_endpoints() -> None:
         )
         assert get(f"{url}/elsewhere").status == 404
         assert get(f"{url}/api/v1").status == 404
+
+
+def _check_headers(url: str, method: str = "GET", **headers: str) -> int:
+    """Return the status of an answer that no cache keeps and no browser guesses at."""
+    (status, _), told = ask(url, method, **headers)
+    assert told.get_all("cache-control") == ["no-store"], url
+    assert told.get_all("x-content-type-options") == ["nosniff"], url
+    return status
+
+
+def test_no_answer_is_kept_in_a_cache(api: str) -> None:
+    """Neither one that is well nor any other."""
+    url = api.removesuffix("/api/v1")
+    pages = ("/metrics", "/livez", "/readyz", "/api/v1", "/api/v1/things")
+    assert {_check_headers(url + page) for page in pages} == {200}
+    assert {_check_headers(url + page, "HEAD") for page in pages} == {200}
+    assert _check_headers(f"{url}/elsewhere") == 404
+    assert _check_headers(f"{api}/elsewhere") == 404
+    assert _check_headers(f"{url}/metrics", "POST") == 405
+    assert _check_headers(f"{api}/things?no=1") == 400
+    assert _check_headers(f"{api}/things?name=broken") == 500
+    _, told = ask(f"{api}/things")
+    assert _check_headers(f"{api}/things", if_none_match=told["etag"]) == 304
+
+
+def test_no_refusal_is_kept_in_a_cache() -> None:
+    """Whether the daemon refuses, ends, has a defect, or has too many who ask."""
+    daemon = Daemon()
+    daemon.alive = daemon.ready = False
+    with _serving(daemon) as url:
+        for error in (ShmtelError("no answer"), asyncio.CancelledError()):
+            daemon.broken = error
+            assert _check_headers(f"{url}/metrics") == 503
+        daemon.broken = ZeroDivisionError()
+        assert _check_headers(f"{url}/metrics") == 500
+        assert _check_headers(f"{url}/livez") == 503
+        assert _check_headers(f"{url}/readyz") == 503
+        host, port = url.removeprefix("http://").split(":")
+        with ExitStack() as stack:
+            for _ in range(16):
+                others = socket.create_connection((host, int(port)))
+                stack.enter_context(others)
+            wait_until(lambda: _check_headers(f"{url}/metrics") == 503, WAIT_S)
 
 
 def test_an_address_in_use() -> None:
@@ -139,7 +184,7 @@ def test_the_index_tells_what_there_is(api: str) -> None:
 
 
 def test_a_document(api: str) -> None:
-    """It is kept by no cache, and whoever has it already gets none."""
+    """Whoever has it already gets none."""
     assert document(f"{api}/things?name=a*&limit=3") == {
         "schema": "s",
         "name": "a*",
@@ -147,13 +192,31 @@ def test_a_document(api: str) -> None:
     }
     (status, text), headers = ask(f"{api}/things", "HEAD")
     assert (status, text) == (200, "")
-    assert headers["cache-control"] == "no-store"
-    assert headers["x-content-type-options"] == "nosniff"
     assert int(headers["content-length"]) > 0
     again, _ = ask(f"{api}/things", if_none_match=headers["etag"])
     assert again == (304, "")
     other, _ = ask(f"{api}/things?limit=1", if_none_match=headers["etag"])
     assert other[0] == 200
+
+
+def test_an_end_amid_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for a document learns that there will be none; it is no defect."""
+    is_read, may_go = threading.Event(), threading.Event()
+
+    def read(_query: Query) -> dict[str, object]:
+        is_read.set()
+        assert may_go.wait(WAIT_S)
+        return {}
+
+    daemon = Daemon()
+    daemon.told = [Resource("slow", "Slow.", read)]
+    with ThreadPoolExecutor(1) as askers:
+        with _serving(daemon) as url:
+            answer = askers.submit(problem, f"{url}/api/v1/slow")
+            assert is_read.wait(WAIT_S)
+        assert answer.result(WAIT_S)["status"] == 503
+        may_go.set()
+    assert "Traceback" not in caplog.text
 
 
 def test_text_of_others_steers_nothing(api: str) -> None:

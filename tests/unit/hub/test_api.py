@@ -1,14 +1,18 @@
 """What a hub tells as JSON, of a host that really is connected."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from shmtel.endpoints.application import ANSWERS_MAX
 from shmtel.endpoints.server import HttpServer
+from shmtel.hub.insight import Insight, KnownRing
 from shmtel.hub.watched import WatchedHub
 from shmtel.wire.frames import Outcome, RingClosed, Worker, WorkerCounters
-from support.http import document, problem
+from support.http import ask, document, get, problem
 from support.hubs import running_hub
 from support.uplink import connected, make_segment
 
@@ -148,3 +152,53 @@ def test_the_policy(api: str) -> None:
     assert found["layers"][0]["rules"][0]["worker"] == "batch-*"
     assert [host["node"] for host in found["hosts"]] == ["node-of-host-1"]
     assert document(f"{api}/policy?node=elsewhere")["hosts"] == []
+
+
+RINGS = 500
+WAIT_S = 20.0
+
+
+class Gate:
+    """Holds whoever has read the rings, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held = threading.Semaphore(0)
+        self.is_open = threading.Event()
+        read = Insight.rings
+
+        def rings(insight: Insight) -> list[KnownRing]:
+            found = read(insight)
+            self.held.release()
+            assert self.is_open.wait(WAIT_S / 4), "it was not opened"
+            return found
+
+        monkeypatch.setattr(Insight, "rings", rings)
+
+
+def test_many_rings_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes and scrapes are answered meanwhile, and one question too many at once."""
+    with running_hub() as hub, ThreadPoolExecutor(ANSWERS_MAX) as askers:
+        endpoints = HttpServer(WatchedHub(hub), "127.0.0.1", 0)
+        url = endpoints.open()
+        rings = f"{url}/api/v1/rings?limit={RINGS}"
+        with connected(hub.address) as collector:
+            for number in range(RINGS):
+                collector.announce(number.to_bytes(16, "big"))
+            collector.wait_for(lambda: len(collector.events) > RINGS)
+            gate = Gate(monkeypatch)
+            answers = [askers.submit(document, rings) for _ in range(ANSWERS_MAX)]
+            for _ in answers:
+                assert gate.held.acquire(timeout=WAIT_S)
+            assert get(f"{url}/livez").status == 200
+            assert get(f"{url}/readyz").status == 200
+            assert get(f"{url}/metrics").status == 200
+            assert not any(answer.done() for answer in answers)
+            for path in ("rings", "workers", "policy"):
+                assert problem(f"{url}/api/v1/{path}")["status"] == 503
+            assert ask(rings)[1]["retry-after"] == "1"
+            gate.is_open.set()
+            for answer in answers:
+                ids = [ring["ring_id"] for ring in answer.result(WAIT_S)["rings"]]
+                assert ids == [f"{number:032x}" for number in range(RINGS)]
+            assert document(rings)["matched"] == RINGS
+        endpoints.close()

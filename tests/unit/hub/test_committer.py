@@ -10,7 +10,7 @@ import pytest
 from shmtel.hub import committer as committer_module
 from shmtel.hub.committer import Committer
 from shmtel.hub.counters import Counters, HubStats
-from shmtel.hub.measures.lives import Lives
+from shmtel.hub.measures.lives import Presence
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import NoPositions, PositionError, RingState, Row, SinkMark
 from shmtel.hub.progress import Progress
@@ -62,7 +62,7 @@ class Bench:
         self.disk = Disk()
         self.table = RingTable()
         self.marks = Marks()
-        self.measures = Measures(Lives(self.table))
+        self.measures = Measures(Presence(self.table))
         self.counters = Counters()
         self.now_s = 1.0
         self.committer = Committer(

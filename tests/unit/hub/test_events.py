@@ -123,6 +123,9 @@ def test_a_handler_that_raises_is_an_event() -> None:
         assert metadata.keys() - STAMPED == set(entry.metadata)
     assert [metadata["handler"] for _, _, metadata in calls] == ["broken", "sad"]
     first, second = (metadata for _, _, metadata in calls)
-    assert (first["error_type"], first["error_message"]) == ("Unprintable", "")
+    assert (first["error_type"], first["error_message"]) == (
+        f"{__name__}.Unprintable",
+        "",
+    )
     assert first["outcome"] == second["outcome"] == "error"
     assert parts.events.dropped == 0

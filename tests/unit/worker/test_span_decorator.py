@@ -295,7 +295,7 @@ def test_cancelled_async_generator(ring: OwnRing) -> None:
     asyncio.run(main())
     end = ring.events()[-1]
     assert end.metadata is not None
-    assert end.metadata["error_type"] == "CancelledError"
+    assert end.metadata["error_type"] == "asyncio.exceptions.CancelledError"
     assert end.metadata["outcome"] == "cancelled"
 
 

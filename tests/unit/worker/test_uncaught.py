@@ -194,7 +194,7 @@ loop.close()
 def test_exception_that_tells_nothing_is_told() -> None:
     """Where it comes from is asked of what it is, not of its own code."""
     (event,), _ = run(CLOSED)
-    assert metadata(event)["error_type"] == "Error"
+    assert metadata(event)["error_type"] == "__main__.Error"
     assert metadata(event)["error_message"] == "why"
 
 
@@ -244,7 +244,7 @@ def test_error_that_does_not_want_to_be_described(text: str, message: str) -> No
     code = f"def text(): return {text}\ndef error(): return error(){CLASSES}"
     (event,), _ = run(code, returncode=1)
     assert metadata(event)["error_message"] == message
-    assert metadata(event)["error_type"] == "Error"
+    assert metadata(event)["error_type"] == "__main__.Error"
 
 
 def test_names_are_qualified_and_bounded() -> None:

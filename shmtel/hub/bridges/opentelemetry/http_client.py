@@ -2,6 +2,10 @@
 
 urllib3 keeps the connection, verifies the server, and knows when a kept connection is
 gone. Its own retries are off: ours follow the OTLP specification.
+
+Rules:
+- a backend may send what it likes, as slowly as it likes: an answer is read for as
+  long as a request has time, and as far as it can mean anything.
 """
 
 import contextlib
@@ -14,6 +18,7 @@ import urllib3
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
+from shmtel.hub.bridges.opentelemetry.deadline import Deadline, pool_classes
 from shmtel.hub.bridges.opentelemetry.sender import Answer
 from shmtel.hub.bridges.opentelemetry.services import Service, shortened
 from shmtel.hub.bridges.opentelemetry.target import Target
@@ -33,6 +38,7 @@ class HttpClient:
         self._headers = {**dict(target.headers), "Content-Type": _KIND}
         if target.compression == "gzip":
             self._headers["Content-Encoding"] = "gzip"
+        self._deadline = Deadline()
         self._pool: urllib3.PoolManager | None = None
 
     def send(self, request: bytes, timeout_s: float) -> Answer:
@@ -41,8 +47,9 @@ class HttpClient:
         body = request
         if target.compression == "gzip":
             body = gzip.compress(request, _GZIP_LEVEL, mtime=0)
+        self._deadline.begin(timeout_s)
         try:
-            self._pool = self._pool or _pool_of(target)
+            self._pool = self._pool or self._make_pool()
             response = self._pool.request(
                 *("POST", target.address),
                 body=body,
@@ -55,8 +62,7 @@ class HttpClient:
             try:
                 answer = response.read(_BODY_MAX)
             finally:
-                response.drain_conn()
-                response.release_conn()
+                response.close()  # one that was read to its end keeps its connection
         except urllib3.exceptions.LocationValueError as error:
             return Answer(error=f"{target.address}: {error}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -67,6 +73,11 @@ class HttpClient:
         """Close the connection."""
         if self._pool is not None:
             self._pool.clear()
+
+    def _make_pool(self) -> urllib3.PoolManager:
+        pool = _pool_of(self._target)
+        pool.pool_classes_by_scheme = pool_classes(self._deadline)
+        return pool
 
     def _judge(self, response: urllib3.BaseHTTPResponse, body: bytes) -> Answer:
         if 200 <= response.status < 300:

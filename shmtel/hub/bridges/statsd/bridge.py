@@ -121,8 +121,8 @@ class StatsdBridge:
         unsent: list[Line] = []
         reason = None
         lines = self._teller.lines(self._source.read())
-        for datagram in datagrams_of(lines, self.settings.line_bytes):
-            if len(datagram.data) > self.settings.line_bytes:
+        for datagram in datagrams_of(lines, self.settings.datagram_max_bytes):
+            if len(datagram.data) > self.settings.datagram_max_bytes:
                 self._drop(datagram)
                 continue
             if reason is None or reason in OF_DATAGRAM:

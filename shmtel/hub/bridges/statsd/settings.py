@@ -81,7 +81,7 @@ class StatsdSettings:
         return self.address.removeprefix(UNIX) if is_unix else None
 
     @property
-    def line_bytes(self) -> int:
+    def datagram_max_bytes(self) -> int:
         """How long a datagram is at most."""
         return self.datagram_bytes or (_UDP_BYTES if self.path is None else _UNIX_BYTES)
 

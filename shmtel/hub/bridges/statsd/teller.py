@@ -88,8 +88,8 @@ class Teller:
     def lines(self, readings: Sequence[Reading]) -> list[Line]:
         """Return what is to be told, first what waits from before."""
         self.begin(readings)
-        self._give_up(readings)
         self._looked = {reading.metric: reading.series for reading in readings}
+        self._give_up()
         changed = [
             self._cumulated(self._changed(r)) for r in readings if _is_counted(r)
         ]
@@ -102,11 +102,10 @@ class Teller:
         self._waiting = Counter(line.key for line in lines)
         self._seen = self._looked
 
-    def _give_up(self, readings: Sequence[Reading]) -> None:
+    def _give_up(self) -> None:
         """Count what series have taken with them that have ended."""
-        there = {reading.metric: reading.series for reading in readings}
         for (metric, labels), lines in self._waiting.items():
-            if labels not in there.get(metric, ()):
+            if labels not in self._looked.get(metric, ()):
                 self.dropped[ENDED] += lines
 
     def _changed(self, reading: Reading) -> Reading:

@@ -8,7 +8,7 @@ import pytest
 
 from shmtel.hub import measures
 from shmtel.hub.measures.settlement import IDLE_S, RETIRE_S
-from shmtel.hub.measures.standing import OTHER
+from shmtel.safe_text import OTHER
 from support.measured import Bench
 
 

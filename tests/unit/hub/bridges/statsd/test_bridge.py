@@ -121,9 +121,12 @@ def test_a_defect_is_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert len(caplog.records) == 1
 
 
-def test_an_end_that_hangs_is_waited_for_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_end_that_hangs_is_waited_for_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever stops a bridge and leaves its context waits once, and reads one line."""
     may_go_on, is_reading = threading.Event(), threading.Event()
+    waits = list[float]()
 
     class Source:
         reads = 0
@@ -140,6 +143,8 @@ def test_an_end_that_hangs_is_waited_for_once(caplog: pytest.LogCaptureFixture) 
     with bridge:
         assert is_reading.wait(10.0)
         bridge.stop(0.01)
+        monkeypatch.setattr(bridge._thread, "join", waits.append)
     may_go_on.set()
+    assert waits == []
     said = [record.getMessage() for record in caplog.records]
     assert said == ["statsd: the last flush did not end in 0.0 s"]

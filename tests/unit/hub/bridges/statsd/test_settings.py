@@ -12,10 +12,14 @@ def test_what_is_not_said_depends() -> None:
     """On where it goes, and on the dialect."""
     assert settings_of_table({}) == StatsdSettings()
     unix = settings_of_table({"address": "unix:/run/x", "dialect": "dogstatsd"})
-    assert (unix.path, unix.line_bytes, unix.has_buckets) == ("/run/x", 8_192, False)
+    assert (unix.path, unix.datagram_max_bytes, unix.has_buckets) == (
+        "/run/x",
+        8_192,
+        False,
+    )
     udp = settings_of_table({"address": "[::1]:8125"})
-    assert (udp.path, udp.line_bytes, udp.has_buckets) == (None, 1_432, True)
-    assert settings_of_table({"datagram_bytes": 512}).line_bytes == 512
+    assert (udp.path, udp.datagram_max_bytes, udp.has_buckets) == (None, 1_432, True)
+    assert settings_of_table({"datagram_bytes": 512}).datagram_max_bytes == 512
 
 
 @pytest.mark.parametrize(
