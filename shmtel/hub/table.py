@@ -16,6 +16,10 @@ LEFT_MAX, of those that are neither open nor closed.
 What a collector has sent before may have been handed to handlers by a hub that
 was killed; of a ring that this process has already advanced it knows better.
 
+What is in memory runs ahead of the database by what is being written. Metrics are
+made of what is `shown`, which does not: a hub that was killed goes on with what it
+had shown, and no counter falls.
+
 Rules:
 - entries are keyed by host and ring: no host can touch another host's rings;
 - one stream at a time advances an entry (see `fleet`); everybody may read it;
@@ -30,7 +34,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from shmtel.hub.hosts import HostEntry, Hosts
-from shmtel.hub.positions import Folded, RingState, Row, folded_row, ring_key
+from shmtel.hub.positions import (
+    Folded,
+    FoldedHost,
+    RingState,
+    Row,
+    folded_row,
+    ring_key,
+)
 from shmtel.wire.control import RingLedger
 from shmtel.wire.frames import (
     Hello,
@@ -48,6 +59,15 @@ LEFT_MAX = 100_000
 EXPIRY_S = 7 * 24 * 3_600
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What is on record of a ring; before anything is, where it began."""
+
+    position: Position
+    closed_reason: str | None = None
+    counters: WorkerCounters | None = None
+
+
 @dataclass(slots=True, eq=False)
 class RingEntry:
     """One ring. `position` is replaced as a whole, so it can be read at any time."""
@@ -57,6 +77,7 @@ class RingEntry:
     ring_id: bytes
     worker: Worker
     position: Position
+    namespace: str = ""
     names: list[str] = field(default_factory=list)  # while it is open
     closed_reason: str | None = None
     counters: WorkerCounters | None = None  # final ones, once it is closed
@@ -65,12 +86,14 @@ class RingEntry:
     streams: int = 0  # that have it open
     is_advanced: bool = False  # by this process
     was_advanced: bool = False  # when it was opened last
-    kept: RingState | None = None  # what the database holds
+    kept: RingState | None = None  # what the database holds, or is being given
     told: RingCounters = field(default_factory=lambda: RingCounters(0))  # the last
     key: str = field(init=False)  # among all rings of all hosts
+    shown: Shown = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = ring_key(self.host_id, self.ring_id)
+        self.shown = Shown(self.position, self.closed_reason, self.counters)
 
     def redelivered_in(self, segment: Segment) -> int:
         """Return up to which seq handlers may know the events of a segment; 0: none.
@@ -86,18 +109,26 @@ class RingEntry:
 
     def for_ledger(self, *, gone: bool = False) -> RingLedger:
         """Return what the ledger is made of."""
-        closed_reason, position, told = self.closed_reason, self.position, self.told
+        now = Shown(self.position, self.closed_reason, self.counters)
+        return self._ledger(now, gone=gone)
+
+    def for_metrics(self, shown: Shown, *, gone: bool = False) -> RingLedger:
+        """Return what metrics are made of, for what was `shown` a moment ago."""
+        return self._ledger(shown, gone=gone)
+
+    def _ledger(self, shown: Shown, *, gone: bool) -> RingLedger:
+        told = self.told
         return RingLedger(
             host_id=self.host_id,
             worker=self.worker,
             ring_id=self.ring_id,
-            last_seq=position.last_seq,
-            totals=position.totals,
+            last_seq=shown.position.last_seq,
+            totals=shown.position.totals,
             sent_seq=told.sent_seq,
             spooled_seq=told.spooled_seq,
-            counters=self.counters or told.counters,
-            closed_reason=closed_reason or "",
-            gone=gone and closed_reason is None,
+            counters=shown.counters or told.counters,
+            closed_reason=shown.closed_reason or "",
+            gone=gone and shown.closed_reason is None,
         )
 
 
@@ -114,13 +145,14 @@ class RingTable:
     """All rings of all hosts.
 
     Args:
-        rings: what the hub before this one has kept.
+        rings, folded, folded_hosts: what the hub before this one has kept.
     """
 
     def __init__(
         self,
         rings: Iterable[RingState] = (),
         folded: Folded | None = None,
+        folded_hosts: Iterable[FoldedHost] = (),
         *,
         closed_max: int = CLOSED_MAX,
         left_max: int = LEFT_MAX,
@@ -136,7 +168,7 @@ class RingTable:
             self._entries[entry.key] = entry
             is_closed = state.closed_reason is not None
             (self._closed if is_closed else self._left)[entry.key] = None
-        self.hosts = Hosts()
+        self.hosts = Hosts(folded_hosts)
 
     # -- from streams ----------------------------------------------------------
 
@@ -163,11 +195,13 @@ class RingTable:
                     ring_id=frame.ring_id,
                     worker=frame.worker,
                     position=Position(frame.settled_seq, frame.totals),
+                    namespace=hello.namespace,
                 )
             self._closed.pop(key, None)
             self._left.pop(key, None)
             entry.closed_reason = entry.counters = None
-            entry.node, entry.worker = hello.node, frame.worker
+            entry.node, entry.namespace = hello.node, hello.namespace
+            entry.worker = frame.worker
             entry.names = []  # announced again on every stream
             entry.streams += 1
             entry.seen_s = now_s
@@ -244,13 +278,24 @@ class RingTable:
             entry = self._entries.pop(key)
             self._closed.pop(key, None)
             self._left.pop(key, None)
-            self.hosts.fold(entry.for_ledger(gone=True), entry.node)
+            ring = entry.for_ledger(gone=True)
+            self.hosts.fold(ring, entry.node, entry.namespace)
             unclosed += entry.closed_reason is None
             for outcome, events in entry.position.totals.items():
                 totals[outcome] = totals.get(outcome, 0) + events
             rows[key] = None
         self._folded = Folded(self._folded.rings + len(keys), totals, unclosed)
         rows.update(folded_row(self._folded))
+        rows.update(self.hosts.take_changed())
+
+    def publish(self, rows: Mapping[str, Row | None]) -> None:
+        """Show what has been written."""
+        with self._lock:
+            for key, row in rows.items():
+                entry = self._entries.get(key)
+                if entry is not None and isinstance(row, RingState):
+                    position = Position(row.last_seq, row.totals)
+                    entry.shown = Shown(position, row.closed_reason, row.counters)
 
     # -- from anybody ----------------------------------------------------------
 
@@ -286,6 +331,7 @@ def _state(change: Change, now_s: int) -> RingState:
         closed_reason=None if closed is None else closed.reason,
         counters=None if closed is None else closed.counters,
         seen_s=now_s,
+        namespace=entry.namespace,
     )
 
 
@@ -297,6 +343,7 @@ def _restored(state: RingState) -> RingEntry:
         ring_id=state.ring_id,
         worker=state.worker,
         position=Position(state.last_seq, totals),
+        namespace=state.namespace,
         closed_reason=state.closed_reason,
         counters=state.counters,
         seen_s=state.seen_s,
