@@ -22,7 +22,7 @@ from shmtel.accounting.rings import (
     Placed,
     sum_of_counted,
 )
-from shmtel.hub.table import RingEntry, Shown
+from shmtel.hub.ring_entry import RingEntry, Shown
 
 _NOTHING = Counted({}, NOTHING_CLAIMED, Placed(0))
 

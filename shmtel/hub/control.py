@@ -6,7 +6,7 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from shmtel.errors import ShmtelError
 from shmtel.hub.closed_sums import ClosedSums
@@ -14,7 +14,8 @@ from shmtel.hub.desired import DesiredState, OnEnd
 from shmtel.hub.explain import explained
 from shmtel.hub.fleet import Fleet
 from shmtel.hub.ledger import Facts, Summary, facts, summary
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import RingTable
 from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
     CHANGE_POLICY,

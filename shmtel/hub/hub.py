@@ -311,7 +311,7 @@ class Hub:
         return self._parts.control.facts().ledger()
 
     def summary(self) -> Summary:
-        """Return what metrics tell of the ledger: what no hub after this one takes back.
+        """Return what metrics tell of the ledger; no hub after this takes it back.
 
         That is what is on record, of the hosts that have told of all their rings since
         this hub was made. However many workers have ended, it takes little time.

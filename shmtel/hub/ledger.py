@@ -18,7 +18,8 @@ from shmtel.accounting.rings import Counted, Placed, counters_of, sum_of_counted
 from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.hosts import HostEntry
 from shmtel.hub.positions import Folded
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import RingTable
 from shmtel.wire.control import HostLedger, RingLedger, RingSum
 
 

@@ -8,7 +8,8 @@ import pytest
 from shmtel.accounting.fleet import fleet_ledger
 from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.ledger import Summary, facts, summary
-from shmtel.hub.table import Change, RingEntry, RingTable, Shown
+from shmtel.hub.ring_entry import RingEntry, Shown
+from shmtel.hub.table import Change, RingTable
 from shmtel.wire.frames import (
     HostCounters,
     Outcome,

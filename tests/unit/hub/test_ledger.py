@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from shmtel.hub.hosts import OTHER
 from shmtel.hub.closed_sums import ClosedSums
+from shmtel.hub.hosts import OTHER
 from shmtel.hub.ledger import Summary, facts, summary
 from shmtel.hub.positions import Folded, FoldedHost, RingState, Row
-from shmtel.hub.table import Change, RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import Change, RingTable
 from shmtel.wire.control import HostLedger, RingSum
 from shmtel.wire.frames import (
     Hello,
