@@ -139,7 +139,7 @@ class _Looker:
                 connected_s=None
                 if (since := since_ns.get(known.host.host_id)) is None
                 else max(now_ns - since, 0) / 1e9,
-                unanswered_s=unanswered_ns.get(known.host.node, 0) / 1e9,
+                unanswered_s=unanswered_ns.get(known.host.host_id, 0) / 1e9,
                 account=known.account,
             )
             for known in ledger.hosts

@@ -1,12 +1,12 @@
-"""The sums of the closed rings that the table still keeps, by host.
+"""The sums of the rings that the table still keeps, and shows as closed, by host.
 
 A scrape tells nothing of single rings. Ten thousand dead workers would take it a
 tenth of a second all the same, were they added up each time; so what has changed
 since the last time is added to what there was, or taken away.
 
 Rules:
-- an entry that is closed changes only by being replaced, piece by piece: what it was
-  is compared with what it is.
+- what is shown of an entry changes only by being replaced: what it was is compared
+  with what it is.
 """
 
 import threading
@@ -22,9 +22,7 @@ from shmtel.accounting.rings import (
     Placed,
     sum_of_counted,
 )
-from shmtel.hub.table import RingEntry
-from shmtel.wire.frames import WorkerCounters
-from shmtel.wire.protocol import Position
+from shmtel.hub.ring_entry import RingEntry, Shown
 
 _NOTHING = Counted({}, NOTHING_CLAIMED, Placed(0))
 
@@ -35,30 +33,21 @@ class ClosedRings:
 
     Attributes:
         by_host: how many they are, and their sum, by host id.
-        by_state: how many they are, by node and reason.
+        by_reason: how many they are, by host id and reason.
     """
 
     by_host: Mapping[str, tuple[int, Counted]]
-    by_state: Mapping[tuple[str, str], int]
+    by_reason: Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """What an entry was when it was added."""
+    """What was shown of an entry when it was added."""
 
     host_id: str
-    state: tuple[str, str]
-    position: Position
-    counters: WorkerCounters | None
+    reason: str
+    shown: Shown
     counted: Counted
-
-    def is_still(self, entry: RingEntry) -> bool:
-        """Tell whether the entry is as it was."""
-        return (
-            self.position is entry.position
-            and self.counters is entry.counters
-            and self.state == (entry.node, entry.closed_reason)
-        )
 
 
 class ClosedSums:
@@ -68,25 +57,25 @@ class ClosedSums:
         self._lock = threading.Lock()
         self._added: dict[str, _Added] = {}
         self._by_host: dict[str, tuple[int, Counted]] = {}
-        self._by_state: Counter[tuple[str, str]] = Counter()
+        self._by_reason: Counter[tuple[str, str]] = Counter()
 
-    def of(self, entries: Iterable[RingEntry]) -> ClosedRings:
+    def of(self, rings: Iterable[tuple[RingEntry, Shown]]) -> ClosedRings:
         """Return the sums of those of these rings that are closed."""
         with self._lock:
-            closed = {e.key: e for e in entries if e.closed_reason is not None}
+            closed = {entry.key: (entry, s) for entry, s in rings if s.closed_reason}
             for key in self._added.keys() - closed.keys():
                 self._change(self._added.pop(key), -1)
-            for key, entry in closed.items():
+            for key, (entry, now) in closed.items():
                 added = self._added.get(key)
-                if added is None or not added.is_still(entry):
+                if added is None or added.shown is not now:
                     if added is not None:
                         self._change(added, -1)
-                    self._added[key] = new = _add(entry)
+                    self._added[key] = new = _add(entry, now)
                     self._change(new, 1)
-            return ClosedRings(dict(self._by_host), dict(+self._by_state))
+            return ClosedRings(dict(self._by_host), dict(+self._by_reason))
 
     def _change(self, added: _Added, sign: int) -> None:
-        self._by_state[added.state] += sign
+        self._by_reason[added.host_id, added.reason] += sign
         rings, sum_ = self._by_host.get(added.host_id, (0, _NOTHING))
         rings += sign
         if not rings:
@@ -96,10 +85,9 @@ class ClosedSums:
         self._by_host[added.host_id] = (rings, _without_zeros(sum_, one))
 
 
-def _add(entry: RingEntry) -> _Added:
-    state = (entry.node, entry.closed_reason or "")
-    counted = counted_of(entry.for_ledger())
-    return _Added(entry.host_id, state, entry.position, entry.counters, counted)
+def _add(entry: RingEntry, shown: Shown) -> _Added:
+    counted = counted_of(entry.for_metrics(shown))
+    return _Added(entry.host_id, shown.closed_reason or "", shown, counted)
 
 
 def _without_zeros(*parts: Counted) -> Counted:

@@ -105,6 +105,7 @@ class Committer:
                 sweep_due = started + SWEEP_S
             if not self._write(rows):
                 return
+            self._table.publish(rows)
             self._measures.publish()
             for work in _last_of_each_stream(group):
                 work.committed()

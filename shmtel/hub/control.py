@@ -6,15 +6,16 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from shmtel.errors import ShmtelError
 from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.desired import DesiredState, OnEnd
 from shmtel.hub.explain import explained
 from shmtel.hub.fleet import Fleet
-from shmtel.hub.ledger import Facts, facts, summed_facts
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.ledger import Facts, Summary, facts, summary
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import RingTable
 from shmtel.policy.rules import PolicyError
 from shmtel.wire.control import (
     CHANGE_POLICY,
@@ -111,10 +112,10 @@ class Control:
         """Return what the ledger is made of."""
         return facts(self._table, {host.host_id for host in self._fleet.hosts()})
 
-    def summed_facts(self) -> tuple[Facts, Mapping[tuple[str, str], int]]:
-        """Return it with the closed rings as sums, and these by node and reason."""
+    def summary(self) -> Summary:
+        """Return what metrics are made of."""
         connected = {host.host_id for host in self._fleet.hosts()}
-        return summed_facts(self._table, connected, self._closed)
+        return summary(self._table, connected, self._closed)
 
     def list_workers(self, _data: bytes, _on_end: OnEnd) -> bytes:
         """List the rings that the hub knows."""

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from shmtel import _ring
 from shmtel.hub.fleet import Host
-from shmtel.hub.table import RingEntry
+from shmtel.hub.ring_entry import RingEntry
 from shmtel.policy.model import FLEET, Layer, Policy, Traits
 from shmtel.policy.rules import PolicyError
 from shmtel.policy.verdicts import Judge

@@ -204,18 +204,21 @@ class Fleet:
 
     def longest_unanswered(self) -> tuple[int, str]:
         """Return for how long the oldest batch of all has waited, and whose it is."""
-        ages = ((age_ns, node) for node, age_ns in self.oldest_unanswered_ns().items())
+        ages = ((age_ns, hello.node) for hello, age_ns in self._unanswered_ns())
         return max(ages, default=(0, ""))
 
     def oldest_unanswered_ns(self) -> dict[str, int]:
-        """Return by node how long the oldest batch has waited for its answer."""
+        """Return by host id how long the oldest batch has waited for its answer."""
+        ages: dict[str, int] = {}
+        for hello, age_ns in self._unanswered_ns():
+            ages[hello.host_id] = max(ages.get(hello.host_id, 0), age_ns)
+        return ages
+
+    def _unanswered_ns(self) -> list[tuple[Hello, int]]:
         with self._lock:
             members = [m for group in self._members.values() for m in group]
-        ages: dict[str, int] = {}
-        for member in members:  # a stream's own lock is not taken under this one
-            node, age_ns = member.hello.node, member.stream.unanswered_ns()
-            ages[node] = max(ages.get(node, 0), age_ns)
-        return ages
+        # A stream's own lock is not taken under this one.
+        return [(m.hello, m.stream.unanswered_ns()) for m in members]
 
     def close(self, reason: str = _SHUTTING_DOWN) -> list[LiveStream]:
         """End all streams and accept no more; return those that are to stop."""

@@ -5,7 +5,8 @@ its worker claims, and what the host has refused or evicted. It lives in memory:
 collector tells all of it again on its next stream.
 
 Rings that the table no longer keeps one by one are summed up here by host, so that
-what a host has delivered does not shrink when they go.
+what a host has delivered does not shrink when they go. These sums are kept on disk,
+in the transaction in which the rings go: nobody tells of them again.
 
 Rules:
 - one stream at a time speaks for a host (see `fleet`); everybody may read;
@@ -14,6 +15,8 @@ Rules:
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 
 from shmtel.accounting.fleet import counted_of
@@ -22,8 +25,10 @@ from shmtel.accounting.rings import (
     Claimed,
     Counted,
     Placed,
+    counters_of,
     sum_of_counted,
 )
+from shmtel.hub.positions import FoldedHost, Row, folded_host_key
 from shmtel.wire.control import RingLedger
 from shmtel.wire.frames import Hello, HostCounters
 from shmtel.wire.limits import COUNTED_MAX
@@ -62,43 +67,77 @@ class HostEntry:
 
 
 class Hosts:
-    """All hosts that the hub has heard of."""
+    """All hosts that the hub has heard of.
 
-    def __init__(self, hosts_max: int = HOSTS_MAX) -> None:
+    Args:
+        folded: what the hub before this one has kept.
+    """
+
+    def __init__(
+        self, folded: Iterable[FoldedHost] = (), hosts_max: int = HOSTS_MAX
+    ) -> None:
         self._hosts_max = hosts_max
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, HostEntry] = OrderedDict()
+        self._changed: dict[str, Row | None] = {}  # of what is kept
+        for host in folded:
+            entry = self._entry(host.host_id, host.node, host.namespace)
+            entry.folded_rings = host.rings
+            placed = Placed(host.committed)
+            entry.folded = Counted(host.totals, host.counters, placed)
 
     def enter(self, hello: Hello, now_ns: int) -> HostEntry:
         """Note a new stream of a host."""
         with self._lock:
-            entry = self._entry(hello.host_id, hello.node)
-            entry.node, entry.namespace = hello.node, hello.namespace
+            entry = self._entry(hello.host_id, hello.node, hello.namespace)
             entry.stream += 1
             entry.heard_ns = now_ns
             return entry
 
-    def fold(self, ring: RingLedger, node: str) -> None:
+    def fold(self, ring: RingLedger, node: str, namespace: str) -> None:
         """Add up a ring that the table no longer keeps."""
         with self._lock:
-            entry = self._entry(ring.host_id, node)
+            entry = self._entry(ring.host_id, node, namespace)
             entry.folded_rings += 1
             sum_ = sum_of_counted([entry.folded, counted_of(ring)])
             entry.folded = _under_few_reasons(sum_)
+            self._changed[folded_host_key(entry.host_id)] = _kept(entry)
+
+    def take_changed(self) -> dict[str, Row | None]:
+        """Return the rows of the sums that have changed since the last call."""
+        with self._lock:
+            changed, self._changed = self._changed, {}
+            return changed
 
     def entries(self) -> list[HostEntry]:
-        """Return the hosts that there are now."""
+        """Return the hosts as they are now."""
         with self._lock:
-            return list(self._entries.values())
+            return list(map(copy, self._entries.values()))
 
-    def _entry(self, host_id: str, node: str) -> HostEntry:
+    def _entry(self, host_id: str, node: str, namespace: str) -> HostEntry:
         entry = self._entries.get(host_id)
         if entry is None:
             entry = self._entries[host_id] = HostEntry(host_id, node)
+        entry.node, entry.namespace = node, namespace
         self._entries.move_to_end(host_id)
         if len(self._entries) > self._hosts_max:
-            self._entries.popitem(last=False)
+            _, oldest = self._entries.popitem(last=False)
+            if oldest.folded_rings:  # from now on of nobody's, in the sum of all
+                self._changed[folded_host_key(oldest.host_id)] = None
         return entry
+
+
+def _kept(entry: HostEntry) -> FoldedHost:
+    totals, claims, placed = entry.folded
+    return FoldedHost(
+        host_id=entry.host_id,
+        node=entry.node,
+        namespace=entry.namespace,
+        rings=entry.folded_rings,
+        committed=placed.committed,
+        totals=totals,
+        counters=counters_of(claims),
+    )
 
 
 def _under_few_reasons(counted: Counted) -> Counted:

@@ -20,6 +20,7 @@ from shmtel.hub.handlers import (
     RequiredHandlerError,
 )
 from shmtel.hub.insight import Insight
+from shmtel.hub.ledger import Summary
 from shmtel.hub.measures import Metric
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.parts import Parts
@@ -309,15 +310,13 @@ class Hub:
         """Return what became of every event of the fleet, as the hub knows it."""
         return self._parts.control.facts().ledger()
 
-    def summary(self) -> tuple[FleetLedger, Mapping[tuple[str, str], int]]:
-        """Return the ledger of a fleet of which many workers have ended, for little.
+    def summary(self) -> Summary:
+        """Return what metrics tell of the ledger; no hub after this takes it back.
 
-        Returns:
-            In the ledger closed rings are summed up by host; beside it is how many
-            these are, by node and by the reason of their end.
+        That is what is on record, of the hosts that have told of all their rings since
+        this hub was made. However many workers have ended, it takes little time.
         """
-        facts, closed = self._parts.control.summed_facts()
-        return facts.ledger(), closed
+        return self._parts.control.summary()
 
     def missed(self) -> Mapping[tuple[str, str], int]:
         """Return how many events handlers have missed, by handler and reason."""
@@ -328,7 +327,7 @@ class Hub:
         return self._parts.readiness(is_serving=self._is_serving)
 
     def oldest_unanswered_ns(self) -> dict[str, int]:
-        """Return by node how long the oldest batch has waited for its answer."""
+        """Return by host id how long the oldest batch has waited for its answer."""
         return self._parts.fleet.oldest_unanswered_ns()
 
     @property

@@ -15,7 +15,7 @@ from shmtel.hub.event_counts import EventsSeen
 from shmtel.hub.fleet import Host
 from shmtel.hub.handlers import Handler
 from shmtel.hub.parts import Parts
-from shmtel.hub.table import RingEntry
+from shmtel.hub.ring_entry import RingEntry
 from shmtel.wire.control import HostLedger, RingLedger
 from shmtel.wire.frames import Worker
 

@@ -1,11 +1,15 @@
 """What the hub's ledger is made of: hosts and rings, as they are at one moment.
 
+People are told the newest that is known. Metrics are made of what is on record, and
+of hosts that have told all of theirs since this hub was made: others have no series,
+and not one that falls and comes back.
+
 Rules:
 - plain data; what follows from it is computed by shmtel.accounting.fleet, here and
   by the tools that ask.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shmtel.accounting.counts import add_counts
@@ -14,7 +18,8 @@ from shmtel.accounting.rings import Counted, Placed, counters_of, sum_of_counted
 from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.hosts import HostEntry
 from shmtel.hub.positions import Folded
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import RingTable
 from shmtel.wire.control import HostLedger, RingLedger, RingSum
 
 
@@ -33,38 +38,48 @@ class Facts:
 def facts(table: RingTable, connected: Container[str]) -> Facts:
     """Collect them; `connected` are the ids of the hosts that are."""
     entries, folded, known = table.at_once()
-    return _facts(entries, _hosts(entries, folded, known, connected), known, connected)
-
-
-def summed_facts(
-    table: RingTable, connected: Container[str], sums: ClosedSums
-) -> tuple[Facts, Mapping[tuple[str, str], int]]:
-    """Collect them without closed rings, which are in the sums of their hosts.
-
-    Returns:
-        Also, how many these are, by node and reason.
-    """
-    entries, folded, known = table.at_once()
-    closed = sums.of(entries)
-    hosts = [
-        _with_closed(host, *closed.by_host.get(host.host_id, (0, None)))
-        for host in _hosts(entries, folded, known, connected)
-    ]
-    live = [entry for entry in entries if entry.closed_reason is None]
-    return _facts(live, hosts, known, connected), closed.by_state
-
-
-def _facts(
-    entries: Iterable[RingEntry],
-    hosts: Iterable[HostLedger],
-    known: Iterable[HostEntry],
-    connected: Container[str],
-) -> Facts:
     by_id = {host.host_id: host for host in known}
     rings = [
         entry.for_ledger(gone=_is_gone(entry, by_id, connected)) for entry in entries
     ]
-    return Facts(tuple(hosts), tuple(rings))
+    return Facts(tuple(_hosts(entries, folded, known, connected)), tuple(rings))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What metrics tell of a fleet, however many workers of it have ended.
+
+    Attributes:
+        hosts: all that are known, also those that have not told yet.
+        ledger: of those that have; closed rings are summed up by host.
+        closed: how many these are, by host id and by the reason of their end.
+    """
+
+    hosts: Sequence[HostLedger]
+    ledger: FleetLedger
+    closed: Mapping[tuple[str, str], int]
+
+
+def summary(table: RingTable, connected: Container[str], sums: ClosedSums) -> Summary:
+    """Collect what metrics are made of."""
+    entries, folded, known = table.at_once()
+    told = {host.host_id for host in known if host.told}
+    shown = [(entry, entry.shown) for entry in entries]
+    closed = sums.of(shown)
+    hosts = _hosts(entries, folded, known, connected)
+    summed = [
+        _with_closed(host, *closed.by_host.get(host.host_id, (0, None)))
+        for host in hosts
+        if host.host_id in told or not host.host_id
+    ]
+    by_id = {host.host_id: host for host in known}
+    rings = [
+        entry.for_metrics(now, gone=_is_gone(entry, by_id, connected))
+        for entry, now in shown
+        if entry.host_id in told and now.closed_reason is None
+    ]
+    reasons = {key: n for key, n in closed.by_reason.items() if key[0] in told}
+    return Summary(hosts, fleet_ledger(summed, rings), reasons)
 
 
 def _hosts(
@@ -75,8 +90,8 @@ def _hosts(
 ) -> list[HostLedger]:
     by_id = {host.host_id: host for host in known}
     told = [_host(host, host.host_id in connected) for host in known]
-    strangers = {e.host_id: e.node for e in entries if e.host_id not in by_id}
-    told += [HostLedger(host_id, node) for host_id, node in strangers.items()]
+    strangers = {e.host_id: e for e in entries if e.host_id not in by_id}
+    told += [HostLedger(id_, e.node, e.namespace) for id_, e in strangers.items()]
     earlier = _earlier(folded, known)
     if earlier.rings:
         told.append(HostLedger("", "", folded=earlier))
@@ -119,7 +134,9 @@ def _is_gone(
     host = hosts.get(entry.host_id)
     if host is None or entry.host_id not in connected:
         return False
-    return host.told == host.stream and not entry.streams
+    if host.told != host.stream or entry.streams:
+        return False
+    return entry.closed_reason is None  # or it has just been, and is not shown so yet
 
 
 def _earlier(folded: Folded, hosts: list[HostEntry]) -> RingSum:

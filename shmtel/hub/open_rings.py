@@ -17,8 +17,9 @@ from shmtel.hub.measures.measures import Measures
 from shmtel.hub.measures.plan import Plan
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record, check_head, decode_segment
+from shmtel.hub.ring_entry import RingEntry
 from shmtel.hub.routes import Source
-from shmtel.hub.table import Change, RingEntry, RingTable
+from shmtel.hub.table import Change, RingTable
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Batch, NamesAdded, RingCounters, Segment
 

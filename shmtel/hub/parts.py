@@ -41,7 +41,7 @@ class Parts:
             self.store.close()
             raise
         kept = self.positions.read()
-        self.table = RingTable(kept.rings, kept.folded)
+        self.table = RingTable(kept.rings, kept.folded, kept.folded_hosts)
         last_seqs = {ring.ring_id.hex(): ring.last_seq for ring in kept.rings}
         self.marks = Marks(kept.marks, last_seqs)
         self.measures = Measures(Presence(self.table), kept.series)

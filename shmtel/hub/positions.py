@@ -39,7 +39,7 @@ from shmtel.wire.protocol import totals_flaw
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "shmtel.hub.rings.sqlite3"  # no namespace of a collector can be called that
-SCHEMA_VERSION = 2  # 2: series of metrics
+SCHEMA_VERSION = 3  # 2: series of metrics; 3: folded rings by host
 _BUSY_SECONDS = 0.5
 _CLOSE_SECONDS = 0.1  # for a disk that does not answer
 _SCHEMA = f"""
@@ -54,6 +54,7 @@ _REMOVE = (
     "DELETE FROM kept WHERE key IN (SELECT key FROM json_each(?) WHERE type = 'null')"
 )
 _RING, _MARK, _SERIES, _FOLDED = "ring:", "mark:", "series:", "folded"
+_OF_HOST = "folded_host:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class RingState:
     closed_reason: str | None = None
     counters: WorkerCounters | None = None
     seen_s: int = 0
+    namespace: str = ""  # of before version 3: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,26 @@ class Folded:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldedHost:
+    """The part of it that is one host's, with what its workers claimed."""
+
+    host_id: str
+    node: str
+    namespace: str
+    rings: int
+    committed: int
+    totals: Mapping[int, int]
+    counters: WorkerCounters
+
+
+@dataclass(frozen=True, slots=True)
 class SinkMark:
     """How far a sink had come when everything before was committed."""
 
     mark: str
 
 
-Row = RingState | Folded | SinkMark | SeriesRow
+Row = RingState | Folded | FoldedHost | SinkMark | SeriesRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,7 @@ class Kept:
 
     rings: tuple[RingState, ...] = ()
     folded: Folded = field(default_factory=Folded)
+    folded_hosts: tuple[FoldedHost, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)  # by handler
     series: Mapping[str, SeriesRow] = field(default_factory=dict)  # by key
 
@@ -129,6 +145,11 @@ def ring_key(host_id: str, ring_id: bytes) -> str:
 def folded_row(folded: Folded) -> dict[str, Row | None]:
     """Return the row of the folded sum, by its key."""
     return {_FOLDED: folded}
+
+
+def folded_host_key(host_id: str) -> str:
+    """Return the key of a host's part of the folded sum."""
+    return f"{_OF_HOST}{host_id.encode().hex()}"
 
 
 def mark_row(handler_id: str, mark: str) -> dict[str, Row | None]:
@@ -253,7 +274,7 @@ def _read(database: sqlite3.Connection) -> Kept:
     rings: list[RingState] = []
     marks: dict[str, str] = {}
     series: dict[str, SeriesRow] = {}
-    folded = Folded()
+    folded, hosts = Folded(), list[FoldedHost]()
     try:
         for key, value in database.execute("SELECT key, value FROM kept"):
             if key.startswith(_RING):
@@ -265,11 +286,13 @@ def _read(database: sqlite3.Connection) -> Kept:
                 series[key] = _series_decoder.decode(value)
             elif key == _FOLDED:
                 folded = _folded_decoder.decode(value)
+            elif key.startswith(_OF_HOST):
+                hosts.append(_judged_host(key, _folded_host_decoder.decode(value)))
             else:
                 raise ValueError(f"a row {key!r}")
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
         raise sqlite3.DatabaseError(f"unreadable contents: {error}") from error
-    return Kept(tuple(rings), folded, marks, series)
+    return Kept(tuple(rings), folded, tuple(hosts), marks, series)
 
 
 def _judged(key: str, state: RingState) -> RingState:
@@ -288,7 +311,18 @@ def _judged(key: str, state: RingState) -> RingState:
     return state
 
 
+def _judged_host(key: str, host: FoldedHost) -> FoldedHost:
+    """Return a host's sum that a hub may have written, or raise ValueError."""
+    if key != folded_host_key(host.host_id):
+        raise ValueError(f"a host under the name of another, {key}")
+    flaw = totals_flaw(sum(host.totals.values()), host.totals)
+    if flaw is not None or min(host.rings, host.committed) < 0:
+        raise ValueError(f"{key}: {flaw or 'less than nothing'}")
+    return host
+
+
 _ring_decoder = msgspec.json.Decoder(RingState)
 _mark_decoder = msgspec.json.Decoder(SinkMark)
 _series_decoder = msgspec.json.Decoder(SeriesRow)
 _folded_decoder = msgspec.json.Decoder(Folded)
+_folded_host_decoder = msgspec.json.Decoder(FoldedHost)

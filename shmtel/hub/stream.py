@@ -182,8 +182,8 @@ class Stream:
             if not is_over or self._is_retired:
                 return
             self._is_retired = True
+        self._services.fleet.leave(self)  # first, or its rings would seem to be gone
         self._services.table.leave(self._rings.entries(), int(time.time()))
-        self._services.fleet.leave(self)
         self.stopped.set()
         with self._condition:
             self._condition.notify_all()

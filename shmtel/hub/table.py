@@ -26,79 +26,29 @@ Rules:
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from shmtel.hub.hosts import HostEntry, Hosts
-from shmtel.hub.positions import Folded, RingState, Row, folded_row, ring_key
-from shmtel.wire.control import RingLedger
+from shmtel.hub.positions import (
+    Folded,
+    FoldedHost,
+    RingState,
+    Row,
+    folded_row,
+    ring_key,
+)
+from shmtel.hub.ring_entry import RingEntry, Shown
 from shmtel.wire.frames import (
     Hello,
     RingClosed,
-    RingCounters,
     RingOpened,
-    Segment,
-    Worker,
-    WorkerCounters,
 )
 from shmtel.wire.protocol import Position
 
 CLOSED_MAX = 10_000
 LEFT_MAX = 100_000
 EXPIRY_S = 7 * 24 * 3_600
-
-
-@dataclass(slots=True, eq=False)
-class RingEntry:
-    """One ring. `position` is replaced as a whole, so it can be read at any time."""
-
-    host_id: str
-    node: str
-    ring_id: bytes
-    worker: Worker
-    position: Position
-    names: list[str] = field(default_factory=list)  # while it is open
-    closed_reason: str | None = None
-    counters: WorkerCounters | None = None  # final ones, once it is closed
-    redelivered_through: int = 0  # handlers of an earlier hub may know what is below
-    seen_s: int = 0  # when it was last open, or advanced
-    streams: int = 0  # that have it open
-    is_advanced: bool = False  # by this process
-    was_advanced: bool = False  # when it was opened last
-    kept: RingState | None = None  # what the database holds
-    told: RingCounters = field(default_factory=lambda: RingCounters(0))  # the last
-    key: str = field(init=False)  # among all rings of all hosts
-
-    def __post_init__(self) -> None:
-        self.key = ring_key(self.host_id, self.ring_id)
-
-    def redelivered_in(self, segment: Segment) -> int:
-        """Return up to which seq handlers may know the events of a segment; 0: none.
-
-        An entry's first stream in this process may carry what an earlier hub had in
-        work. Later ones carry what this one did not take, and it knows what it took.
-        """
-        if not self.was_advanced:
-            known = self.redelivered_through
-            self.redelivered_through = max(known, segment.resent_through)
-        through = min(self.redelivered_through, segment.seq_last)
-        return through if through > segment.seq_before else 0
-
-    def for_ledger(self, *, gone: bool = False) -> RingLedger:
-        """Return what the ledger is made of."""
-        closed_reason, position, told = self.closed_reason, self.position, self.told
-        return RingLedger(
-            host_id=self.host_id,
-            worker=self.worker,
-            ring_id=self.ring_id,
-            last_seq=position.last_seq,
-            totals=position.totals,
-            sent_seq=told.sent_seq,
-            spooled_seq=told.spooled_seq,
-            counters=self.counters or told.counters,
-            closed_reason=closed_reason or "",
-            gone=gone and closed_reason is None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +64,14 @@ class RingTable:
     """All rings of all hosts.
 
     Args:
-        rings: what the hub before this one has kept.
+        rings, folded, folded_hosts: what the hub before this one has kept.
     """
 
     def __init__(
         self,
         rings: Iterable[RingState] = (),
         folded: Folded | None = None,
+        folded_hosts: Iterable[FoldedHost] = (),
         *,
         closed_max: int = CLOSED_MAX,
         left_max: int = LEFT_MAX,
@@ -136,7 +87,7 @@ class RingTable:
             self._entries[entry.key] = entry
             is_closed = state.closed_reason is not None
             (self._closed if is_closed else self._left)[entry.key] = None
-        self.hosts = Hosts()
+        self.hosts = Hosts(folded_hosts)
 
     # -- from streams ----------------------------------------------------------
 
@@ -163,11 +114,13 @@ class RingTable:
                     ring_id=frame.ring_id,
                     worker=frame.worker,
                     position=Position(frame.settled_seq, frame.totals),
+                    namespace=hello.namespace,
                 )
             self._closed.pop(key, None)
             self._left.pop(key, None)
             entry.closed_reason = entry.counters = None
-            entry.node, entry.worker = hello.node, frame.worker
+            entry.node, entry.namespace = hello.node, hello.namespace
+            entry.worker = frame.worker
             entry.names = []  # announced again on every stream
             entry.streams += 1
             entry.seen_s = now_s
@@ -244,13 +197,24 @@ class RingTable:
             entry = self._entries.pop(key)
             self._closed.pop(key, None)
             self._left.pop(key, None)
-            self.hosts.fold(entry.for_ledger(gone=True), entry.node)
+            ring = entry.for_ledger(gone=True)
+            self.hosts.fold(ring, entry.node, entry.namespace)
             unclosed += entry.closed_reason is None
             for outcome, events in entry.position.totals.items():
                 totals[outcome] = totals.get(outcome, 0) + events
             rows[key] = None
         self._folded = Folded(self._folded.rings + len(keys), totals, unclosed)
         rows.update(folded_row(self._folded))
+        rows.update(self.hosts.take_changed())
+
+    def publish(self, rows: Mapping[str, Row | None]) -> None:
+        """Show what has been written."""
+        with self._lock:
+            for key, row in rows.items():
+                entry = self._entries.get(key)
+                if entry is not None and isinstance(row, RingState):
+                    position = Position(row.last_seq, row.totals)
+                    entry.shown = Shown(position, row.closed_reason, row.counters)
 
     # -- from anybody ----------------------------------------------------------
 
@@ -286,6 +250,7 @@ def _state(change: Change, now_s: int) -> RingState:
         closed_reason=None if closed is None else closed.reason,
         counters=None if closed is None else closed.counters,
         seen_s=now_s,
+        namespace=entry.namespace,
     )
 
 
@@ -297,6 +262,7 @@ def _restored(state: RingState) -> RingEntry:
         ring_id=state.ring_id,
         worker=state.worker,
         position=Position(state.last_seq, totals),
+        namespace=state.namespace,
         closed_reason=state.closed_reason,
         counters=state.counters,
         seen_s=state.seen_s,

@@ -46,11 +46,11 @@ class WatchedHub:
 
     def _scrape(self, accept: str) -> tuple[bytes, str]:
         hub = self._hub
-        ledger, closed = hub.summary()
+        fleet = hub.summary()
         handlers = hub.list_handlers()
         functions: list[object] = [each.function for each in handlers]
         senders = [each for each in functions if isinstance(each, Accountable)]
-        samples = samples_of(*(hub.stats(), ledger, hub.oldest_unanswered_ns(), closed))
+        samples = samples_of(hub.stats(), fleet, hub.oldest_unanswered_ns())
         samples.add(READY.name, self._readiness().is_ready)
         add_bridges(samples, [*senders, *self._senders])
         readings = hub.measures.read()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shmtel.hub.positions import Folded, RingState, Row
-from shmtel.hub.table import EXPIRY_S, Change, RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import EXPIRY_S, Change, RingTable
 from shmtel.wire.frames import RingClosed, RingOpened
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, WORKER

@@ -28,7 +28,15 @@ _SUFFIXES = {
 }
 _FUNCTIONS = frozenset(
     (
-        *("abs", "absent", "changes", "histogram_quantile", "increase", "max"),
+        *(
+            "abs",
+            "absent",
+            "changes",
+            "histogram_quantile",
+            "increase",
+            "last_over_time",
+            "max",
+        ),
         *("rate", "sum", "time", "topk"),
     )
 )

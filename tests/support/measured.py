@@ -14,8 +14,9 @@ from shmtel.hub.measures.rows import SeriesRow
 from shmtel.hub.measures.standing import Reading
 from shmtel.hub.measures.tally import Tally
 from shmtel.hub.records import decode_segment
+from shmtel.hub.ring_entry import RingEntry
 from shmtel.hub.routes import Source
-from shmtel.hub.table import RingEntry, RingTable
+from shmtel.hub.table import RingTable
 from shmtel.wire.frames import RingClosed, RingOpened, Segment, Worker
 from support.frames import HELLO
 from support.uplink import make_event, pack

@@ -5,10 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from shmtel.accounting.fleet import fleet_ledger
 from shmtel.hub.closed_sums import ClosedSums
-from shmtel.hub.ledger import facts, summed_facts
-from shmtel.hub.table import Change, RingEntry, RingTable
-from shmtel.wire.frames import Outcome, RingClosed, RingOpened, WorkerCounters
+from shmtel.hub.ledger import Summary, facts, summary
+from shmtel.hub.ring_entry import RingEntry, Shown
+from shmtel.hub.table import Change, RingTable
+from shmtel.wire.frames import (
+    HostCounters,
+    Outcome,
+    RingClosed,
+    RingOpened,
+    WorkerCounters,
+)
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, WORKER
 
@@ -23,12 +31,12 @@ class Scene:
         self.table = RingTable(closed_max=closed_max)
         self._draws = random.Random(3)
         self.sums = ClosedSums()
+        for hello in (HELLO, OTHER_HELLO):
+            self.table.hosts.enter(hello, 1).tell(HostCounters())
 
     def open(self, number: int) -> RingEntry:
-        """Open a ring, of one of two hosts; only one of them has said hello."""
+        """Open a ring, of one of two hosts."""
         hello = OTHER_HELLO if number % 3 else HELLO
-        if hello is HELLO:
-            self.table.hosts.enter(hello, 1)
         opened = RingOpened(1, number.to_bytes(16), WORKER)
         return self.table.open(hello, opened, 1)
 
@@ -42,17 +50,23 @@ class Scene:
         reason = self._draws.choice(["closed", "vanished"])
         closed = RingClosed(1, last_seq, reason, counters)
         self.table.close(entry, closed)
-        self.table.settle([Change(entry, entry.position, closed)], 1)
+        rows = self.table.settle([Change(entry, entry.position, closed)], 1)
+        self.table.publish(rows)
+
+    def summary(self) -> Summary:
+        """Return what a scrape makes of it."""
+        return summary(self.table, (), self.sums)
 
     def require_the_same(self) -> None:
         """Compare with what the rings add up to one by one."""
-        whole = facts(self.table, ()).ledger()
-        summed, closed = summed_facts(self.table, (), self.sums)
-        by_host = {h.host.host_id: h.account for h in summed.ledger().hosts}
+        rings = [entry.for_metrics(entry.shown) for entry in self.table.entries()]
+        whole = fleet_ledger(facts(self.table, ()).hosts, rings)
+        summed = self.summary()
+        by_host = {h.host.host_id: h.account for h in summed.ledger.hosts}
         assert by_host == {h.host.host_id: h.account for h in whole.hosts}
-        states = [(r.node, r.state) for r in whole.rings if r.ring_id]
+        states = [(r.host_id, r.state) for r in whole.rings if r.ring_id]
         states = [state for state in states if state[1] in ("closed", "vanished")]
-        assert closed == {state: states.count(state) for state in set(states)}
+        assert summed.closed == {state: states.count(state) for state in set(states)}
 
 
 def test_sums_are_those_of_the_rings() -> None:
@@ -70,9 +84,10 @@ def test_what_is_gone_leaves_nothing() -> None:
     scene = Scene()
     for number in range(8):
         scene.close(number)
-    assert len(scene.sums.of(scene.table.entries()).by_host) == 2
+    shown = [(entry, entry.shown) for entry in scene.table.entries()]
+    assert len(scene.sums.of(shown).by_host) == 2
     gone = scene.sums.of([])
-    assert (gone.by_host, gone.by_state) == ({}, {})
+    assert (gone.by_host, gone.by_reason) == ({}, {})
 
 
 def test_a_scrape_adds_up_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,18 +95,17 @@ def test_a_scrape_adds_up_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(closed_max=5_000)
     for number in range(5_000):
         scene.close(number)
-    summed_facts(scene.table, (), scene.sums)
+    scene.summary()
     calls: list[RingEntry] = []
-    original = RingEntry.for_ledger
+    original = RingEntry.for_metrics
 
-    def counting(entry: RingEntry, *, gone: bool = False) -> object:
+    def counting(entry: RingEntry, shown: Shown, *, gone: bool = False) -> object:
         calls.append(entry)
-        return original(entry, gone=gone)
+        return original(entry, shown, gone=gone)
 
-    monkeypatch.setattr(RingEntry, "for_ledger", counting)
-    summed, _ = summed_facts(scene.table, (), scene.sums)
-    assert (calls, summed.rings) == ([], ())
+    monkeypatch.setattr(RingEntry, "for_metrics", counting)
+    assert all(not ring.ring_id for ring in scene.summary().ledger.rings)
+    assert calls == []
     scene.close(5_000)
-    calls.clear()
-    summed_facts(scene.table, (), scene.sums)
+    scene.summary()
     assert len(calls) <= SCRAPE_CALLS_MAX

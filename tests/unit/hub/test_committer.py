@@ -14,8 +14,9 @@ from shmtel.hub.measures.lives import Presence
 from shmtel.hub.measures.measures import Measures
 from shmtel.hub.positions import NoPositions, PositionError, RingState, Row, SinkMark
 from shmtel.hub.progress import Progress
+from shmtel.hub.ring_entry import RingEntry
 from shmtel.hub.sinks import IsCommitted, Marks
-from shmtel.hub.table import EXPIRY_S, Change, RingEntry, RingTable
+from shmtel.hub.table import EXPIRY_S, Change, RingTable
 from shmtel.wire.frames import RingOpened
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, WORKER

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from shmtel.hub.counters import HubStats
 from shmtel.hub.files.rotation import Rotation
 from shmtel.hub.hub import Hub
 from shmtel.hub.jsonlines import JsonLines
+from shmtel.hub.ledger import Summary
 from shmtel.hub.metrics import FAMILIES, samples_of
 from shmtel.hub.readiness import LIMIT_S
 from shmtel.hub.readiness import Readiness as HubReadiness
@@ -27,7 +28,7 @@ HOST = HostLedger(
     *("h", "node", "ns", True, 3_000_000_000),
     HostCounters({"link": 1}, {"names": 2}, 3, {19: 4}, 5, 6, {"full": 7}),
 )
-AWAY = HostLedger("i", "node", as_of_ns=1)  # of the same name
+AWAY = HostLedger("i", "node", "ns", as_of_ns=1)  # of the same name
 CLAIMS = WorkerCounters(9, dropped={"ring_full": 2})
 RINGS = [
     RingLedger("h", Worker("w"), b"r" * 16, 4, {0: 4}, 6, 0, CLAIMS),
@@ -38,7 +39,7 @@ RINGS = [
 def test_every_counter_of_the_hub_is_exposed() -> None:
     """A counter that is added to the hub is not forgotten here."""
     stats = HubStats(*range(1, len(fields(HubStats)) + 1))
-    found = samples_of(stats, fleet_ledger([], []), {})
+    found = samples_of(stats, Summary((), fleet_ledger([], []), {}), {})
     of_hub = (f for f in FAMILIES if f.name.startswith("shmtel_hub_"))
     own = [family.name for family in of_hub if not family.labels]
     values = sorted(found.of(name)[()] for name in own)
@@ -61,23 +62,43 @@ def test_what_happened_to_files_is_exposed(tmp_path: Path) -> None:
 
 
 def test_hosts_of_one_name_add_up() -> None:
-    """A node is a label, and no two hosts have to differ in it."""
-    found = samples_of(HubStats(), fleet_ledger([HOST, AWAY], RINGS), {"node": 10**9})
-    assert found.of("shmtel_fleet_events_delivered_total") == {("node",): 5}
-    assert found.of("shmtel_fleet_events_in_flight") == {("node",): 2}
-    assert found.of("shmtel_fleet_events_dropped_total") == {("node", "ring_full"): 2}
-    assert found.of("shmtel_fleet_events_lost_total") == {("node", "evicted"): 4}
-    assert found.of("shmtel_fleet_ledger_unaccounted_events") == {("node",): 0}
-    assert found.of("shmtel_fleet_host_connected") == {("node",): 1}
-    assert found.of("shmtel_fleet_host_heard_timestamp_seconds") == {("node",): 3}
-    assert found.of("shmtel_fleet_oldest_unanswered_seconds") == {("node",): 1}
+    """Nodes and namespaces are labels, and no two hosts have to differ in them."""
+    summary = Summary([HOST, AWAY], fleet_ledger([HOST, AWAY], RINGS), {})
+    found = samples_of(HubStats(), summary, {"h": 10**9, "i": 10**8})
+    place = ("node", "ns")
+    assert found.of("shmtel_fleet_events_delivered_total") == {place: 5}
+    assert found.of("shmtel_fleet_events_in_flight") == {place: 2}
+    assert found.of("shmtel_fleet_events_dropped_total") == {(*place, "ring_full"): 2}
+    assert found.of("shmtel_fleet_events_lost_total") == {(*place, "evicted"): 4}
+    assert found.of("shmtel_fleet_ledger_unaccounted_events") == {place: 0}
+    assert found.of("shmtel_fleet_host_connected") == {place: 1}
+    assert found.of("shmtel_fleet_host_heard_timestamp_seconds") == {place: 3}
+    assert found.of("shmtel_fleet_oldest_unanswered_seconds") == {place: 1}
     assert found.of("shmtel_fleet_rings") == {
-        ("node", "live"): 1,
-        ("node", "closed"): 1,
+        (*place, "live"): 1,
+        (*place, "closed"): 1,
     }
-    assert found.of("shmtel_fleet_rings_refused_total") == {("node", "link"): 1}
-    assert found.of("shmtel_fleet_rings_evicted_total") == {("node",): 3}
-    assert found.of("shmtel_fleet_spool_bytes") == {("node",): 5}
+    assert found.of("shmtel_fleet_rings_refused_total") == {(*place, "link"): 1}
+    assert found.of("shmtel_fleet_rings_evicted_total") == {place: 3}
+    assert found.of("shmtel_fleet_spool_bytes") == {place: 5}
+
+
+def test_namespaces_of_one_machine_are_told_apart() -> None:
+    """Each has a collector, and they come and go one by one."""
+    other = replace(AWAY, namespace="other")
+    summary = Summary(
+        [HOST, other], fleet_ledger([HOST], RINGS[:1]), {("h", "closed"): 7}
+    )
+    found = samples_of(HubStats(), summary, {})
+    assert found.of("shmtel_fleet_events_delivered_total") == {("node", "ns"): 4}
+    assert found.of("shmtel_fleet_host_connected") == {
+        ("node", "ns"): 1,
+        ("node", "other"): 0,
+    }
+    assert found.of("shmtel_fleet_rings") == {
+        ("node", "ns", "live"): 1,
+        ("node", "ns", "closed"): 7,
+    }
 
 
 def test_a_hub_that_nobody_has_dialled() -> None:

@@ -1,5 +1,6 @@
 """The table of rings on disk, and what becomes of damage."""
 
+import json
 import logging
 import sqlite3
 import sys
@@ -17,12 +18,14 @@ from shmtel.hub.measures.rows import SeriesRow
 from shmtel.hub.positions import (
     FILE_NAME,
     Folded,
+    FoldedHost,
     Kept,
     NoPositions,
     PositionError,
     PositionStore,
     RingState,
     Row,
+    folded_host_key,
     folded_row,
     mark_row,
     ring_key,
@@ -37,7 +40,9 @@ STATE = RingState(
     "vanished",
     WorkerCounters(5, dropped={"ring_full": BIGGEST}),
     seen_s=7,
+    namespace="ns",
 )
+HOST = FoldedHost("ho\0st", "nöde", "ns", 2, 9, {0: 7, 17: 2}, WorkerCounters(9))
 
 
 def row(state: RingState) -> dict[str, Row | None]:
@@ -61,9 +66,11 @@ def test_a_new_one_is_empty(tmp_path: Path) -> None:
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     """The greatest numbers and the strangest names too."""
-    rows = row(STATE) | folded_row(Folded(2, {17: 3}, 1)) | mark_row("js\0nl", "1:2:3")
+    folded = Folded(2, {17: 3}, 1)
+    rows = row(STATE) | folded_row(folded) | mark_row("js\0nl", "1:2:3")
+    rows[folded_host_key(HOST.host_id)] = HOST
     kept = kept_after(tmp_path, rows)
-    assert kept == Kept((STATE,), Folded(2, {17: 3}, 1), {"js\0nl": "1:2:3"})
+    assert kept == Kept((STATE,), folded, (HOST,), {"js\0nl": "1:2:3"})
 
 
 def test_rows_are_replaced_and_removed(tmp_path: Path) -> None:
@@ -127,7 +134,14 @@ def document(**changed: Any) -> str:
     return msgspec.json.encode({**stored, **changed}).decode()
 
 
+def host_document(**changed: Any) -> str:
+    """Return the row of the host's sum in the same way."""
+    stored = msgspec.json.decode(msgspec.json.encode(HOST))
+    return msgspec.json.encode({**stored, **changed}).decode()
+
+
 KEY = ring_key(STATE.host_id, STATE.ring_id)
+HOST_KEY = folded_host_key(HOST.host_id)
 ROWS = {
     "no document": (KEY, "{"),
     "no ring": (KEY, "{}"),
@@ -141,6 +155,12 @@ ROWS = {
     "a handler that is no hex": ("mark:x", '{"mark": "1"}'),
     "a mark that is no text": ("mark:00", '{"mark": 1}'),
     "a sum that is none": ("folded", '{"rings": "1"}'),
+    "the sum of another": (f"{HOST_KEY}00", host_document()),
+    "a host's sum of an outcome out of range": (
+        HOST_KEY,
+        host_document(totals={32: 1}),
+    ),
+    "a host's sum below nothing": (HOST_KEY, host_document(committed=-1)),
 }
 
 
@@ -202,14 +222,25 @@ def test_series_come_back_exactly(tmp_path: Path) -> None:
     }
 
 
-def test_the_file_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
-    """It has no series; an earlier hub then says that it is of a later one."""
-    kept_after(tmp_path, row(STATE))
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_file_of_an_earlier_version_is_taken_over(
+    tmp_path: Path, version: int
+) -> None:
+    """It has no series, or no namespaces and no sums of hosts.
+
+    An earlier hub then says that it is of a later one.
+    """
+    document = json.loads(msgspec.json.encode(row(STATE)))
+    for ring in document.values():
+        del ring["namespace"]
+    kept_after(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        rows = [(key, json.dumps(value)) for key, value in document.items()]
+        database.executemany("INSERT INTO kept VALUES (?, ?)", rows)
+        database.execute(f"PRAGMA user_version = {version}")
+    assert kept_after(tmp_path) == Kept((replace(STATE, namespace=""),))
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        database.execute("PRAGMA user_version = 1")
-    assert kept_after(tmp_path) == Kept((STATE,))
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_a_closed_one_refuses(tmp_path: Path) -> None:

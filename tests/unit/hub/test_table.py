@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from shmtel.hub.positions import Folded, RingState, Row, folded_row
-from shmtel.hub.table import EXPIRY_S, Change, RingEntry, RingTable
+from shmtel.hub.ring_entry import RingEntry
+from shmtel.hub.table import EXPIRY_S, Change, RingTable
 from shmtel.wire.frames import RingClosed, RingOpened, Segment, WorkerCounters
 from shmtel.wire.protocol import Position
 from support.frames import HELLO, OPENED, WORKER, plain_segment
