@@ -163,7 +163,7 @@ def test_what_was_written_and_not_committed(
             for _ in range(3):
                 hub.wait_written()
             hub.end()
-        before = len(json_lines(hub.jsonl))
+        before = hub.jsonl.read_bytes().count(b"\n")  # the last line may be cut off
         if is_table_lost:
             hub.lose_table()
         hub.start()
