@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "no option 'own_tread'; there are own_th",
     ),
     "a thread that is no answer": ({"own_thread": "no"}, "True or False"),
-    "a misspelt ack": ({"own_thread": True, "ack": "handeld"}, "handled or queued"),
+    "a misspelt ack": ({"own_thread": True, "ack": "done"}, "handled or queued"),
     "a queue without a thread": ({"ack": "queued"}, "own_thread=True"),
     "a queue that bounds nothing": (
         {"own_thread": True, "queue_batches": 5},
