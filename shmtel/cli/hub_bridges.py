@@ -56,10 +56,9 @@ def make_statsd(
             raise click.UsageError("--statsd-dialect needs --statsd ADDR.")
         return []
     told = settings.statsd or StatsdSettings()
+    address = told.address if address is None else address
     try:
-        chosen = replace(
-            told, address=address or told.address, dialect=dialect or told.dialect
-        )
+        chosen = replace(told, address=address, dialect=dialect or told.dialect)
     except ConfigurationError as error:
         raise CommandError(
             f"statsd: {error}", ExitCode.INVALID_CONFIGURATION
