@@ -79,6 +79,9 @@ class Plan:
         self._by_functions = [one.by_functions for one in by_event]
         self._has_functions = any(self._by_functions)
         self.is_wanted = self._has_functions or any(self._by_keys)
+        self.wanted = frozenset(  # ids of events that any metric is about
+            i for i, one in enumerate(by_event) if one.by_keys or one.by_functions
+        )
         used = dict.fromkeys(i for one in self._by_keys for i in one)
         metrics = [instrument.metric for instrument in used]
         metadata_keys = frozenset(key for m in metrics for key in _metadata_keys(m))
