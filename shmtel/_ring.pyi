@@ -310,8 +310,13 @@ class RecordDecoder:
     """
 
     def __new__(cls, kind: type, fields: tuple[str, ...], /) -> RecordDecoder: ...
-    def decode(self, events: bytes, names: int, /) -> list[Any]:
+    def decode(
+        self, events: bytes, names: int, wanted: bytes | None = None, /
+    ) -> list[Any]:
         """Return the records of an array32, whose event ids are below `names`.
+
+        Args:
+            wanted: by event id, 0: such events are passed over.
 
         Raises:
             ValueError: the bytes are something else, or more.

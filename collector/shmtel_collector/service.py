@@ -9,13 +9,13 @@ import contextlib
 import gc
 import logging
 import resource
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 
 from shmtel import catalog, procfs, segments
+from shmtel.ending_signals import ending_signals
 from shmtel.endpoints.server import serve
 from shmtel.errors import ShmtelError
 from shmtel_collector.admin import Admin, AdminError
@@ -50,12 +50,11 @@ __all__ = ["Collector", "CollectorConfig", "run"]
 
 EXIT_FAILED = 1
 MAX_DESCRIPTORS = 65_536
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger("shmtel.collector")
 
 
 def run(config: CollectorConfig) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code of the process.
+    """Serve until SIGTERM, SIGINT or SIGHUP; return the exit code of the process.
 
     Raises:
         ConfigurationError: the catalog is wrong; the text says where, and the cure.
@@ -98,7 +97,7 @@ class Collector:
         self._agent: Agent | None = None
 
     def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`; blocks.
+        """Serve until a signal ends it, or `stop`; blocks.
 
         Raises:
             ShmtelError: it cannot start, or had to give way; the text says why.
@@ -269,5 +268,5 @@ def _watch_signals(
 ) -> None:
     """Obey signals; those of a process with another main thread are its own."""
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
+        for number in ending_signals():
             loop.add_signal_handler(number, callback)

@@ -1,4 +1,4 @@
-"""`shmtel collector`: the host agent, in the foreground until SIGTERM or SIGINT.
+"""`shmtel collector`: the host agent, in the foreground until a signal ends it.
 
 A flag counts before its variable, that before the configuration file, and the
 file before the default.

@@ -3,6 +3,7 @@
 Chrome's trace format shows spans over time in Perfetto or chrome://tracing.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -69,6 +70,10 @@ def command(
     if kind == "parquet" and output == STDOUT:
         raise CommandError("a Parquet file needs a name: give --output", ExitCode.USAGE)
     lines: Iterator[Line]
+    for name in inputs:
+        if _is_same_file(name, output):
+            text = f"{output} is read from, and would be gone; write to another file"
+            raise CommandError(text, ExitCode.USAGE)
     if inputs:
         every = lines_of_files(inputs, common.talk)
         lines = (line for line in every if fnmatchcase(line.worker_id, worker))
@@ -84,3 +89,10 @@ def command(
         raise CommandError(f"cannot write {output}: {reason}") from error
     told = ", ".join(f"{count} {what}" for what, count in counts.items())
     common.talk(f"exported {told or 'no events'}")
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there, or is a stream
+        return False

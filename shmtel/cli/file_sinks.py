@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
+from shmtel.cli import common
 from shmtel.cli.durations import judge_duration
 from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.config import parse_bytes
@@ -138,7 +139,13 @@ def attach_files(hub: "Hub", sinks: contextlib.ExitStack, options: FileOptions) 
         raise CommandError(
             "rotation needs a file: name it with --jsonl", ExitCode.USAGE
         )
-    if options["parquet"] is not None:
+    if options["parquet"] is None:
+        context = click.get_current_context()
+        for name in ("parquet_max", "parquet_every", "parquet_keep"):
+            if common.is_said(context, name):
+                option = name.replace("_", "-")
+                raise CommandError(f"--{option} needs --parquet DIR", ExitCode.USAGE)
+    else:
         columns = Rotation(
             options["parquet_max"],
             _seconds(options["parquet_every"]),

@@ -20,6 +20,7 @@ from shmtel.cli import children, common, hub_bridges
 from shmtel.cli.errors import CommandError, ExitCode
 from shmtel.cli.file_sinks import FileOptions, attach_files, file_options
 from shmtel.cli.hub_options import AUTO, status_option
+from shmtel.ending_signals import ending_signals
 from shmtel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -112,16 +113,18 @@ def command(
     parent: int | None,
     **files: Unpack[FileOptions],
 ) -> int:
-    """Receive the events of many collectors until SIGTERM or SIGINT."""
+    """Receive the events of many collectors until SIGTERM, SIGINT or SIGHUP."""
     children.end_with_parent(parent)
     common.start_logging(log_level)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         signal.signal(number, lambda *_: stop.set())
     sys.setswitchinterval(SWITCH_S)
     gc.freeze()  # what was imported stays: no full collection need walk it again
     hub = _make(listen, state_dir)
     with contextlib.ExitStack() as sinks:
+        if otlp is None and otlp_protocol is not None:
+            raise click.UsageError("--otlp-protocol needs --otlp.")
         settings = hub_bridges.attach_metrics(hub, config_file, metrics)
         bridges = hub_bridges.make_statsd(hub, settings, statsd, statsd_dialect)
         for bridge in bridges:

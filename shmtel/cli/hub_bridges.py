@@ -30,10 +30,11 @@ def attach_metrics(hub: "Hub", config: Path | None, which: str | None) -> "HubSe
     from shmtel.hub.settings_file import HubSettings, read_settings
 
     try:
-        settings = HubSettings() if config is None else read_settings(config)
+        others = default_metrics() if which != "off" else []
+        settings = HubSettings() if config is None else read_settings(config, others)
         has_default = settings.default_metrics is not False
         if has_default if which is None else which == "default":
-            hub.attach_metrics(default_metrics())
+            hub.attach_metrics(others)
         hub.attach_metrics(settings.metrics)
     except ConfigurationError as error:
         raise CommandError(str(error), ExitCode.INVALID_CONFIGURATION) from error
@@ -55,10 +56,9 @@ def make_statsd(
             raise click.UsageError("--statsd-dialect needs --statsd ADDR.")
         return []
     told = settings.statsd or StatsdSettings()
+    address = told.address if address is None else address
     try:
-        chosen = replace(
-            told, address=address or told.address, dialect=dialect or told.dialect
-        )
+        chosen = replace(told, address=address, dialect=dialect or told.dialect)
     except ConfigurationError as error:
         raise CommandError(
             f"statsd: {error}", ExitCode.INVALID_CONFIGURATION

@@ -56,23 +56,26 @@ static inline const uint8_t *read_unsigned(const uint8_t *at, const uint8_t *end
     return at + size;
 }
 
-static inline const uint8_t *read_head(struct decoder *self, const uint8_t *at,
-                                       const uint8_t *end, uint64_t names,
-                                       PyObject *record)
+/* Reads the first four fields, and judges what is known of them. */
+static inline const uint8_t *read_head(const uint8_t *at, const uint8_t *end,
+                                       uint64_t names, uint64_t head[THRESHOLD + 1])
 {
-    uint64_t head[THRESHOLD + 1];
     for (int field = EVENT_ID; field <= THRESHOLD; field++)
         if ((at = read_unsigned(at, end, &head[field])) == NULL)
             return NULL;
-    if (head[EVENT_ID] >= names || head[THRESHOLD] > UINT32_MAX)
-        return NULL;
+    return head[EVENT_ID] < names && head[THRESHOLD] <= UINT32_MAX ? at : NULL;
+}
+
+static inline bool fill_head(struct decoder *self, PyObject *record,
+                             const uint64_t head[THRESHOLD + 1])
+{
     for (int field = EVENT_ID; field <= THRESHOLD; field++) {
         PyObject *number = PyLong_FromUnsignedLongLong(head[field]);
         *slot(self, record, (enum field)field) = number;
         if (number == NULL)
-            return NULL;
+            return false;
     }
-    return at;
+    return true;
 }
 
 static inline const uint8_t *read_nil(const uint8_t *at, PyObject **nil)
@@ -81,16 +84,35 @@ static inline const uint8_t *read_nil(const uint8_t *at, PyObject **nil)
     return at + 1;
 }
 
+/* Steps over a span that is there. */
+static inline const uint8_t *take_span(const uint8_t *at, const uint8_t *end)
+{
+    if (msgpack_is_nil(at, end))
+        return at + 1;
+    const uint8_t *after = msgpack_skip(at, end, 2 + MSGPACK_SPAN_IDS);
+    return after != NULL && msgpack_is_span(at, after) ? after : NULL;
+}
+
 static inline const uint8_t *read_span(const uint8_t *at, const uint8_t *end,
                                        PyObject **span)
 {
     if (msgpack_is_nil(at, end))
         return read_nil(at, span);
-    const uint8_t *after = msgpack_skip(at, end, 2 + MSGPACK_SPAN_IDS);
-    if (after == NULL || !msgpack_is_span(at, after))
+    const uint8_t *after = take_span(at, end);
+    if (after == NULL)
         return NULL;
     *span = PyBytes_FromStringAndSize((const char *)at + 2, MSGPACK_SPAN_IDS);
     return *span == NULL ? NULL : after;
+}
+
+/* Steps over the fields of an event that nobody wants. */
+static const uint8_t *skip_fields(const uint8_t *at, const uint8_t *end)
+{
+    at = msgpack_take_correlation(at, end);
+    if (at == NULL || (at = msgpack_take_map(at, end, 1)) == NULL)
+        return NULL;
+    at = msgpack_is_nil(at, end) ? at + 1 : msgpack_take_map(at, end, 1);
+    return at == NULL ? NULL : take_span(at, end);
 }
 
 static inline const uint8_t *read_fields(struct decoder *self, const uint8_t *at,
@@ -116,17 +138,28 @@ static inline const uint8_t *read_fields(struct decoder *self, const uint8_t *at
 
 #define ARRAY_OF_FIELDS (0x90 | FIELDS)
 
+/* What is asked of records. */
+struct wish {
+    uint64_t names;        /* their event ids are below it */
+    const uint8_t *wanted; /* by event id, 0: to be skipped; NULL: none is */
+};
+
+/* Leaves `*record` alone where nobody wants it. */
 static inline const uint8_t *read_record(struct decoder *self, const uint8_t *at,
-                                         const uint8_t *end, uint64_t names,
+                                         const uint8_t *end, const struct wish *wish,
                                          PyObject **record)
 {
+    uint64_t head[THRESHOLD + 1];
     if (at == end || *at != ARRAY_OF_FIELDS)
         return NULL;
+    at = read_head(at + 1, end, wish->names, head);
+    if (at == NULL)
+        return NULL;
+    if (wish->wanted != NULL && !wish->wanted[head[EVENT_ID]])
+        return skip_fields(at, end);
     if ((*record = self->kind->tp_alloc(self->kind, 0)) == NULL)
         return NULL;
-    at = read_head(self, at + 1, end, names, *record);
-    if (at != NULL)
-        at = read_fields(self, at, end, *record);
+    at = fill_head(self, *record, head) ? read_fields(self, at, end, *record) : NULL;
     if (at == NULL)
         Py_CLEAR(*record);
     return at;
@@ -138,7 +171,7 @@ static inline const uint8_t *read_record(struct decoder *self, const uint8_t *at
 
 /* The records of an array32 that are all there is; NULL with ValueError if not. */
 static PyObject *read_records(struct decoder *self, const uint8_t *at,
-                              const uint8_t *end, uint64_t names)
+                              const uint8_t *end, const struct wish *wish)
 {
     uint64_t count = decoder_big_endian(at + 1, 4), index = 0;
     PyObject *records = PyList_New(0);
@@ -147,9 +180,11 @@ static PyObject *read_records(struct decoder *self, const uint8_t *at,
     at += HEAD_SIZE;
     for (; index < count; index++) {
         PyObject *record = NULL;
-        at = read_record(self, at, end, names, &record);
+        at = read_record(self, at, end, wish, &record);
         if (at == NULL)
             break;
+        if (record == NULL)
+            continue;
         int failed = PyList_Append(records, record);
         Py_DECREF(record);
         if (failed)
@@ -168,17 +203,22 @@ static PyObject *read_records(struct decoder *self, const uint8_t *at,
 
 static PyObject *decoder_decode(struct decoder *self, PyObject *arguments)
 {
-    Py_buffer events;
+    Py_buffer events, wanted = {.buf = NULL};
     unsigned int names;
     PyObject *records = NULL;
-    if (!PyArg_ParseTuple(arguments, "y*I:decode", &events, &names))
+    if (!PyArg_ParseTuple(arguments, "y*I|z*:decode", &events, &names, &wanted))
         return NULL;
     const uint8_t *at = events.buf;
-    if (events.len < HEAD_SIZE || *at != 0xdd)
+    const struct wish wish = {names, wanted.buf};
+    if (wanted.buf != NULL && wanted.len < (Py_ssize_t)names)
+        PyErr_SetString(PyExc_ValueError, "wanted must have an entry for each name");
+    else if (events.len < HEAD_SIZE || *at != 0xdd)
         PyErr_SetString(PyExc_ValueError, "events that begin without an array32");
     else
-        records = read_records(self, at, at + events.len, names);
+        records = read_records(self, at, at + events.len, &wish);
     PyBuffer_Release(&events);
+    if (wanted.buf != NULL)
+        PyBuffer_Release(&wanted);
     return records;
 }
 
@@ -257,7 +297,7 @@ static void decoder_dealloc(struct decoder *self)
 
 static PyMethodDef decoder_methods[] = {
     {"decode", (PyCFunction)decoder_decode, METH_VARARGS,
-     PyDoc_STR("decode($self, events, names, /)\n--\n\n"
+     PyDoc_STR("decode($self, events, names, wanted=None, /)\n--\n\n"
                "Return the records of an array32, whose event ids are below names.")},
     {NULL, NULL, 0, NULL},
 };

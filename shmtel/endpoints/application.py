@@ -65,10 +65,13 @@ class Target(Protocol):
 def application(target: Target) -> Starlette:
     """Return what answers for a target."""
     answers = {"/metrics": _metrics(target)} | _probes(target) | _api(target)
-    return Starlette(
+    made = Starlette(
         routes=[Route(path, call) for path, call in answers.items()],
         exception_handlers={HTTPException: _on_refusal, Exception: _on_defect},
     )
+    # It would send people to whatever host they say they have asked.
+    made.router.redirect_slashes = False
+    return made
 
 
 def _metrics(target: Target) -> _Answer:

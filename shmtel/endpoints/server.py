@@ -6,6 +6,7 @@ of uvicorn would wake ten times a second to look at the clock, so ours replaces 
 Rules:
 - the socket is bound before the thread is started: whoever opens the server learns
   what is wrong with the address;
+- probes are answered however many connections are open on which nothing is asked;
 - whatever is answered, also by uvicorn itself when it is too much, is kept in no
   cache, and a browser is told not to guess what it is.
 """
@@ -20,6 +21,7 @@ import uvicorn
 
 from shmtel.endpoints.address import http_url, parse_http_address
 from shmtel.endpoints.application import Target, application
+from shmtel.endpoints.connection import Connection
 from shmtel.errors import ShmtelError
 
 CLOSE_S = 0.5
@@ -133,7 +135,7 @@ def _config(target: Target) -> uvicorn.Config:
     return uvicorn.Config(
         application(target),
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         interface="asgi3",
         lifespan="off",

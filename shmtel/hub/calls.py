@@ -14,15 +14,21 @@ from shmtel.hub.routes import Source
 from shmtel.hub.stamp import stamped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """The events of a segment for one handler."""
+    """The events of a segment for one handler.
+
+    Attributes:
+        handled: of these events, as far as a call of one of them does not stand for
+            all: a batch that raises has handled none.
+    """
 
     handler: Handler
     source: Source
     records: Sequence[Record]
     redelivered_through: int = 0
     deed: Deed | None = None  # is held for it
+    handled: int = 0
 
     def call(self) -> None:
         """Call the handler."""
@@ -40,13 +46,24 @@ class Delivery:
             through if is_marked else 0,
         )
         self.handler.function(batch, self.handler.config)
+        self.handled = len(self.records)
 
     def _call_each(self) -> None:
         names, stamp = self.source.names, self.source.stamp
         function, config = self.handler.function, self.handler.config
-        for record in self.records:
-            metadata = stamped(record, stamp, self.redelivered_through)
-            function(names[record.event_id], record.measurements, metadata, config)
+        try:
+            for record in self.records:
+                metadata = stamped(record, stamp, self.redelivered_through)
+                function(names[record.event_id], record.measurements, metadata, config)
+        except BaseException:
+            self.handled = len(self.records) - len(rest_of(self.records, record))
+            raise
+        self.handled = len(self.records)
+
+
+def rest_of(records: Sequence[Record], first: Record) -> Sequence[Record]:
+    """Return the records from one of them on."""
+    return records[next(i for i, one in enumerate(records) if one is first) :]
 
 
 def wanted(

@@ -5,9 +5,10 @@ A handler is attached under an id to names or globs of events (`fnmatchcase`,
 segment at once.
 
 It is called by the thread of the stream, or by a thread of its own behind a queue,
-so that it holds up no other. What is in work there is part of the deed that a
-batch is: the batch is acknowledged when all have let go. A handler can do without
-that; then its queue is bounded, and it misses what finds no room.
+so that it holds up no other; a coroutine function always is, and is awaited. What is
+in work there is part of the deed that a batch is: the batch is acknowledged when all
+have let go. A handler can do without that; then its queue is bounded, and it misses
+what finds no room.
 
 A handler that raises is detached, logged and counted; the event goes on to the
 others. Whatever it raises: a sys.exit() in a handler shall not end the thread
@@ -31,12 +32,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Unpack
 
-from shmtel.hub.calls import Delivery, wanted
-from shmtel.hub.handlers import Handler, LaneOptions, RequiredHandlerError, room_of
-from shmtel.hub.lanes import DETACHED, Lane
+from shmtel.hub.calls import Delivery, rest_of, wanted
+from shmtel.hub.coroutines import AwaitedFunction, is_coroutine_function
+from shmtel.hub.handlers import (
+    Handler,
+    LaneOptions,
+    RequiredHandlerError,
+    judged_patterns,
+    room_of,
+)
+from shmtel.hub.lanes import DETACHED, RAISED, Lane
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record
-from shmtel.hub.routes import Attached, Routes, Source, resolve
+from shmtel.hub.routes import Attached, Call, Routes, Source, resolve
 from shmtel.hub.sinks import ExactlyOnceSink, Marks
 from shmtel.hub.stamp import stamped
 from shmtel.hub.watch import Activity, Watch
@@ -88,14 +96,22 @@ class Dispatcher:
         Raises:
             ValueError: the id is taken, there are no events, or wrong options.
         """
-        patterns = tuple(events)
-        if not patterns:
-            raise ValueError(f"handler {handler_id!r} is attached to no event")
+        patterns = judged_patterns(handler_id, events, function)
         self._require_free(handler_id)
+        is_awaited = is_coroutine_function(function)
+        if is_awaited and not lane.setdefault("own_thread", True):
+            raise ValueError(
+                f"{handler_id!r} is awaited, and so has a thread of its own"
+            )
+        room = room_of(lane)
+        if is_awaited:
+            function = AwaitedFunction(function, f"shmtel-{handler_id}-loop")
         handler = Handler(
             *(handler_id, patterns, function, config, is_batch, is_required),
             holds_ack=lane.get("ack", "handled") == "handled",
-            lane=self._make_lane(handler_id, **lane),
+            lane=self._make_lane(handler_id, function, room)
+            if lane.get("own_thread")
+            else None,
         )
         is_exact = is_batch and isinstance(function, ExactlyOnceSink)
         if is_exact:
@@ -137,12 +153,12 @@ class Dispatcher:
             lane.end(is_given_up=True)
 
     def _make_lane(
-        self, handler_id: str, **options: Unpack[LaneOptions]
-    ) -> Lane[Delivery] | None:
-        room = room_of(options)
-        if not options.get("own_thread"):
-            return None
-        return Lane(f"shmtel-{handler_id}", self._run, self._skip, room)
+        self, handler_id: str, function: object, room: int | None
+    ) -> Lane[Delivery]:
+        lane = Lane(f"shmtel-{handler_id}", self._run, self._skip, room)
+        if isinstance(function, AwaitedFunction):
+            lane.on_end = function.close
+        return lane
 
     def _require_free(self, handler_id: str) -> None:
         if handler_id in self._attached.handlers:
@@ -230,9 +246,7 @@ class Dispatcher:
     def _miss(self, delivery: Delivery, reason: str) -> None:
         if self._is_closed and delivery.deed is not None:
             return  # somebody else will handle it
-        with self._lock:
-            key = (delivery.handler.handler_id, reason)
-            self._missed[key] += len(delivery.records)
+        self._note_missed(delivery.handler, reason, len(delivery.records))
         if delivery.deed is not None:
             delivery.deed.release()
 
@@ -245,8 +259,14 @@ class Dispatcher:
             delivery.call()
         except BaseException as error:
             self._fail(delivery.handler, error)
+            missed = len(delivery.records) - delivery.handled
+            self._note_missed(delivery.handler, RAISED, missed)
         finally:
             self.watch.end(activity)
+
+    def _note_missed(self, handler: Handler, reason: str, events: int) -> None:
+        with self._lock:
+            self._missed[handler.handler_id, reason] += events
 
     def _deliver_each(
         self, source: Source, records: Sequence[Record], through: int
@@ -278,6 +298,9 @@ class Dispatcher:
                     function(names[event_id], record.measurements, metadata, config)
                 except BaseException as error:
                     self._fail(handler, error)
+                    rest = rest_of(records, record)
+                    missed = _count_wanted(handler, by_event, rest)
+                    self._note_missed(handler, RAISED, missed)
                     by_event = self.routes(source).by_event
 
     # -- failures ------------------------------------------------------------
@@ -302,3 +325,12 @@ class Dispatcher:
         if is_first and self._on_failure is not None:
             self._on_failure(failure)
         raise failure
+
+
+def _count_wanted(
+    handler: Handler, by_event: Sequence[Sequence[Call]], records: Sequence[Record]
+) -> int:
+    return sum(
+        any(one is handler for one, *_ in by_event[record.event_id])
+        for record in records
+    )

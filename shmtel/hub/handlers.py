@@ -1,13 +1,15 @@
 """What a handler is, and what it is given.
 
 Rules:
-- what handlers get is shared between them: to be read, not changed.
+- what handlers get is shared between them: to be read, not changed;
+- what is wrong with a handler is a ValueError when it is attached: a call with it
+  later would end the stream that it is made on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from shmtel.errors import ShmtelError
 from shmtel.hub.lanes import Lane
@@ -15,6 +17,7 @@ from shmtel.hub.records import Record
 from shmtel.wire.frames import Worker
 
 QUEUE_BATCHES = 1_024
+Ack = Literal["handled", "queued"]
 
 EventFunction = Callable[[str, Mapping[str, float], Mapping[str, Any], Any], object]
 
@@ -22,14 +25,15 @@ EventFunction = Callable[[str, Mapping[str, float], Mapping[str, Any], Any], obj
 class LaneOptions(TypedDict, total=False):
     """How a handler is called apart from the others.
 
-    own_thread: in a thread of its own, so that it holds up nobody else.
+    own_thread: in a thread of its own, so that it holds up nobody else; a coroutine
+        function always is.
     ack: `handled`: what it has not finished is not acknowledged; `queued`: what is
         in its queue is, and is lost to it when the hub dies.
     queue_batches: how many segments may wait with `queued`; it misses what is more.
     """
 
     own_thread: bool
-    ack: Literal["handled", "queued"]
+    ack: Ack
     queue_batches: int
 
 
@@ -39,11 +43,53 @@ def room_of(options: LaneOptions) -> int | None:
     Raises:
         ValueError: the options are wrong.
     """
-    if options.get("ack", "handled") == "handled":
+    unknown = options.keys() - LaneOptions.__annotations__.keys()
+    if unknown:
+        known = ", ".join(LaneOptions.__annotations__)
+        raise ValueError(f"no option {min(unknown)!r}; there are {known}")
+    own_thread = options.get("own_thread", False)
+    if not isinstance(own_thread, bool):
+        raise ValueError(f"own_thread is True or False, not {own_thread!r}")
+    ack, room = options.get("ack", "handled"), options.get("queue_batches")
+    if ack not in get_args(Ack):
+        raise ValueError(f"ack is {' or '.join(get_args(Ack))}, not {ack!r}")
+    if ack == "handled":
+        if room is not None:
+            raise ValueError("queue_batches bounds what is acknowledged: ack='queued'")
         return None
-    if not options.get("own_thread"):
+    if not own_thread:
         raise ValueError("a queue needs a thread of its own: own_thread=True")
-    return options.get("queue_batches", QUEUE_BATCHES)
+    if room is None:
+        return QUEUE_BATCHES
+    if not isinstance(room, int) or isinstance(room, bool) or room < 1:
+        raise ValueError(f"queue_batches is a number of 1 or more, not {room!r}")
+    return room
+
+
+def judged_patterns(
+    handler_id: str, events: Iterable[str], function: Callable[..., object]
+) -> tuple[str, ...]:
+    """Return the names and globs of a handler.
+
+    Raises:
+        ValueError: they, or its id, or the function, are something else.
+    """
+    if not isinstance(handler_id, str) or not handler_id:
+        raise ValueError(f"the id of a handler is a text, not {handler_id!r}")
+    if isinstance(events, str):
+        raise ValueError(f"the events of {handler_id!r} are several: [{events!r}]")
+    patterns = tuple(events)
+    if not patterns:
+        raise ValueError(f"handler {handler_id!r} is attached to no event")
+    for pattern in patterns:
+        if not isinstance(pattern, str) or not pattern:
+            raise ValueError(
+                f"handler {handler_id!r} is for names or globs of events, "
+                f"not for {pattern!r}"
+            )
+    if not callable(function):
+        raise ValueError(f"handler {handler_id!r} cannot be called: {function!r}")
+    return patterns
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ _T = TypeVar("_T")
 
 QUEUE_FULL = "queue_full"
 DETACHED = "detached"
+RAISED = "raised"  # by the handler, at this event or before it in its segment
 
 
 class Lane(Generic[_T]):
@@ -24,6 +25,9 @@ class Lane(Generic[_T]):
             keeps what it holds.
         skip: is called with what is left when the lane was given up.
         room: how many items wait at most; None: the caller sees to it.
+
+    Attributes:
+        on_end: is called when its thread has ended.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Lane(Generic[_T]):
         skip: Callable[[_T], None],
         room: int | None = None,
     ) -> None:
+        self.on_end: Callable[[], None] = lambda: None
         self._name = name
         self._run_item = run
         self._skip_item = skip
@@ -77,11 +82,14 @@ class Lane(Generic[_T]):
             self._thread.join(max(0.0, seconds))
 
     def _run(self) -> None:
-        while (item := self._take()) is not None:
-            if self._is_given_up:
-                self._skip_item(item)
-            elif not self._run_item(item):
-                return
+        try:
+            while (item := self._take()) is not None:
+                if self._is_given_up:
+                    self._skip_item(item)
+                elif not self._run_item(item):
+                    return
+        finally:
+            self.on_end()
 
     def _take(self) -> _T | None:
         with self._changed:

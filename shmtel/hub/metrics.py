@@ -42,7 +42,7 @@ _OWN = {
     "missed": Family(
         "shmtel_hub_events_missed_total",
         "counter",
-        "Events that handlers with a queue had no room for, or were detached before.",
+        "Events that handlers had no room for, or did not handle because they raised.",
     ),
     "commits": Family(
         "shmtel_hub_commits_total",

@@ -18,7 +18,7 @@ from shmtel.hub.measures.plan import Plan
 from shmtel.hub.progress import Deed
 from shmtel.hub.records import Record, check_head, decode_segment
 from shmtel.hub.ring_entry import RingEntry
-from shmtel.hub.routes import Source
+from shmtel.hub.routes import Routes, Source
 from shmtel.hub.table import Change, RingTable
 from shmtel.wire.errors import RemoteProtocolError
 from shmtel.wire.frames import Batch, NamesAdded, RingCounters, Segment
@@ -33,6 +33,17 @@ class OpenRing:
     entry: RingEntry
     source: Source
     plan: Plan | None = None
+    wanted: bytes | None = None  # by event id, 0: not; None: all are
+    wanted_by: tuple[Routes, Plan] | None = None
+
+    def wanted_events(self, routes: Routes, plan: Plan) -> bytes | None:
+        """Return which events are for any handler or metric; None: all are."""
+        if self.wanted_by is None or self.wanted_by != (routes, plan):
+            wanted, count = routes.wanted | plan.wanted, len(self.source.names)
+            self.wanted_by = routes, plan
+            mask = bytes(event_id in wanted for event_id in range(count))
+            self.wanted = mask if len(wanted) < count else None
+        return self.wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,10 @@ class OpenRings:
         source, plan = ring.source, self._plan(ring)
         records: Sequence[Record] = ()
         read: Sequence[Record] = ()
-        if self._dispatcher.routes(source).is_wanted:
-            read = records = decode_segment(segment, len(source.names))
+        routes = self._dispatcher.routes(source)
+        if routes.is_wanted:
+            wanted = ring.wanted_events(routes, plan)
+            read = records = decode_segment(segment, len(source.names), wanted=wanted)
             if plan.is_wanted:
                 plan.measure(records, delta)
         elif plan.is_wanted:

@@ -12,7 +12,8 @@ that come again. Where a part of them will do, msgspec decodes that and skips th
 Rules:
 - what does not decode is the collector's fault, never an error of a handler;
 - a segment that nobody wants is not decoded; only the count in its head is
-  compared, because nobody can be harmed by the rest.
+  compared, because nobody can be harmed by the rest. Nor is an event that nobody
+  wants among others: it is stepped over, as far as it is one.
 """
 
 from typing import Annotated, Any, get_type_hints
@@ -105,10 +106,13 @@ def decode_segment(
     segment: Segment,
     name_count: int,
     decoder: msgspec.msgpack.Decoder[Any] | None = None,
+    *,
+    wanted: bytes | None = None,
 ) -> list[Record]:
     """Decode the events of a segment.
 
     Args:
+        wanted: by event id, 0: such events are not decoded; None: all are.
         decoder: one of `make_decoder`, whose records are like others but for their
             measurements and metadata; None: of whole records.
 
@@ -121,13 +125,15 @@ def decode_segment(
     try:
         records: list[Record]
         if decoder is None:
-            records = _whole.decode(segment.events, name_count)
+            records = _whole.decode(segment.events, name_count, wanted)
         else:
             records = decoder.decode(segment.events)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise RemoteProtocolError(f"events that are no records: {error}") from error
     if decoder and max({record.event_id for record in records}) >= name_count:
         raise RemoteProtocolError("an event without a name")
+    if not records:
+        return []
     if not segment.seq_before < records[0].seq <= records[-1].seq <= segment.seq_last:
         raise RemoteProtocolError("seqs outside of their segment")
     return records

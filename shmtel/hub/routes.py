@@ -39,6 +39,7 @@ class Routes:
     batch: tuple[Wanting, ...]
     lanes: tuple[Wanting, ...]  # with a thread of their own, of both kinds
     has_event_handlers: bool
+    wanted: frozenset[int]  # ids of the events that any of them wants
 
     @property
     def is_wanted(self) -> bool:
@@ -76,6 +77,7 @@ def resolve(attached: Attached, names: Sequence[str]) -> Routes:
         batch=_wanting([handler for handler in inline if handler.is_batch], names),
         lanes=_wanting([h for h in handlers if h.lane is not None], names),
         has_event_handlers=any(by_event),
+        wanted=frozenset().union(*(_wanted_ids(h, names) for h in handlers)),
     )
 
 

@@ -9,6 +9,7 @@ the file, the line, and what to write instead.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +39,23 @@ class HubSettings:
     statsd: StatsdSettings | None = None
 
 
-def read_settings(path: Path) -> HubSettings:
+def read_settings(path: Path, others: Sequence[Metric] = ()) -> HubSettings:
     """Read a configuration file.
+
+    Args:
+        others: are kept too, unless it says that there are no default metrics.
 
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong.
     """
     source = TomlSource(path, "name another with --config")
     table = source.root(_KEYS)
+    has_others = _switch(source, table.get("default_metrics"))
     return HubSettings(
-        _metrics(source, table.get("metrics", [])),
-        _switch(source, table.get("default_metrics")),
+        _metrics(
+            source, table.get("metrics", []), others if has_others is not False else ()
+        ),
+        has_others,
         _statsd(source, table["statsd"]) if "statsd" in table else None,
     )
 
@@ -60,14 +67,16 @@ def _switch(source: TomlSource, value: object) -> bool | None:
     return value
 
 
-def _metrics(source: TomlSource, tables: object) -> tuple[Metric, ...]:
+def _metrics(
+    source: TomlSource, tables: object, others: Sequence[Metric]
+) -> tuple[Metric, ...]:
     if not isinstance(tables, list):
         raise source.fault(("metrics",), "write each metric as a table [[metrics]]")
     made: list[Metric] = []
     for number, table in enumerate(tables):
         try:
             made.append(metric_of_table(table))
-            refuse_clashes(made)
+            refuse_clashes([*others, *made])
         except (ConfigurationError, ValueError) as error:
             where = _where(("metrics", number), error)
             raise source.fault(where, f"metric {number + 1}: {error}") from error

@@ -50,7 +50,7 @@ def _finish_worker(line: Line) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_both_stop_cleanly_on_a_signal(line: Line, number: signal.Signals) -> None:
     """Each ends with 0, soon, and says no traceback."""
     for process in (line.collector_process, line.hub_process):

@@ -154,7 +154,7 @@ def test_clean_stop_sends_the_last_events(
         wait_until(lambda: hub.count() == 2015)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_clean_stop_leaves_no_lock(
     collector: CollectorProcess, hub: NotingHub, namespace: str, number: signal.Signals
 ) -> None:

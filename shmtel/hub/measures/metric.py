@@ -26,6 +26,7 @@ from math import isfinite
 from typing import Any, Literal, TypedDict, Unpack
 
 from shmtel.hub.measures.conditions import Plain, conditions_of
+from shmtel.hub.measures.judging import is_number, judge, patterns_of
 from shmtel.hub.measures.units import Unit, unit_of
 
 Kind = Literal["counter", "sum", "last_value", "summary", "distribution"]
@@ -175,17 +176,23 @@ def distribution(
         buckets: the greatest value of each, rising, in the unit that is told; one
             more takes what is above. By default for durations in seconds.
     """
+    if not isinstance(buckets, Sequence) or not all(map(is_number, buckets)):
+        raise ValueError(f"`buckets` is a list of numbers, not {buckets!r}")
     bounds = tuple(map(float, buckets))
     if not bounds or len(bounds) > BUCKETS_MAX or not all(map(isfinite, bounds)):
-        raise ValueError(f"buckets are 1 to {BUCKETS_MAX} finite numbers")
+        raise ValueError(f"`buckets` are 1 to {BUCKETS_MAX} finite numbers")
     if any(one >= other for one, other in pairwise(bounds)):
-        raise ValueError("buckets rise: each is greater than the one before")
+        raise ValueError("`buckets` rise: each is greater than the one before")
+    if bounds[0] < 0:
+        raise ValueError("`buckets` are 0 or more: what is less is not measured")
     return _make("distribution", name, event, measurement, options, buckets=bounds)
 
 
 def _judged(expiry_s: float | None) -> float | None:
-    if expiry_s is not None and not (isfinite(expiry_s) and expiry_s > 0):
-        raise ValueError("expiry_s is a number of seconds above 0")
+    if expiry_s is None:
+        return None
+    if not is_number(expiry_s) or not isfinite(expiry_s) or expiry_s <= 0:
+        raise ValueError(f"`expiry_s` is a number of seconds above 0, not {expiry_s!r}")
     return expiry_s
 
 
@@ -197,11 +204,11 @@ def _make(
     options: Options,
     **own: Any,
 ) -> Metric:
-    patterns = (event,) if isinstance(event, str) else tuple(event)
+    own_part = {} if kind == "counter" else {"measurement": measurement}
+    judge({"name": name, **own_part, **options}, Options.__annotations__)
+    patterns = patterns_of(event)
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name: letters, digits, '_', '.' and ':'")
-    if not patterns or not all(patterns):
-        raise ValueError(f"metric {name!r} is of no event; give it a name or a glob")
+        raise ValueError(f"`name` {name!r} is none: letters, digits, '_', '.' and ':'")
     return Metric(
         name=name,
         kind=kind,
@@ -209,41 +216,44 @@ def _make(
         measurement=measurement,
         tags=_tags(options.get("tags", ())),
         tag_values=options.get("tag_values"),
-        keep=_condition(options.get("keep")),
-        drop=_condition(options.get("drop")),
-        unit=unit_of(options.get("unit", "")),
+        keep=_condition("keep", options.get("keep")),
+        drop=_condition("drop", options.get("drop")),
+        unit=_unit(options.get("unit", "")),
         description=options.get("description", ""),
-        series_max=_series_max(options.get("series_max", SERIES_MAX)),
+        series_max=options.get("series_max", SERIES_MAX),
         **own,
     )
 
 
-def _series_max(number: int) -> int:
-    if number < 1:
-        raise ValueError("series_max is at least 1")
-    return number
+def _unit(text: str | Sequence[str]) -> Unit:
+    try:
+        return unit_of(text)
+    except ValueError as error:
+        raise ValueError(f"`unit`: {error}") from error
 
 
 def _tags(tags: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
-    if isinstance(tags, str):
-        raise ValueError(f"tags are a list; write [{tags!r}]")
     by_label = dict(tags) if isinstance(tags, Mapping) else {tag: tag for tag in tags}
     for label, key in by_label.items():
-        if not _LABEL.fullmatch(label) or label.startswith("__"):
-            raise ValueError(f"{label!r} is no name of a tag: letters, digits and '_'")
+        is_own = label.replace(".", "_").startswith("__")
+        if not _LABEL.fullmatch(label) or is_own:
+            raise ValueError(f"`tags`: {label!r} is no name: letters, digits and '_'")
         if label in _TAKEN:
-            raise ValueError(f"{label!r} is Prometheus' own; name the tag otherwise")
+            raise ValueError(f"`tags`: {label!r} is Prometheus' own; name it otherwise")
         if key in _UNBOUNDED:
-            raise ValueError(f"{key!r} is another one for each event, and no tag")
+            raise ValueError(f"`tags`: {key!r} is another one for each event")
     return by_label
 
 
 def _condition(
-    given: Mapping[str, object] | Predicate | None,
+    word: str, given: Mapping[str, object] | Predicate | None
 ) -> Conditions | Predicate | None:
     if not isinstance(given, Mapping):
         return given
     if not _UNBOUNDED.isdisjoint(given):
         keys = ", ".join(sorted(_UNBOUNDED.intersection(given)))
-        raise ValueError(f"there are no conditions on {keys}: it is in no payload")
-    return conditions_of(given)
+        raise ValueError(f"`{word}` has no conditions on {keys}: it is in no payload")
+    try:
+        return conditions_of(given)
+    except ValueError as error:
+        raise ValueError(f"`{word}`: {error}") from error

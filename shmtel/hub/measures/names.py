@@ -12,7 +12,10 @@ from collections.abc import Iterable
 
 from shmtel.hub.measures.metric import Metric
 
-_RESERVED = ("shmtel_hub_", "shmtel_fleet_", "shmtel_build_info", "process_")
+_RESERVED = (
+    *("shmtel_hub_", "shmtel_fleet_", "shmtel_bridge_"),
+    *("shmtel_build_info", "shmtel_ready", "process_"),
+)
 _SUFFIXES = {
     "counter": ("", "_total", "_created"),
     "sum": ("", "_total", "_created"),

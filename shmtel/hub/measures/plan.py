@@ -11,6 +11,7 @@ Rules:
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from shmtel.hub.measures.instrument import FILTERED, Delta, Instrument, Labels
@@ -78,6 +79,9 @@ class Plan:
         self._by_functions = [one.by_functions for one in by_event]
         self._has_functions = any(self._by_functions)
         self.is_wanted = self._has_functions or any(self._by_keys)
+        self.wanted = frozenset(  # ids of events that any metric is about
+            i for i, one in enumerate(by_event) if one.by_keys or one.by_functions
+        )
         used = dict.fromkeys(i for one in self._by_keys for i in one)
         metrics = [instrument.metric for instrument in used]
         metadata_keys = frozenset(key for m in metrics for key in _metadata_keys(m))
@@ -144,7 +148,7 @@ class Plan:
         self, instrument: Instrument, event_id: int, metadata: Mapping[str, Any]
     ) -> Use:
         view = {**self._source.stamp, **own(metadata)}
-        view[EVENT] = self._source.names[event_id]
+        _name(view, self._source.names[event_id])
         tags = instrument.metric.tags.values()
         return Use(
             *(instrument, tuple(label_of(view.get(key)) for key in tags)),
@@ -163,7 +167,7 @@ class Plan:
 
     def _call(self, instrument: Instrument, record: Record, delta: Delta) -> None:
         metadata = stamped(record, self._source.stamp)
-        metadata[EVENT] = self._source.names[record.event_id]
+        _name(metadata, self._source.names[record.event_id])
         try:
             if instrument.left_out(metadata):
                 delta.skipped[instrument.metric.name, FILTERED] += 1
@@ -220,7 +224,7 @@ def _metadata_keys(metric: Metric) -> set[str]:
         if isinstance(conditions, Mapping):
             keys |= conditions.keys()
     stamps = STAMPED | {EVENT}
-    sent = {f"user.{key}": key for key in STAMPED}
+    sent = {f"user.{key}": key for key in stamps}
     return {sent.get(key, key) for key in keys if key not in stamps}
 
 
@@ -242,6 +246,20 @@ def _called_values(
         if callable(key)
         else record.measurements.get(key)
     )
-    if value is not None and not isinstance(value, int | float):
-        raise TypeError(f"a measurement is a number, not {value!r}")
-    return [] if value is None else [value]
+    return [] if value is None else [_number(value)]
+
+
+def _number(value: object) -> int | float:
+    """Return a number of whatever kind as one that can be kept."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"a measurement is a number, not {value!r}")
+
+
+def _name(view: dict[str, Any], event: str) -> None:
+    """Add the event's name; a worker's own key of that name goes aside."""
+    if EVENT in view:
+        view[f"user.{EVENT}"] = view[EVENT]
+    view[EVENT] = event

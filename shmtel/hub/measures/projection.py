@@ -8,12 +8,13 @@ after all, and such a value makes an empty label.
 
 Rules:
 - both ways give the same groups, in another guise;
-- values that Python takes for equal (1, 1.0 and True) are in one group, and so have
-  the label of the first of them.
+- values that Python takes for equal and that are told apart (1, 1.0 and True) are in
+  groups of their own, whichever comes first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -26,7 +27,16 @@ from shmtel.hub.records import Record, make_decoder
 # Records that have event id, threshold and the keys of a reader in common.
 Groups = Mapping[tuple[int, int, Any], Sequence[Record]]
 _PLAIN = (str, int, float, bool, type(None))
+_NUMBERS = (int, float)  # and so bool
 _DECODERS_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What records have in common, and of which kinds it is."""
+
+    shared: Any
+    kinds: tuple[type, ...]
 
 
 class Reader(Protocol):
@@ -54,7 +64,7 @@ class WholeReader:
         for record in records:
             shared = self._shared(record.metadata)
             groups[record.event_id, record.threshold, shared].append(record)
-        return groups
+        return _typed(groups, lambda r: self._shared(r.metadata), lambda s: s)
 
     def _shared(self, metadata: Mapping[str, Any] | None) -> tuple[object, ...]:
         if not metadata:
@@ -62,8 +72,10 @@ class WholeReader:
         values = [metadata.get(key, UNSET) for key in self._keys]
         return tuple(v if isinstance(v, _PLAIN) else UNSET for v in values)
 
-    def metadata(self, shared: tuple[object, ...]) -> dict[str, Any]:
+    def metadata(self, shared: Any) -> dict[str, Any]:
         """Return the metadata of a group."""
+        if isinstance(shared, Typed):
+            shared = shared.shared
         pairs = zip(self._keys, shared, strict=False)  # none: there is no metadata
         return {key: value for key, value in pairs if value is not UNSET}
 
@@ -94,10 +106,15 @@ class Projection:
         for record in records:
             shared = record.metadata  # is hashable here, and made in C
             groups[record.event_id, record.threshold, shared].append(record)
-        return groups
+        return _typed(groups, lambda r: r.metadata, self._values)
+
+    def _values(self, shared: object) -> tuple[object, ...]:
+        return tuple(getattr(shared, name) for name in self._described.values())
 
     def metadata(self, shared: object) -> dict[str, Any]:
         """Return the metadata of a group."""
+        if isinstance(shared, Typed):
+            shared = shared.shared
         if shared is None:
             return {}
         found = {key: getattr(shared, name) for key, name in self._described.items()}
@@ -116,6 +133,28 @@ def projection_of(
 ) -> Projection:
     """Return a projection, the same for the rings of all workers of one kind."""
     return Projection(measurement_keys, metadata_keys)
+
+
+def _typed(
+    groups: dict[tuple[int, int, Any], list[Record]],
+    shared_of: Callable[[Record], Any],
+    values_of: Callable[[Any], tuple[object, ...]],
+) -> Groups:
+    """Return the groups with those taken apart that have numbers of several kinds.
+
+    Most have none, which is seen once per group.
+    """
+    for key in list(groups):
+        shared = key[-1]
+        if shared is None or not any(
+            isinstance(v, _NUMBERS) for v in values_of(shared)
+        ):
+            continue
+        for record in groups.pop(key):
+            own = shared_of(record)
+            typed = Typed(own, tuple(map(type, values_of(own))))
+            groups.setdefault((*key[:-1], typed), []).append(record)
+    return groups
 
 
 def _fields(keys: Iterable[str]) -> dict[str, str]:

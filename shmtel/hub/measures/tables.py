@@ -14,7 +14,6 @@ Rules: what is not known is refused, with the nearest name there is.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub.measures import metric
@@ -54,49 +53,7 @@ def metric_of_table(table: object) -> Metric:
     for key in _REQUIRED:
         if key in known and key not in table:
             raise ConfigurationError(f"`{key}` is missing")
-    for key, value in table.items():
-        is_right, text = _TYPES[key]
-        if not is_right(value):
-            raise ConfigurationError(f"`{key}` is {text}, not {value!r}")
     try:
         return _MAKERS[kind](**{k: v for k, v in table.items() if k != "kind"})
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_tags(value: object) -> bool:
-    is_table = isinstance(value, Mapping) and all(map(_is_text, value.values()))
-    return is_table or _is_texts(value)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-_text = (_is_text, "a text in quotes")
-_conditions = (_is_table, "a table of metadata keys and what they match")
-_TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("kind", "name", "measurement", "unit", "description"), _text),
-    "event": (lambda v: _is_text(v) or _is_texts(v), "a name or glob, or a list"),
-    "tags": (_is_tags, "a list of keys, or a table of keys by label"),
-    "keep": _conditions,
-    "drop": _conditions,
-    "series_max": (lambda v: _is_number(v) and isinstance(v, int), "a whole number"),
-    "expiry_s": (_is_number, "a number of seconds"),
-    "buckets": (
-        lambda v: isinstance(v, list) and all(map(_is_number, v)),
-        "a list of numbers",
-    ),
-}

@@ -9,6 +9,7 @@ Rules:
   what is told is converted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +31,7 @@ _WORDS = {
     **{"KiB": "kibibytes", "MiB": "mebibytes", "GiB": "gibibytes"},
 }
 _ARROW = "->"
+_MICRO = str.maketrans("\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}", "uu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ def unit_of(text: str | Sequence[str]) -> Unit:
         ValueError: it is none, or one cannot be converted to the other.
     """
     parts = text.split(_ARROW) if isinstance(text, str) else list(text)
-    parts = [part.strip() for part in parts]
+    parts = [part.strip().translate(_MICRO) for part in parts]
     if len(parts) == 1:
-        return Unit(parts[0], parts[0])
+        return Unit(_judged(parts[0]), parts[0])
     if len(parts) != 2:
         raise ValueError(f"{text!r} is no unit; write it as 'bytes' or 'ns->s'")
     measured, told = parts
@@ -78,3 +80,10 @@ def unit_of(text: str | Sequence[str]) -> Unit:
             return Unit(measured, told, Fraction(units[measured], units[told]))
     known = "; ".join(", ".join(units) for units in _DIMENSIONS)
     raise ValueError(f"{measured!r} is not converted to {told!r}; known: {known}")
+
+
+def _judged(unit: str) -> str:
+    """Return a unit that can be a part of a name; none is one, too."""
+    if unit and not re.search(r"[A-Za-z]", unit):
+        raise ValueError(f"{unit!r} is no word, as 'percent' is")
+    return unit

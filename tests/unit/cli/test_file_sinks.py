@@ -14,6 +14,9 @@ from shmtel.cli import run
         (("--jsonl-max", "1KiB"), "name it with --jsonl"),
         (("--jsonl", "x", "--jsonl-keep", "3"), "need --jsonl-max or --jsonl-every"),
         (("--jsonl", "x", "--jsonl-gzip"), "need --jsonl-max or --jsonl-every"),
+        (("--parquet-max", "1MiB"), "--parquet-max needs --parquet"),
+        (("--parquet-every", "1h"), "--parquet-every needs --parquet"),
+        (("--otlp-protocol", "grpc"), "--otlp-protocol needs --otlp"),
     ],
 )
 def test_options_that_need_others(

@@ -35,6 +35,29 @@ def test_many_records() -> None:
     assert decode(*events, names=7) == events
 
 
+def test_events_that_nobody_wants() -> None:
+    """They are passed over, those behind them are not, and broken ones are refused."""
+    decoder = RecordDecoder(Slots, FIELDS)
+    events = [
+        make_event(n, n % 4, metadata={"k": [n, {"x": "y"}]}, span=b"s" * 16)
+        for n in range(400)
+    ]
+    for ids in ((), (2,), (0, 3), (0, 1, 2, 3)):
+        wanted = bytes(n in ids for n in range(4))
+        found = [r.fields() for r in decoder.decode(pack(events), 4, wanted)]
+        assert found == [event for event in events if event[0] in ids]
+    whole, nobody = pack(events[:1]), bytes(4)
+    assert decoder.decode(whole, 4, nobody) == []
+    for size in range(5, len(whole)):
+        with pytest.raises(ValueError, match="no record"):
+            decoder.decode(whole[:size], 4, nobody)
+    for wrong in (make_event(1, metadata=[1]), make_event(1, span=b"x"), [1, 2]):
+        with pytest.raises(ValueError, match="no record"):
+            decoder.decode(pack([wrong]), 4, nobody)
+    with pytest.raises(ValueError, match="each name"):
+        decoder.decode(whole, 4, bytes(3))
+
+
 def test_values_are_not_shared() -> None:
     """Texts apart, which nobody can change, a record has nothing of another."""
     first, second = decode(EVENT, EVENT)

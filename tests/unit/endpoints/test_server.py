@@ -29,9 +29,12 @@ class Daemon:
         self.alive = True
         self.ready = True
         self.broken: BaseException | None = None
+        self.hangs = False
         self.told: list[Resource] = []
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
+        if self.hangs:
+            await asyncio.sleep(WAIT_S)
         if self.broken:
             raise self.broken
         return f"accept {accept}\n".encode(), "text/plain; version=0"
@@ -114,12 +117,36 @@ def test_no_refusal_is_kept_in_a_cache() -> None:
         assert _check_headers(f"{url}/metrics") == 500
         assert _check_headers(f"{url}/livez") == 503
         assert _check_headers(f"{url}/readyz") == 503
-        host, port = url.removeprefix("http://").split(":")
+        daemon.hangs = True
         with ExitStack() as stack:
             for _ in range(16):
-                others = socket.create_connection((host, int(port)))
-                stack.enter_context(others)
-            wait_until(lambda: _check_headers(f"{url}/metrics") == 503, WAIT_S)
+                _connect(stack, url).sendall(
+                    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+                )
+            wait_until(lambda: _check_headers(f"{url}/elsewhere") == 503, WAIT_S)
+
+
+def _connect(stack: ExitStack, url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return stack.enter_context(socket.create_connection((host, int(port))))
+
+
+def test_idle_connections_take_no_probes_away() -> None:
+    """The oldest make room for new ones, also in the middle of a request's head."""
+    with _serving(Daemon()) as url, ExitStack() as stack:
+        idle = [_connect(stack, url) for _ in range(40)]
+        for one in idle[::2]:
+            one.sendall(b"GET /livez HTTP/1.1\r\n")
+        for path in ("livez", "readyz", "metrics"):
+            assert get(f"{url}/{path}").status == 200
+        idle[0].settimeout(WAIT_S)
+        assert idle[0].recv(1) == b""
+
+
+def test_a_path_with_a_slash_too_many() -> None:
+    """Leads nowhere, and above all not to the host that somebody names."""
+    with _serving(Daemon()) as url:
+        assert get(f"{url}/metrics/").status == 404
 
 
 def test_an_address_in_use() -> None:

@@ -114,10 +114,45 @@ def test_ids_are_taken_once() -> None:
     assert [handler.patterns for handler in dispatcher.handlers()] == [("b",)]
 
 
-def test_a_handler_for_nothing() -> None:
-    """A handler without events would never be called, and is refused."""
-    with pytest.raises(ValueError, match="no event"):
-        Dispatcher().attach("h", [], print)
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no event": ({"events": []}, "no event"),
+    "a text": ({"events": "tool.*"}, r"\['tool.\*'\]"),
+    "a list in a list": ({"events": [["x.*"]]}, "names or globs"),
+    "an empty glob": ({"events": [""]}, "names or globs"),
+    "no id": ({"handler_id": ""}, "is a text"),
+    "a number as an id": ({"handler_id": 7}, "is a text"),
+    "no function": ({"function": "f"}, "cannot be called"),
+    "a misspelt option": (
+        {"own_tread": True},
+        "no option 'own_tread'; there are own_th",
+    ),
+    "a thread that is no answer": ({"own_thread": "no"}, "True or False"),
+    "a misspelt ack": ({"own_thread": True, "ack": "done"}, "handled or queued"),
+    "a queue without a thread": ({"ack": "queued"}, "own_thread=True"),
+    "a queue that bounds nothing": (
+        {"own_thread": True, "queue_batches": 5},
+        "ack='queued'",
+    ),
+    "an empty queue": (
+        {"own_thread": True, "ack": "queued", "queue_batches": 0},
+        "1 or more",
+    ),
+    "a queue of a text": (
+        {"own_thread": True, "ack": "queued", "queue_batches": "5"},
+        "1 or more",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_with_a_handler_is_said_at_once(what: str) -> None:
+    """And not by the end of every stream that would call it."""
+    wrong, text = WRONG[what]
+    dispatcher = Dispatcher()
+    right: dict[str, Any] = {"handler_id": "h", "events": ["*"], "function": print}
+    with pytest.raises(ValueError, match=text):
+        dispatcher.attach(**right | wrong)
+    assert dispatcher.handlers() == []
 
 
 def test_routes_follow_handlers_and_names() -> None:

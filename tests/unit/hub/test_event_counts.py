@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from shmtel.hub.event_counts import NO_NAME, OTHER, WINDOW_S, EventCounts
+from shmtel.hub.handlers import EventBatch
+from shmtel.hub.measures import counter
 from shmtel.hub.records import Record, decode_segment
 from shmtel.hub.services import Services
 from shmtel.wire.frames import (
@@ -128,3 +130,31 @@ def test_a_stream_counts_what_it_delivers() -> None:
         NO_NAME: {("rejected", "by_hub"): 1},
     }
     assert services.counters.snapshot().delivered == 3 + 2
+
+
+def test_events_that_nobody_wants_are_not_read() -> None:
+    """Also beside others of their ring; handlers that come and go change that."""
+    services, seen = make_services(), list[int]()
+    events = [make_event(seq, seq % 3) for seq in range(1, 10)]
+    segment = Segment(1, 0, 9, 9, pack(events))
+    names = ["rare", "frequent", "measured"]
+    services.measures.attach([counter("m", "meas*")])
+
+    def note(batch: EventBatch, _config: object) -> None:
+        seen.extend(record.event_id for record in batch.records)
+
+    services.dispatcher.attach("h", ["rare"], note, is_batch=True)
+    _serve(services, names, segment)
+    assert seen == [0, 0, 0]
+    assert _delivered(services.event_counts) == {"rare": 3, "measured": 3}
+    assert services.event_counts.read().unread == 3
+    services.dispatcher.attach("all", ["*"], note, is_batch=True)
+    more = [make_event(seq, 1) for seq in (10, 11)]
+    _serve(services, names, Segment(1, 9, 11, 2, pack(more)))
+    assert seen == [0, 0, 0, 1, 1]
+    assert _delivered(services.event_counts) == {
+        "rare": 3,
+        "frequent": 2,
+        "measured": 3,
+    }
+    assert services.counters.snapshot().delivered == 11

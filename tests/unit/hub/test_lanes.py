@@ -1,5 +1,6 @@
 """Handlers with a thread of their own."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Mapping
@@ -114,7 +115,7 @@ def test_one_that_raises_is_detached(
             errand.wait()
     assert dispatcher.handlers() == []
     assert dispatcher.handler_failures == 1
-    assert dispatcher.missed() == {("bad", "detached"): 2}
+    assert dispatcher.missed() == {("bad", "raised"): 2, ("bad", "detached"): 2}
     assert "'bad' raised" in caplog.text
 
 
@@ -209,3 +210,106 @@ def test_who_is_at_work_can_be_seen(source: Source) -> None:
     slow.may_go_on.set()
     errand.wait()
     wait_until(lambda: dispatcher.watch.longest() is None, WAIT_S)
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_what_was_behind_an_event_that_raised(source: Source, own_thread: bool) -> None:
+    """Was acknowledged and is handled by nobody: it is counted, with that event."""
+    dispatcher, seen = Dispatcher(), list[float]()
+
+    def third(_e: str, measurements: Mapping[str, float], *_: object) -> None:
+        if measurements["value"] == 3:
+            raise ValueError("no")
+        seen.append(measurements["value"])
+
+    dispatcher.attach("bad", ["a.*"], third, own_thread=own_thread)
+    dispatcher.attach("good", ["*"], other := Seqs(), is_batch=True)
+    deliver(dispatcher, source, 1, 10).wait()
+    assert seen == [1, 2]
+    assert other.seqs == list(range(1, 11))
+    assert dispatcher.missed() == {("bad", "raised"): 8}
+
+
+# -- coroutine functions -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_coroutine_functions_are_awaited(source: Source, is_batch: bool) -> None:
+    """One call after the other, and a batch is done when all of them are."""
+    dispatcher, seen = Dispatcher(), list[float]()
+
+    async def event(_e: str, measurements: Mapping[str, float], *_: object) -> None:
+        await asyncio.sleep(0.001)
+        seen.append(measurements["value"])
+
+    async def batch(batch: EventBatch, _config: object) -> None:
+        await asyncio.sleep(0.001)
+        seen.extend(record.seq for record in batch.records)
+
+    function = batch if is_batch else event
+    dispatcher.attach("awaited", ["*"], function, is_batch=is_batch)
+    errands = [deliver(dispatcher, source, n, n + 2) for n in (1, 4, 7)]
+    for errand in errands:
+        errand.wait()
+    assert seen == list(range(1, 10))
+    dispatcher.close(WAIT_S)
+
+
+def test_what_a_coroutine_function_has_started_goes_on(source: Source) -> None:
+    """Also between two calls, in the same loop; and ends when it is detached."""
+    dispatcher, ticks = Dispatcher(), threading.Semaphore(0)
+    loops: set[asyncio.AbstractEventLoop] = set()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def tick() -> None:
+        while True:
+            ticks.release()
+            await asyncio.sleep(0.001)
+
+    async def start(*_: object) -> None:
+        loops.add(asyncio.get_running_loop())
+        if not tasks:
+            tasks.append(asyncio.create_task(tick()))
+
+    dispatcher.attach("awaited", ["*"], start)
+    deliver(dispatcher, source, 1, 1).wait()
+    for _ in range(20):
+        assert ticks.acquire(timeout=WAIT_S)
+    deliver(dispatcher, source, 2, 2).wait()
+    (loop,) = loops
+    assert dispatcher.detach("awaited")
+    wait_until(loop.is_closed, WAIT_S)
+    assert tasks[0].cancelled()
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
+def test_a_coroutine_function_that_raises(
+    source: Source, error: type[BaseException]
+) -> None:
+    """It is detached as any other, whatever it raises, and holds nobody up."""
+    dispatcher = Dispatcher()
+
+    async def fail(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    dispatcher.attach("bad", ["*"], fail)
+    deliver(dispatcher, source, 1, 5).wait()
+    assert dispatcher.handlers() == []
+    assert dispatcher.missed() == {("bad", "raised"): 5}
+
+
+def test_an_object_that_is_awaited(source: Source) -> None:
+    """What counts is its call; that it shall have no thread is refused."""
+    dispatcher, seen = Dispatcher(), list[str]()
+
+    class Handler:
+        async def __call__(self, event: str, *_: object) -> None:
+            seen.append(event)
+
+    with pytest.raises(ValueError, match="thread of its own"):
+        dispatcher.attach("awaited", ["*"], Handler(), own_thread=False)
+    dispatcher.attach("awaited", ["*"], Handler())
+    deliver(dispatcher, source, 1, 1).wait()
+    assert seen == ["a.b"]
+    dispatcher.close(WAIT_S)

@@ -6,6 +6,7 @@ import pytest
 
 from shmtel.errors import ConfigurationError
 from shmtel.hub.bridges.statsd import StatsdSettings
+from shmtel.hub.measures.defaults import default_metrics
 from shmtel.hub.settings_file import HubSettings, read_settings
 
 GOOD = """
@@ -65,8 +66,10 @@ def test_an_empty_one_says_nothing(path: Path) -> None:
             "units =",
             ":16: metric 2: unknown key 'units'; did you mean 'unit'",
         ),
-        ('unit = "ns->s"', 'unit = "ns->h"', ":11: metric 2: 'ns' is not converted"),
+        ('unit = "ns->s"', 'unit = "ns->h"', ":16: metric 2: `unit`: 'ns' is not"),
         ("buckets = [0.1, 1]", 'buckets = "x"', ":17: metric 2: `buckets` is a list"),
+        ("[0.1, 1]", "[1, 0.1]", ":17: metric 2: `buckets` rise"),
+        ("[0.1, 1]", "[true]", ":17: metric 2: `buckets` is a list of numbers"),
         ("series_max = 10", "series_max = 1.5", ":19: metric 2: `series_max` is a"),
         ('measurement = "duration"', "", ":11: metric 2: `measurement` is missing"),
         ('"checkout.duration"', '"orders"', ":11: metric 2: there are two metrics"),
@@ -86,6 +89,16 @@ def test_errors_name_file_line_and_cure(
     with pytest.raises(ConfigurationError) as raised:
         read_settings(path)
     assert str(raised.value).startswith(f"{path}{message}")
+
+
+def test_a_clash_with_a_default_one_has_its_line(path: Path) -> None:
+    """Unless the file says that there are none of these."""
+    text = '[[metrics]]\nkind = "counter"\nname = "shmtel.events"\nevent = "x"\n'
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r":1: metric 1: there are two"):
+        read_settings(path, default_metrics())
+    path.write_text("default_metrics = false\n" + text)
+    assert len(read_settings(path, default_metrics()).metrics) == 1
 
 
 def test_one_that_is_not_there(path: Path) -> None:

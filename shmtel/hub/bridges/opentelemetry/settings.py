@@ -15,6 +15,7 @@ Rules:
 - an empty variable is as if it were not there: the specification says so.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -63,6 +64,10 @@ class OpenTelemetrySettings:
     def __post_init__(self) -> None:
         if self.protocol not in (None, "grpc", "http/protobuf"):
             raise ValueError(f"protocol {self.protocol!r}: use grpc or http/protobuf")
+        for name in ("room_bytes", "batch_bytes", "delay_s", "retry_s"):
+            value, least = getattr(self, name), 0 if name.endswith("_s") else 1
+            if not isinstance(value, int | float) or not least <= value < math.inf:
+                raise ValueError(f"{name} {value!r}: use a number of {least} or more")
         if self.endpoint is not None:
             _parse_endpoint(self.endpoint)
 
@@ -111,15 +116,28 @@ def _target(
         timeout_s=said.value("TIMEOUT", _parse_timeout) or _TIMEOUT_S,
         compression=said.value("COMPRESSION", _parse_compression) or "none",
         certificate=said.value("CERTIFICATE", _parse_file),
-        client_certificate=said.value("CLIENT_CERTIFICATE", _parse_file),
-        client_key=said.value("CLIENT_KEY", _parse_file),
     )
+    target = _with_key_pair(target, said, signal)
     endpoint = endpoint or _DEFAULTS[protocol]
     if protocol == "grpc":
         is_insecure = said.value("INSECURE", parse_boolean)
         return _to_grpc(target, endpoint, is_insecure)
     path = None if own else SERVICES[signal].path
     return replace(target, address=_url(endpoint, path))
+
+
+def _with_key_pair(target: Target, said: "_Said", signal: Signal) -> Target:
+    """Add our key and its certificate: both, or neither. gRPC would abort on half."""
+    certificate = said.value("CLIENT_CERTIFICATE", _parse_file)
+    key = said.value("CLIENT_KEY", _parse_file)
+    if (certificate is None) != (key is None):
+        warn_once(
+            f"{signal} are sent without a client certificate: "
+            f"{_PREFIX}CLIENT_CERTIFICATE and {_PREFIX}CLIENT_KEY go together; "
+            "set both, to files that can be read"
+        )
+        return target
+    return replace(target, client_certificate=certificate, client_key=key)
 
 
 def _to_grpc(target: Target, endpoint: str, is_insecure: bool | None) -> Target:

@@ -23,6 +23,7 @@ Distributions = Literal["distribution", "histogram", "buckets"]
 UNIX = "unix:"
 # What fits into a frame of Ethernet with the headers of IPv6, and what Datadog's
 # agent reads of a unix datagram.
+_PATH_BYTES = 107  # of a unix socket
 _UDP_BYTES, _UNIX_BYTES = 1_432, 8_192
 _BYTES = (256, 65_507)  # less holds no line, more no datagram
 # A count of a worker that is gone stays for a minute, and has to be seen in it.
@@ -107,9 +108,17 @@ def _is_address(value: object) -> bool:
     if not isinstance(value, str):
         return False
     if value.startswith(UNIX):
-        return len(value) > len(UNIX) and "\0" not in value
+        path = value.removeprefix(UNIX).encode(errors="replace")
+        return 0 < len(path) <= _PATH_BYTES and b"\0" not in path
     found = host_and_port(value)
-    return found is not None and found[1] > 0
+    return found is not None and found[1] > 0 and _is_host(found[0])
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _is_within(low: float, high: float) -> Callable[[Any], bool]:

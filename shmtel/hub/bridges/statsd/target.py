@@ -70,6 +70,8 @@ class Target:
             opened.settimeout(max(0.0, deadline - time.monotonic()))
             opened.send(data)
             number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        except UnicodeError:  # no name of a host that could be looked up
+            return UNRESOLVED
         except OSError as error:
             return _reason(error)
         return _reason(OSError(number, "")) if number else None

@@ -45,6 +45,19 @@ def test_files_become_one(events: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "exported 6 events" in said
 
 
+@pytest.mark.parametrize("kind", ["chrome", "jsonl", "parquet"])
+def test_a_file_is_not_written_over_itself(
+    events: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor by another name: its events would be gone."""
+    before, link = events.read_bytes(), events.with_name("link")
+    link.symlink_to(events)
+    for target in (events, link):
+        assert export(kind, "--input", events, "-o", target) == 2
+        assert "write to another file" in capsys.readouterr().err
+    assert events.read_bytes() == before
+
+
 def test_only_some_workers(events: Path) -> None:
     """A glob says which."""
     target = events.with_name("some.parquet")

@@ -11,6 +11,7 @@ from shmtel.hub.measures.instrument import Instrument
 from shmtel.hub.measures.metric import Metric
 from shmtel.hub.measures.names import family_name, refuse_clashes
 from shmtel.hub.measures.units import unit_of
+from shmtel.hub.metrics import FAMILIES
 
 
 @pytest.mark.parametrize(
@@ -63,15 +64,30 @@ def test_conditions_match(conditions: dict[str, object], is_match: bool) -> None
 @pytest.mark.parametrize(
     ("kind", "change", "text"),
     [
-        ("counter", {"name": "9lives"}, "no name"),
-        ("counter", {"event": []}, "of no event"),
-        ("counter", {"tags": "tool"}, r"write \['tool'\]"),
+        ("counter", {"name": "9lives"}, "`name` .* is none"),
+        ("counter", {"event": []}, "`event` is a name or glob"),
+        ("counter", {"event": [5]}, "`event` is a name or glob"),
+        ("counter", {"name": 5}, "`name` is a text"),
+        ("counter", {"tags": "tool"}, "`tags` is a list"),
+        ("counter", {"tags": {"k": 5}}, "`tags` is a list"),
+        ("counter", {"tags": ["_.name._"]}, "is no name"),
+        ("counter", {"tag_values": "x"}, "`tag_values` is a function"),
+        ("counter", {"keep": "plan"}, "`keep` is a table"),
+        ("counter", {"drop": ["plan"]}, "`drop` is a table"),
+        ("counter", {"kep": {"plan": "x"}}, "`kep` is not known; there are tags"),
+        ("counter", {"series_max": 2.5}, "`series_max` is a whole number"),
+        ("sum", {"measurement": 5}, "`measurement` is the key"),
+        ("sum", {"measurement": None}, "`measurement` is the key"),
+        ("sum", {"unit": "%"}, "'%' is no word"),
+        ("last_value", {"expiry_s": "x"}, "above 0"),
+        ("distribution", {"buckets": "12"}, "a list of numbers"),
+        ("distribution", {"buckets": [-1, 0, 2]}, "0 or more"),
         ("counter", {"tags": ["le"]}, "Prometheus"),
-        ("counter", {"tags": ["a-b"]}, "no name of a tag"),
+        ("counter", {"tags": ["a-b"]}, "is no name"),
         ("counter", {"tags": ["correlation_id"]}, "another one for each event"),
         ("counter", {"keep": {"seq": 1}}, "no conditions on seq"),
         ("counter", {"drop": {"a": {"b": 1}}}, "compared with"),
-        ("counter", {"series_max": 0}, "at least 1"),
+        ("counter", {"series_max": 0}, "1 or more"),
         ("sum", {"unit": "ns->bytes"}, "not converted"),
         ("sum", {"unit": "a->b->c"}, "no unit"),
         ("last_value", {"expiry_s": 0}, "above 0"),
@@ -97,6 +113,8 @@ def test_what_is_wrong_is_refused(kind: str, change: dict[str, Any], text: str) 
         (measures.sum("sent", "a", "n", unit="bytes"), "sent_bytes"),
         (measures.sum("sent_bytes", "a", "n", unit="bytes"), "sent_bytes"),
         (measures.summary("lag", "a", "n", unit="ns->ms"), "lag_milliseconds"),
+        (measures.summary("lag", "a", "n", unit="\xb5s->s"), "lag_seconds"),
+        (measures.summary("lag", "a", "n", unit="\u03bcs"), "lag_microseconds"),
     ],
 )
 def test_names_carry_the_unit(metric: Metric, name: str) -> None:
@@ -109,15 +127,21 @@ def test_names_carry_the_unit(metric: Metric, name: str) -> None:
     [
         ("a.b", "a.b"),
         ("a.b", "a_b"),
-        ("a", "a_total"),
         ("shmtel_hub_streams",),
         ("process_cpu",),
+        *((family.name,) for family in FAMILIES),
     ],
 )
 def test_names_that_meet_are_refused(names: tuple[str, ...]) -> None:
     """Two metrics never make one series, nor one of the hub's own."""
     with pytest.raises(ValueError, match=r"choose another name|rename one"):
-        refuse_clashes([measures.counter(name, "x") for name in names])
+        refuse_clashes([measures.last_value(name, "x", "n") for name in names])
+
+
+def test_a_counter_and_its_total_are_one() -> None:
+    """For Prometheus has both."""
+    with pytest.raises(ValueError, match="rename one"):
+        refuse_clashes([measures.counter(name, "x") for name in ("a", "a_total")])
 
 
 def test_a_name_and_the_parts_of_another() -> None:

@@ -2,8 +2,11 @@
 
 import math
 import sys
+from fractions import Fraction
 from typing import Any
 
+import msgspec
+import numpy
 import pytest
 
 from shmtel.hub import measures
@@ -67,6 +70,59 @@ def test_a_tag_is_what_a_worker_says(is_whole: bool) -> None:
     bench.commit(bench.ring().delta(*events, {"metadata": None}, is_whole=is_whole))
     labels = ["x" * 128, "a\ufffdb\ufffd", "true", "7", "1.5"]
     assert bench.counts() == {(one,): 1 for one in labels} | {("",): 5}
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_values_of_several_kinds_are_told_apart(
+    is_whole: bool, is_turned: bool
+) -> None:
+    """True, 1 and 1.0 are equal to Python, and neither one label nor one condition."""
+    bench = Bench(
+        measures.counter("by_tag", "a.b", tags=["t"]),
+        measures.counter("dropped", "a.b", drop={"t": True}),
+    )
+    values: list[Any] = [True, 1, 1.0, False, 0, True, "1", None]
+    events = [{"metadata": {"t": value}} for value in values]
+    if is_turned:
+        events.reverse()
+    bench.commit(bench.ring().delta(*events, is_whole=is_whole))
+    labels = {("true",): 2, ("1",): 2, ("1.0",): 1, ("false",): 1, ("0",): 1, ("",): 1}
+    assert bench.counts("by_tag") == labels
+    assert bench.counts("dropped") == {(): 6}
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_workers_own_key_of_the_events_name(is_whole: bool) -> None:
+    """Is a tag under `user.`, as other keys are that the hub sets."""
+    bench = Bench(measures.counter("m", "a.b", tags=["event", "user.event"]))
+    events = [{"metadata": {"event": "theirs"}}, {}]
+    bench.commit(bench.ring().delta(*events, is_whole=is_whole))
+    assert bench.counts() == {("a.b", "theirs"): 1, ("a.b", ""): 1}
+
+
+@pytest.mark.parametrize(
+    ("returned", "kept"),
+    [
+        (numpy.float64(2.5), 2.5),
+        (numpy.float32(2.5), 2.5),
+        (numpy.int64(7), 7),
+        (numpy.uint8(7), 7),
+        (True, 1),
+        (Fraction(1, 2), 0.5),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sum", "last_value"])
+def test_numbers_of_any_kind_are_kept(kind: str, returned: Any, kept: Any) -> None:
+    """As one that can be written, and read by the next hub."""
+    metric = getattr(measures, kind)("m", "a.b", lambda *_: returned)
+    bench = Bench(metric)
+    bench.ring().emit(event())
+    rows = [msgspec.json.decode(msgspec.json.encode(r)) for r in bench.kept.values()]
+    assert len(rows) == 1
+    tally = bench.series()[()]
+    found = tally.total if kind == "sum" else tally.last
+    assert (found, type(found)) == (kept, type(kept))
 
 
 def test_stamped_keys_are_tags() -> None:

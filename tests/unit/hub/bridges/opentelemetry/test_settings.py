@@ -1,5 +1,7 @@
 """Where signals go, by what is passed and what the environment says."""
 
+from typing import Any
+
 import pytest
 
 from shmtel.errors import ShmtelWarning
@@ -112,6 +114,25 @@ def test_the_rest_is_read() -> None:
     assert (found.timeout_s, found.compression) == (0.1, "none")
     files = (found.certificate, found.client_key, found.client_certificate)
     assert files == (__file__,) * 3
+
+
+@pytest.mark.parametrize("half", ["CLIENT_KEY", "CLIENT_CERTIFICATE"])
+def test_half_a_key_pair_is_none(half: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With half of one gRPC would end the whole process."""
+    monkeypatch.setattr("shmtel.config._warned", set())
+    with pytest.warns(ShmtelWarning, match="set both"):
+        found = target(**{P + half: __file__})
+    assert (found.client_key, found.client_certificate) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("room_bytes", -1), ("batch_bytes", 0), ("delay_s", -1), ("retry_s", "x")],
+)
+def test_numbers_that_mean_nothing(name: str, value: Any) -> None:
+    """They are refused, with what may stand there."""
+    with pytest.raises(ValueError, match=f"{name} .* or more"):
+        OpenTelemetrySettings(**{name: value})
 
 
 @pytest.mark.parametrize(
