@@ -70,12 +70,16 @@ class Backlog:
     def _find(self, after_seq: int, head_seq: int) -> Segment:
         segment = self._spool.next_segment(self._ring_id, after_seq, head_seq)
         if segment is None:
-            return lost(after_seq, head_seq, _HOLE)
+            return self._hole(after_seq, head_seq)
         if segment.seq_before > after_seq:
-            return lost(after_seq, segment.seq_before, _HOLE)
+            return self._hole(after_seq, segment.seq_before)
         if segment.seq_before == after_seq:
             return segment
         try:
             return cut(segment, after_seq, self._counted)
         except ValueError:
-            return lost(after_seq, segment.seq_last, _HOLE)
+            return self._hole(after_seq, segment.seq_last)
+
+    def _hole(self, seq_before: int, seq_last: int) -> Segment:
+        self._spool.note_hole(self._ring_id, seq_last - seq_before)
+        return lost(seq_before, seq_last, _HOLE)

@@ -54,6 +54,7 @@ class Spool:
     ) -> None:
         """Open it; what stands in the way of that is logged."""
         self.refused: Counter[str] = Counter()
+        self._holes: set[bytes] = set()  # ids of rings that miss something here
         self._max_bytes = max_bytes
         self._log = log
         self._clock = clock
@@ -85,8 +86,8 @@ class Spool:
 
     @property
     def damages(self) -> int:
-        """Return how often it was set aside, or a row was not what it had been."""
-        return self._file.damages
+        """Return how often it was set aside, or missed something, a row or a ring's."""
+        return self._file.damages + len(self._holes)
 
     def room_bytes(self) -> int:
         """Return how much may be put in now; 0: none, or there is no spool."""
@@ -163,6 +164,18 @@ class Spool:
     def has_ring(self, ring_id: bytes) -> bool:
         """Say whether anything is known of a ring; yes if nobody can look now."""
         return self._file.attempt(lambda store: store.has_ring(ring_id), True)
+
+    def note_hole(self, ring_id: bytes, events: int) -> None:
+        """Say, once for a ring, that events which were put in are not here."""
+        if ring_id in self._holes:
+            return
+        self._holes.add(ring_id)
+        self._log.warning(
+            f"{CONDITION} hole {ring_id.hex()}",
+            "%d events of ring %s were spooled and are not in the spool: lost, reason "
+            "spool_damaged; is another --spool-dir named, or was it removed?",
+            *(events, ring_id.hex()),
+        )
 
     # -- removing --------------------------------------------------------------
 

@@ -80,17 +80,33 @@ class SpoolFile:
         try:
             return action(self.store)
         except sqlite3.Error as error:
-            self.note(error)
-            if is_damage(error):
+            if is_damage(error) or self._is_hidden_damage(error):
+                self._start_over(error)
                 return otherwise
+            self._say(error)
             raise SpoolUnreadable(str(error)) from error
 
     def note(self, error: sqlite3.Error) -> None:
-        """Act on an error of the store."""
+        """Act on an error of the store, of which something was to be put in."""
         if is_damage(error):
             self._start_over(error)
         else:
-            self._log.warning(f"{CONDITION} error", "the spool: %s", error)
+            self._say(error)
+
+    def _is_hidden_damage(self, error: sqlite3.Error) -> bool:
+        """Say whether what needs no room has found none: a page beyond the quota.
+
+        SQLite tells a page number that is out of bounds so, and not as damage.
+        """
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL or self.store is None:
+            return False
+        try:
+            return not self.store.is_sound()
+        except sqlite3.Error as again:
+            return is_damage(again)
+
+    def _say(self, error: sqlite3.Error) -> None:
+        self._log.warning(f"{CONDITION} error", "the spool: %s", error)
 
     def open_again(self) -> None:
         """Open it if it is wanted and not open; what was in the way may be gone."""
@@ -132,9 +148,11 @@ class SpoolFile:
 
     def _give_up(self, error: Exception) -> None:
         self._reopen_ns = self._clock() + REOPEN_NS
-        self._log.warning(
-            f"{CONDITION} unusable",
-            "no spool: %s cannot be used: %s; name a directory of this user's on a "
-            "disk that can be written, with --spool-dir",
-            *(self._path, error),
+        cure = (
+            "another collector uses it; give this one a --spool-dir of its own"
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            else "name a directory of this user's on a disk that can be written, with "
+            "--spool-dir"
         )
+        text = "no spool: %s cannot be used: %s; %s"
+        self._log.warning(f"{CONDITION} unusable", text, self._path, error, cure)

@@ -145,9 +145,9 @@ class SpoolStore:
             try:
                 return segment_of(ring_id, row[1:])
             except UnsoundRow:
-                self.unsound += 1
                 with self._database as database:
                     database.execute("DELETE FROM segments WHERE id = ?", row[:1])
+                self.unsound += 1
         return None
 
     def last_seq(self, ring_id: bytes) -> int | None:
@@ -212,8 +212,8 @@ class SpoolStore:
             try:
                 rings.append(ring_of(ring_id, *map(str, row)))
             except UnsoundRow:
-                self.unsound += 1
                 self.forget(ring_id)
+                self.unsound += 1
         return rings
 
     def shrink(self) -> bool:
@@ -222,6 +222,11 @@ class SpoolStore:
         # As a script: a statement that yields no rows is left after its first page.
         self._database.executescript(_SHRINK if is_more else _TRUNCATE)
         return is_more
+
+    def is_sound(self) -> bool:
+        """Say whether its pages make sense; takes seconds where there are many."""
+        row = self._row("PRAGMA quick_check(1)")
+        return row is not None and row[0] == "ok"
 
     def close(self) -> None:
         """Close the file."""
@@ -272,8 +277,8 @@ def _open(path: Path) -> sqlite3.Connection:
         # First of all, or the log would be opened for others to share.
         database.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(f"made by another version ({version})")
+        if version > SCHEMA_VERSION:
+            raise OSError(f"it was made by a later version of shmtel ({version})")
         for pragma in (*(_OF_A_NEW_FILE if version == 0 else ()), *_SETTINGS):
             database.execute(f"PRAGMA {pragma}").fetchall()
         database.executescript(_SCHEMA)

@@ -7,8 +7,9 @@ the transaction that adds the new row. Of a ring that is not finished it holds w
 was left out, by event. Policies are in policy_store.py, sums for metrics in tally.py.
 
 Rules:
-- a database that cannot be used is set aside, never deleted, and never keeps
-  the collector from starting; whoever opens it learns of it from `set_aside`;
+- a database that is damaged is set aside, never deleted, and does not keep the
+  collector from starting; whoever opens it learns of it from `set_aside`. One of a
+  later version is no damage: the collector does not start;
 - a ring is written by its id, so writing it twice changes nothing (unless
   MAX_ROWS others were finished in between, and it has been folded);
 - nothing here knows about rings or streams.
@@ -258,8 +259,11 @@ def _open(path: Path) -> sqlite3.Connection:
     database = _connect(path.absolute().as_uri())
     try:
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(f"made by another version ({version})")
+        if version > SCHEMA_VERSION:
+            raise StateError(
+                f"{path} was made by a later version of shmtel ({version}); use that, "
+                "or another --state-dir, which begins anew"
+            )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         # An older one may lack a table:
@@ -301,4 +305,8 @@ def _make_directory(directory: Path) -> None:
 
 
 def _directory_text(directory: Path, error: Exception) -> str:
-    return f"cannot keep state in {directory}: {error}; choose another with --state-dir"
+    return (
+        f"cannot keep state in {directory}: {error}; make it a directory of this "
+        "user's with room on its disk. With another --state-dir all begins anew, and "
+        "to the hub this is another host"
+    )

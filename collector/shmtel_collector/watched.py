@@ -111,7 +111,7 @@ def database_fault(path: Path) -> str | None:
         with closing(sqlite3.connect(uri, uri=True, timeout=0)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("UPDATE facts SET value = value WHERE name = 'host_id'")
-            database.rollback()
+            database.commit()  # a full disk shows only here
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:  # somebody writes right now
             return None

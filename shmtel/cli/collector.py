@@ -33,6 +33,14 @@ def _use_file(
     return settings
 
 
+def _judge_directory(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    if value == Path() and common.is_said(context, parameter.name or ""):
+        raise click.BadParameter("it is empty; name a directory.")
+    return value
+
+
 @click.command()
 @click.option(
     "--config",
@@ -63,6 +71,7 @@ def _use_file(
     show_envvar=True,
     # What cannot be used, or read, keeps nothing from starting.
     type=click.Path(readable=False, path_type=Path),
+    callback=_judge_directory,
     help="Where events wait on disk that the hub does not take in time."
     "  [default: nowhere]",
 )

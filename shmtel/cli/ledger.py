@@ -205,7 +205,7 @@ def _named(
 ) -> Iterator[tuple[tuple[object, ...], "EventAccount"]]:
     if "event" in by:
         for name, account in events.items():
-            if name or account.emitted:
+            if name or any(events for _, _, events in facts(account)):
                 yield (name or _NO_NAME,), account
         return
     if events:

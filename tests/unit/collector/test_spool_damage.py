@@ -1,6 +1,8 @@
 """A spool that is damaged is never in the way, and never yields what was not put in."""
 
+import logging
 import os
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -8,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from shmtel_collector.backlog import Backlog
+from shmtel_collector.logs import ConditionLog
+from shmtel_collector.spool import Spool
+from shmtel_collector.spool_file import SpoolUnreadable
 from shmtel_collector.spool_records import Closing
 from shmtel_collector.spool_store import PAGE_BYTES, SpoolStore
 from support.spools import (
@@ -164,12 +170,79 @@ def test_damage_that_is_met_later_begins_anew(opened: OpenedSpool) -> None:
     assert take_all(spool, OTHER, 2) == [(0, 2)]
 
 
-def test_another_version_is_set_aside(opened: OpenedSpool) -> None:
-    """What nobody here can read is kept for who can."""
+def test_one_of_a_later_version_is_left_alone(opened: OpenedSpool) -> None:
+    """What nobody here can read waits for who can, and nothing in it is lost."""
     opened.change("PRAGMA user_version = 99")
     spool = opened.again()
-    assert spool.is_open
-    assert len(list(opened.path.parent.glob("*.damaged-*"))) == 1
+    assert not spool.is_open
+    assert "a later version of shmtel (99)" in opened.log.lines[-1]
+    assert list(opened.path.parent.glob("*.damaged-*")) == []
+
+
+def test_a_neighbour_is_told_to_have_its_own(
+    opened: OpenedSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two collectors cannot share a file, and a disk is not the matter."""
+    other = Spool(opened.path, MAX_BYTES, ConditionLog(logging.getLogger("x")))
+    assert not other.is_open
+    assert "another collector uses it" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_that_sqlite_takes_for_a_full_disk(
+    opened: OpenedSpool, seed: int
+) -> None:
+    """Pages of random bytes name pages that cannot be. All comes to an end: what was
+    put in, or its loss, and each loss is counted once."""
+    for _ in range(6):
+        fill(opened.spool, segments=300)
+    opened.spool.close()
+    draws = random.Random(seed)
+    pages = opened.path.stat().st_size // PAGE_BYTES
+    with opened.path.open("r+b") as file:
+        first = draws.randrange(2, pages // 2)
+        for page in range(first, min(first + 16, pages)):
+            file.seek(page * PAGE_BYTES + draws.choice([0, 4096, 8192]))
+            file.write(draws.randbytes(4096))
+    spool = opened.again()
+    found = take_all(spool, RING, 600)
+    assert set(found) <= {(n, n + 2) for n in range(0, 600, 2)}
+    damages = spool.damages
+    assert damages > 0
+    assert take_all(spool, RING, 600) in (found, [])
+    assert spool.damages <= damages + 1
+    assert spool.append([(spooled_ring(OTHER), [segment(0, 2)])])
+
+
+def test_a_full_error_of_a_damaged_file_is_damage(
+    opened: OpenedSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes nothing needs no room; of a sound file it is the disk's word."""
+    fill(opened.spool, segments=3)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL  # type: ignore[misc]
+
+    def refuse(*_: object) -> None:
+        raise full
+
+    monkeypatch.setattr(SpoolStore, "next_segment", refuse)
+    with pytest.raises(SpoolUnreadable):
+        opened.spool.next_segment(RING, 0, 6)
+    assert opened.spool.damages == 0
+    monkeypatch.setattr(SpoolStore, "is_sound", lambda _: False)
+    assert opened.spool.next_segment(RING, 0, 6) is None
+    assert opened.spool.damages == 1
+
+
+def test_what_is_missing_is_said_and_counted_once(opened: OpenedSpool) -> None:
+    """With the ring, and what may have happened."""
+    backlog = Backlog(opened.spool, RING)
+    for _ in range(2):
+        assert backlog.peek(0, 7).seq_last == 7
+        backlog.drop()
+    said = [line for line in opened.log.lines if "7 events of ring" in line]
+    assert len(said) == 1
+    assert opened.spool.damages == 1
 
 
 def test_a_store_closes_what_it_could_not_use(tmp_path: Path) -> None:

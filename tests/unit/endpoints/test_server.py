@@ -30,10 +30,12 @@ class Daemon:
         self.ready = True
         self.broken: BaseException | None = None
         self.hangs = False
+        self.hanging = 0
         self.told: list[Resource] = []
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         if self.hangs:
+            self.hanging += 1
             await asyncio.sleep(WAIT_S)
         if self.broken:
             raise self.broken
@@ -119,11 +121,11 @@ def test_no_refusal_is_kept_in_a_cache() -> None:
         assert _check_headers(f"{url}/readyz") == 503
         daemon.hangs = True
         with ExitStack() as stack:
-            for _ in range(16):
-                _connect(stack, url).sendall(
-                    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-                )
-            wait_until(lambda: _check_headers(f"{url}/elsewhere") == 503, WAIT_S)
+            for _ in range(15):
+                asked = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+                _connect(stack, url).sendall(asked)
+            wait_until(lambda: daemon.hanging == 15, WAIT_S)
+            assert _check_headers(f"{url}/elsewhere") == 503
 
 
 def _connect(stack: ExitStack, url: str) -> socket.socket:
@@ -137,6 +139,7 @@ def test_idle_connections_take_no_probes_away() -> None:
         idle = [_connect(stack, url) for _ in range(40)]
         for one in idle[::2]:
             one.sendall(b"GET /livez HTTP/1.1\r\n")
+        wait_until(lambda: get(f"{url}/livez").status == 200, WAIT_S)
         for path in ("livez", "readyz", "metrics"):
             assert get(f"{url}/{path}").status == 200
         idle[0].settimeout(WAIT_S)
