@@ -13,6 +13,7 @@ Rules:
 - the lock here is taken after the table's, never before it.
 """
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -32,6 +33,8 @@ from shmtel.hub.positions import FoldedHost, Row, folded_host_key
 from shmtel.wire.control import RingLedger
 from shmtel.wire.frames import Hello, HostCounters
 from shmtel.wire.limits import COUNTED_MAX
+
+_log = logging.getLogger(__name__)
 
 HOSTS_MAX = 10_000  # that are remembered; those heard of last
 OTHER = "other"  # the reason of what is dropped for more than a host may name
@@ -89,6 +92,8 @@ class Hosts:
     def enter(self, hello: Hello, now_ns: int) -> HostEntry:
         """Note a new stream of a host."""
         with self._lock:
+            if hello.host_id not in self._entries:
+                self._warn_of_namesakes(hello)
             entry = self._entry(hello.host_id, hello.node, hello.namespace)
             entry.stream += 1
             entry.heard_ns = now_ns
@@ -113,6 +118,15 @@ class Hosts:
         """Return the hosts as they are now."""
         with self._lock:
             return list(map(copy, self._entries.values()))
+
+    def _warn_of_namesakes(self, hello: Hello) -> None:
+        place = hello.node, hello.namespace
+        if any((e.node, e.namespace) == place for e in self._entries.values()):
+            _log.warning(
+                "a second host is called %s in namespace %s: if its collector has lost "
+                "its state directory, rings that it had are counted once more",
+                *place,
+            )
 
     def _entry(self, host_id: str, node: str, namespace: str) -> HostEntry:
         entry = self._entries.get(host_id)

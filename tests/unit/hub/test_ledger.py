@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from shmtel.hub.closed_sums import ClosedSums
 from shmtel.hub.hosts import OTHER
 from shmtel.hub.ledger import Summary, facts, summary
@@ -218,6 +220,17 @@ def test_the_sum_of_a_host_that_is_forgotten_is_nobodys() -> None:
     rows = table.settle([Change(entry, entry.position, closed)], 0)
     hosts = {key: row for key, row in rows.items() if key.startswith("folded_host:")}
     assert sorted(row is None for row in hosts.values()) == [False, True]
+
+
+def test_a_namesake_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A collector that has lost its state is another host; its own return is none."""
+    table = RingTable()
+    table.hosts.enter(HELLO, 1)
+    table.hosts.enter(HELLO, 2)
+    table.hosts.enter(replace(HELLO, host_id="o", namespace="other"), 3)
+    assert caplog.text == ""
+    table.hosts.enter(replace(HELLO, host_id="new"), 4)
+    assert "a second host is called node in namespace ns" in caplog.text
 
 
 def test_hosts_are_bounded() -> None:
