@@ -28,6 +28,7 @@ Rules: time, policy and the stream are the caller's; whoever judges the names
 is told of each before an event of it is taken.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ from shmtel_collector.reader import Read, Reader
 from shmtel_collector.ring_source import RingSource
 from shmtel_collector.spool_file import SpoolUnreadable
 from shmtel_collector.spool_records import Standing
+
+_log = logging.getLogger("shmtel.collector")
 
 RETIRED = "retired"
 
@@ -130,6 +133,11 @@ class Ring:
         source = self.source
         if self.sent_seq < source.settled_seq:
             gap = lost(self.sent_seq, source.settled_seq, Outcome.LOST_HUB_STATE_LOST)
+            _log.warning(
+                "%d events of worker %s were acknowledged by a hub that knows nothing "
+                "of them now: they count as lost, reason hub_state_lost",
+                *(source.settled_seq - self.sent_seq, self.worker.worker_id),
+            )
             return self._sent(Read(gap, source.head))
         if self.sent_seq < source.head_seq:
             return self._take_spooled()

@@ -120,7 +120,8 @@ class Collector:
         if state.set_aside is not None:
             _logger.warning(
                 "the state database was damaged and is set aside as %s; the "
-                "totals of rings that ended before now are in there",
+                "totals of rings that ended before now are in there, and to the hub "
+                "this is another host from now on",
                 state.set_aside,
             )
         return state

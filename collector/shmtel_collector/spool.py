@@ -86,8 +86,8 @@ class Spool:
 
     @property
     def damages(self) -> int:
-        """Return how often it was set aside, or missed something, a row or a ring's."""
-        return self._file.damages + len(self._holes)
+        """Return how often it was set aside, or a row was not what it had been."""
+        return self._file.damages
 
     def room_bytes(self) -> int:
         """Return how much may be put in now; 0: none, or there is no spool."""

@@ -151,8 +151,8 @@ class SpoolFile:
         cure = (
             "another collector uses it; give this one a --spool-dir of its own"
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-            else "name a directory of this user's on a disk that can be written, with "
-            "--spool-dir"
+            else "what is in it waits until that is put right; with another --spool-dir"
+            " the events of live workers that are in it are lost"
         )
         text = "no spool: %s cannot be used: %s; %s"
         self._log.warning(f"{CONDITION} unusable", text, self._path, error, cure)

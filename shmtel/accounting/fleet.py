@@ -8,9 +8,10 @@ of the last word, and `as_of_ns` says when that was.
 What a worker claims of a live ring is believed here; the host's own ledger, which
 reads the ring, does not. With the end of the ring the hub is told how far it came.
 
-A ring that was open and is not there any more, on a host that is connected, is
-gone without a word: it was evicted, which the collector tells for all such rings
-at once, or somebody has removed its file. What was in it is not counted twice.
+A ring that is not there any more, by what its host has told, is gone without a word:
+it was evicted, which the collector tells for all such rings at once, or the host was
+booted, or somebody has removed its file. The hub makes `evicted` be all that was in
+them, told or not; with the ring it is not counted twice.
 """
 
 from collections.abc import Iterable, Sequence

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from shmtel.accounting.accounts import Account, account_of_totals
 from shmtel.wire.frames import WorkerCounters
+from shmtel.wire.limits import COUNTED_MAX
 
 # Reasons of an end behind which a worker may have gone on, or written anything.
 _PROVES_NOTHING = frozenset({"retired", "quarantined", "evicted"})
@@ -110,6 +111,33 @@ def account_of(counted: Counted) -> Account:
         filtered=claims.filtered,
         disabled=claims.disabled,
         **placed._asdict(),
+    )
+
+
+def at_least(before: WorkerCounters, now: WorkerCounters) -> WorkerCounters:
+    """Return what a worker claims that has claimed as much before."""
+    if _is_at_least(before, now):  # as nearly always
+        return now
+    dropped = dict(now.dropped)
+    for reason, events in before.dropped.items():
+        if reason in dropped or len(dropped) < COUNTED_MAX:
+            dropped[reason] = max(events, dropped.get(reason, 0))
+    return WorkerCounters(
+        max(before.committed, now.committed),
+        max(before.sampled_out, now.sampled_out),
+        max(before.filtered, now.filtered),
+        max(before.disabled, now.disabled),
+        dropped,
+    )
+
+
+def _is_at_least(before: WorkerCounters, now: WorkerCounters) -> bool:
+    return (
+        now.committed >= before.committed
+        and now.sampled_out >= before.sampled_out
+        and now.filtered >= before.filtered
+        and now.disabled >= before.disabled
+        and all(now.dropped.get(key, 0) >= n for key, n in before.dropped.items())
     )
 
 

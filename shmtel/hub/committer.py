@@ -58,6 +58,7 @@ class Committer:
         self._changed = threading.Condition()
         self._waiting: list[Work] = []
         self._waiting_bytes = 0
+        self._is_noted = False  # the table has something that no batch brings
         self._is_closing = False
         self._thread: threading.Thread | None = None
         self.failure: str | None = None  # why nothing is written now
@@ -70,13 +71,24 @@ class Committer:
             was_waiting, was_eager = bool(self._waiting), self._is_eager()
             self._waiting += done
             self._waiting_bytes += sum(work.payload_bytes for work in done)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="shmtel-committer", daemon=True
-                )
-                self._thread.start()
+            self._start()
             if not was_waiting or self._is_eager() != was_eager:
                 self._changed.notify_all()
+
+    def note(self) -> None:
+        """Write what was told to the table, soon. Never waits."""
+        with self._changed:
+            if not self._is_closing:
+                self._is_noted = True
+                self._start()
+                self._changed.notify_all()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="shmtel-committer", daemon=True
+            )
+            self._thread.start()
 
     def close(self, seconds: float) -> None:
         """Commit what waits, if it takes no longer than that, and take no more."""
@@ -109,18 +121,20 @@ class Committer:
             self._measures.publish()
             for work in _last_of_each_stream(group):
                 work.committed()
-            self._rest(started)
+            self._rest(started, is_lazy=bool(group))
 
     def _take(self, due: float) -> list[Work] | None:
-        """Wait for batches, or until a time; None: it is the end."""
+        """Wait for batches, or a note, or until a time; None: it is the end."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._waiting or self._is_closing,
+                lambda: self._waiting or self._is_noted or self._is_closing,
                 max(0.0, due - time.monotonic()),
             )
             group, self._waiting = self._waiting, []
+            is_noted, self._is_noted = self._is_noted, False
             self._waiting_bytes = 0
-            return None if self._is_closing and not group else group
+            is_over = self._is_closing and not group and not is_noted
+            return None if is_over else group
 
     def _rows(self, group: list[Work]) -> dict[str, Row | None]:
         changes = [change for work in group for change in work.changes]
@@ -159,10 +173,10 @@ class Committer:
     def _is_eager(self) -> bool:
         return self._waiting_bytes >= EAGER_BYTES
 
-    def _rest(self, started: float) -> None:
-        """Let some batches gather, or many."""
+    def _rest(self, started: float, *, is_lazy: bool) -> None:
+        """Let some batches gather, or many; no batch waits for long behind a note."""
         elapsed = time.monotonic() - started
-        if self._pause(EAGER_S - elapsed):
+        if self._pause(EAGER_S - elapsed) and is_lazy:
             with self._changed:
                 self._changed.wait_for(
                     lambda: self._is_eager() or self._is_closing,

@@ -313,8 +313,8 @@ class Hub:
     def summary(self) -> Summary:
         """Return what metrics tell of the ledger; no hub after this takes it back.
 
-        That is what is on record, of the hosts that have told of all their rings since
-        this hub was made. However many workers have ended, it takes little time.
+        That is what is on record, of the hosts of which anything told is. However many
+        workers have ended, it takes little time.
         """
         return self._parts.control.summary()
 

@@ -1,8 +1,8 @@
 """What the hub's ledger is made of: hosts and rings, as they are at one moment.
 
-People are told the newest that is known. Metrics are made of what is on record, and
-of hosts that have told all of theirs since this hub was made: others have no series,
-and not one that falls and comes back.
+People are told the newest that is known. Metrics are made of what is on record, also
+of what only collectors tell: a hub after this one begins with the same numbers. A
+host of which nothing told is on record has no series, and not one of half its account.
 
 Rules:
 - plain data; what follows from it is computed by shmtel.accounting.fleet, here and
@@ -21,6 +21,7 @@ from shmtel.hub.positions import Folded
 from shmtel.hub.ring_entry import RingEntry
 from shmtel.hub.table import RingTable
 from shmtel.wire.control import HostLedger, RingLedger, RingSum
+from shmtel.wire.frames import HostCounters, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,11 @@ class Facts:
 
 def facts(table: RingTable, connected: Container[str]) -> Facts:
     """Collect them; `connected` are the ids of the hosts that are."""
-    entries, folded, known = table.at_once()
-    by_id = {host.host_id: host for host in known}
-    rings = [
-        entry.for_ledger(gone=_is_gone(entry, by_id, connected)) for entry in entries
-    ]
-    return Facts(tuple(_hosts(entries, folded, known, connected)), tuple(rings))
+    shown, folded, known = table.at_once()
+    entries = [entry for entry, _ in shown]
+    told = [_host(h, h.counters, h.gone_events, h.host_id in connected) for h in known]
+    hosts = [*told, *_others(entries, folded, known)]
+    return Facts(tuple(hosts), tuple(entry.for_ledger() for entry in entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Summary:
     """What metrics tell of a fleet, however many workers of it have ended.
 
     Attributes:
-        hosts: all that are known, also those that have not told yet.
-        ledger: of those that have; closed rings are summed up by host.
+        hosts: all that are known, also those of which nothing told is on record.
+        ledger: of those of which it is; closed rings are summed up by host.
         closed: how many these are, by host id and by the reason of their end.
     """
 
@@ -62,19 +62,24 @@ class Summary:
 
 def summary(table: RingTable, connected: Container[str], sums: ClosedSums) -> Summary:
     """Collect what metrics are made of."""
-    entries, folded, known = table.at_once()
-    told = {host.host_id for host in known if host.told}
-    shown = [(entry, entry.shown) for entry in entries]
+    shown, folded, known = table.at_once()
+    told = {host.host_id for host in known if host.shown is not None}
     closed = sums.of(shown)
-    hosts = _hosts(entries, folded, known, connected)
+    hosts = [
+        _host(
+            *(host, host.shown or HostCounters(), host.shown_gone_events),
+            host.host_id in connected,
+        )
+        for host in known
+    ]
+    hosts += _others((entry for entry, _ in shown), folded, known)
     summed = [
         _with_closed(host, *closed.by_host.get(host.host_id, (0, None)))
         for host in hosts
         if host.host_id in told or not host.host_id
     ]
-    by_id = {host.host_id: host for host in known}
     rings = [
-        entry.for_metrics(now, gone=_is_gone(entry, by_id, connected))
+        entry.for_metrics(now)
         for entry, now in shown
         if entry.host_id in told and now.closed_reason is None
     ]
@@ -82,20 +87,17 @@ def summary(table: RingTable, connected: Container[str], sums: ClosedSums) -> Su
     return Summary(hosts, fleet_ledger(summed, rings), reasons)
 
 
-def _hosts(
-    entries: Iterable[RingEntry],
-    folded: Folded,
-    known: list[HostEntry],
-    connected: Container[str],
+def _others(
+    entries: Iterable[RingEntry], folded: Folded, known: list[HostEntry]
 ) -> list[HostLedger]:
-    by_id = {host.host_id: host for host in known}
-    told = [_host(host, host.host_id in connected) for host in known]
-    strangers = {e.host_id: e for e in entries if e.host_id not in by_id}
-    told += [HostLedger(id_, e.node, e.namespace) for id_, e in strangers.items()]
+    """Return the hosts that are only known by rings, and the one without a name."""
+    ids = {host.host_id for host in known}
+    strangers = {e.host_id: e for e in entries if e.host_id not in ids}
+    others = [HostLedger(id_, e.node, e.namespace) for id_, e in strangers.items()]
     earlier = _earlier(folded, known)
     if earlier.rings:
-        told.append(HostLedger("", "", folded=earlier))
-    return told
+        others.append(HostLedger("", "", folded=earlier))
+    return others
 
 
 def _with_closed(host: HostLedger, rings: int, closed: Counted | None) -> HostLedger:
@@ -109,7 +111,14 @@ def _with_closed(host: HostLedger, rings: int, closed: Counted | None) -> HostLe
     return replace(host, folded=sum_)
 
 
-def _host(host: HostEntry, is_connected: bool) -> HostLedger:
+def _host(
+    host: HostEntry, counters: HostCounters, gone_events: int, is_connected: bool
+) -> HostLedger:
+    """Return a host; what was in rings that are gone is lost like what was evicted."""
+    if gone_events:
+        gone: dict[int, int] = {Outcome.LOST_EVICTED: gone_events}
+        evicted = add_counts(counters.evicted, gone)
+        counters = replace(counters, evicted=evicted)
     totals, claims, placed = host.folded
     return HostLedger(
         host_id=host.host_id,
@@ -117,7 +126,7 @@ def _host(host: HostEntry, is_connected: bool) -> HostLedger:
         namespace=host.namespace,
         connected=is_connected,
         as_of_ns=host.heard_ns,
-        counters=host.counters,
+        counters=counters,
         folded=RingSum(
             host.folded_rings,
             placed.committed,
@@ -125,18 +134,6 @@ def _host(host: HostEntry, is_connected: bool) -> HostLedger:
             counters_of(claims),
         ),
     )
-
-
-def _is_gone(
-    entry: RingEntry, hosts: Mapping[str, HostEntry], connected: Container[str]
-) -> bool:
-    """Say whether the host has announced all its rings, and this one is not there."""
-    host = hosts.get(entry.host_id)
-    if host is None or entry.host_id not in connected:
-        return False
-    if host.told != host.stream or entry.streams:
-        return False
-    return entry.closed_reason is None  # or it has just been, and is not shown so yet
 
 
 def _earlier(folded: Folded, hosts: list[HostEntry]) -> RingSum:

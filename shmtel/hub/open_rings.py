@@ -162,10 +162,11 @@ class OpenRings:
         if delivered > read:
             event_counts.add_unread(delivered - read)
 
-    def tell(self, counters: Iterable[RingCounters]) -> None:
-        """Note what the collector has told of rings ahead of their events."""
-        for of_ring in counters:
-            self._rings[of_ring.ring].entry.told = of_ring
+    def told(
+        self, counters: Iterable[RingCounters]
+    ) -> list[tuple[RingEntry, RingCounters]]:
+        """Return of which ring each of these is."""
+        return [(self._rings[each.ring].entry, each) for each in counters]
 
     def take_changes(self, batch: Batch) -> list[Change]:
         """Return what a batch has done, as of this batch; forget what it closed."""
@@ -176,8 +177,8 @@ class OpenRings:
             changes.append(Change(entry, entry.position))
         for closed in batch.closed:
             entry = self._rings.pop(closed.ring).entry
-            self._table.close(entry, closed)
-            changes.append(Change(entry, entry.position, closed))
+            final = self._table.close(entry, closed)
+            changes.append(Change(entry, entry.position, final))
         return changes
 
     def entries(self) -> list[RingEntry]:

@@ -33,7 +33,14 @@ import msgspec
 from shmtel.errors import ConfigurationError, ShmtelError
 from shmtel.hub.measures.rows import SeriesRow
 from shmtel.statefiles import is_damage, set_aside
-from shmtel.wire.frames import RING_ID_BYTES, Worker, WorkerCounters
+from shmtel.wire.frames import (
+    RING_ID_BYTES,
+    Counters,
+    HostCounters,
+    Worker,
+    WorkerCounters,
+)
+from shmtel.wire.limits import counters_flaw
 from shmtel.wire.protocol import totals_flaw
 
 _log = logging.getLogger(__name__)
@@ -59,7 +66,12 @@ _OF_HOST = "folded_host:"
 
 @dataclass(frozen=True, slots=True)
 class RingState:
-    """What is kept of a ring."""
+    """What is kept of a ring.
+
+    Attributes:
+        counters: what its worker claims; final, once the ring is closed.
+        gone: its host has told of all rings, and this one was not there.
+    """
 
     host_id: str
     node: str
@@ -71,6 +83,7 @@ class RingState:
     counters: WorkerCounters | None = None
     seen_s: int = 0
     namespace: str = ""  # of before version 3: not known
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,12 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class FoldedHost:
-    """The part of it that is one host's, with what its workers claimed."""
+    """The part of it that is one host's, and what that has told of itself.
+
+    Attributes:
+        told: None: nothing yet.
+        gone_events: events that were in rings which went without a word.
+    """
 
     host_id: str
     node: str
@@ -93,6 +111,8 @@ class FoldedHost:
     committed: int
     totals: Mapping[int, int]
     counters: WorkerCounters
+    told: HostCounters | None = None
+    gone_events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +159,12 @@ class Positions(Protocol):
 
 def ring_key(host_id: str, ring_id: bytes) -> str:
     """Return the key of a ring: in hex, whatever a host calls itself."""
-    return f"{_RING}{host_id.encode().hex()}:{ring_id.hex()}"
+    return f"{rings_of_host(host_id)}{ring_id.hex()}"
+
+
+def rings_of_host(host_id: str) -> str:
+    """Return what the keys of all rings of a host begin with."""
+    return f"{_RING}{host_id.encode().hex()}:"
 
 
 def folded_row(folded: Folded) -> dict[str, Row | None]:
@@ -316,7 +341,9 @@ def _judged_host(key: str, host: FoldedHost) -> FoldedHost:
     if key != folded_host_key(host.host_id):
         raise ValueError(f"a host under the name of another, {key}")
     flaw = totals_flaw(sum(host.totals.values()), host.totals)
-    if flaw is not None or min(host.rings, host.committed) < 0:
+    if flaw is None and host.told is not None:
+        flaw = counters_flaw(Counters(host=host.told))
+    if flaw is not None or min(host.rings, host.committed, host.gone_events) < 0:
         raise ValueError(f"{key}: {flaw or 'less than nothing'}")
     return host
 

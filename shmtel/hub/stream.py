@@ -69,6 +69,7 @@ class Stream:
         self._condition = threading.Condition()
         self._hello: Hello | None = None
         self._host = HostEntry("", "")  # of nobody until it is accepted
+        self._number = 0  # among the streams of the host
         self._rings = OpenRings(services.table, services.dispatcher, services.measures)
         self._predecessors: list[LiveStream] = []
         self._progress = Progress(
@@ -182,8 +183,8 @@ class Stream:
             if not is_over or self._is_retired:
                 return
             self._is_retired = True
-        self._services.fleet.leave(self)  # first, or its rings would seem to be gone
         self._services.table.leave(self._rings.entries(), int(time.time()))
+        self._services.fleet.leave(self)
         self.stopped.set()
         with self._condition:
             self._condition.notify_all()
@@ -241,8 +242,7 @@ class Stream:
             case Batch():
                 self._on_batch(judged)
             case Counters():
-                self._rings.tell(judged.rings)
-                self._host.tell(judged.host)
+                return self._on_counters(judged)
             case PolicyStatus():
                 self._services.desired.note_status(self, judged)
             case Bye():
@@ -254,14 +254,29 @@ class Stream:
         self._predecessors = self._services.fleet.admit(hello, self)
         if self._ending is None:
             self._host = self._services.table.hosts.enter(hello, time.time_ns())
+            self._number = self._host.stream
 
-    def _on_ring_opened(self, frame: RingOpened) -> bool:
-        assert self._hello is not None
+    def _wait_predecessors(self) -> bool:
+        """Wait until no other stream of the host has work; tell whether to go on."""
         while self._predecessors:
             if self._is_to_end():
                 return False
             if self._predecessors[0].stopped.wait(_PREDECESSOR_LOOK_S):
                 del self._predecessors[0]
+        return True
+
+    def _on_counters(self, counters: Counters) -> bool:
+        if not self._wait_predecessors():  # their rings are not gone
+            return False
+        rings = self._rings.told(counters.rings)
+        self._services.table.tell(self._host, self._number, rings, counters.host)
+        self._services.committer.note()
+        return True
+
+    def _on_ring_opened(self, frame: RingOpened) -> bool:
+        assert self._hello is not None
+        if not self._wait_predecessors():
+            return False
         if self._services.dispatcher.failure is not None:
             return False  # predecessors may have stopped with work that is not done
         is_known = self._services.table.knows(self._hello.host_id, frame.ring_id)

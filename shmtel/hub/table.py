@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from shmtel.accounting.rings import at_least
 from shmtel.hub.hosts import HostEntry, Hosts
 from shmtel.hub.positions import (
     Folded,
@@ -37,11 +38,22 @@ from shmtel.hub.positions import (
     Row,
     folded_row,
     ring_key,
+    rings_of_host,
 )
-from shmtel.hub.ring_entry import RingEntry, Shown
+from shmtel.hub.ring_entry import (
+    RingEntry,
+    Shown,
+    events_in,
+    not_less,
+    restored,
+    shown_of,
+    state_of,
+)
 from shmtel.wire.frames import (
     Hello,
+    HostCounters,
     RingClosed,
+    RingCounters,
     RingOpened,
 )
 from shmtel.wire.protocol import Position
@@ -81,9 +93,10 @@ class RingTable:
         self._entries: dict[str, RingEntry] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._left: OrderedDict[str, None] = OrderedDict()  # not closed, not open
+        self._told: dict[str, RingEntry] = {}  # of what is not on record yet
         self._folded = folded or Folded()
         for state in sorted(rings, key=lambda state: state.seen_s):
-            entry = _restored(state)
+            entry = restored(state)
             self._entries[entry.key] = entry
             is_closed = state.closed_reason is not None
             (self._closed if is_closed else self._left)[entry.key] = None
@@ -119,6 +132,7 @@ class RingTable:
             self._closed.pop(key, None)
             self._left.pop(key, None)
             entry.closed_reason = entry.counters = None
+            entry.is_gone = False
             entry.node, entry.namespace = hello.node, hello.namespace
             entry.worker = frame.worker
             entry.names = []  # announced again on every stream
@@ -128,12 +142,47 @@ class RingTable:
             entry.told = replace(entry.told, sent_seq=0)  # it is under way no more
             return entry
 
-    def close(self, entry: RingEntry, frame: RingClosed) -> None:
-        """Note the end of a ring."""
+    def tell(
+        self,
+        host: HostEntry,
+        stream: int,
+        rings: Iterable[tuple[RingEntry, RingCounters]],
+        counters: HostCounters,
+    ) -> None:
+        """Note what a collector has told ahead of events, on a stream of its host.
+
+        With the first of it on a stream, all rings of the host are open that there
+        are: what is not is gone.
+        """
         with self._lock:
+            if stream != host.stream:
+                return  # of one that was followed by another
+            for entry, told in rings:
+                entry.told = not_less(told, entry.told)
+                self._told[entry.key] = entry
+            is_first = host.told != stream
+            gone_events = self._miss(host.host_id) if is_first else 0
+            self.hosts.tell(host, counters, gone_events)
+
+    def _miss(self, host_id: str) -> int:
+        """Note which rings of a host are gone; return what was in them."""
+        gone_events, prefix = 0, rings_of_host(host_id)
+        for key in self._left:
+            entry = self._entries[key]
+            if key.startswith(prefix) and not entry.is_gone:
+                gone_events += events_in(entry)
+                entry.is_gone = True
+                self._told[key] = entry
+        return gone_events
+
+    def close(self, entry: RingEntry, frame: RingClosed) -> RingClosed:
+        """Note the end of a ring; return it with what its worker claimed at least."""
+        with self._lock:
+            counters = at_least(entry.told.counters, frame.counters)
             entry.closed_reason = frame.reason
-            entry.counters, entry.names = frame.counters, []
+            entry.counters, entry.names = counters, []
             entry.streams -= 1
+            return replace(frame, counters=counters)
 
     def leave(self, entries: Iterable[RingEntry], now_s: int) -> None:
         """Note that a stream has ended on which these were open."""
@@ -161,13 +210,24 @@ class RingTable:
                 if self._entries.get(entry.key) is not entry:
                     continue  # folded already
                 entry.seen_s = now_s
-                rows[entry.key] = entry.kept = _state(change, now_s)
+                rows[entry.key] = entry.kept = _changed(change, now_s)
                 if change.closed is not None and entry.closed_reason is not None:
                     self._closed[entry.key] = None
                     self._closed.move_to_end(entry.key)
+            self._note_told(rows, now_s)
             excess = _oldest(self._closed, self._closed_max)
             self._fold(excess + _oldest(self._left, self._left_max), rows)
+            rows.update(self.hosts.take_changed())
         return rows
+
+    def _note_told(self, rows: dict[str, Row | None], now_s: int) -> None:
+        """Add what was told of open rings and is not in these rows."""
+        for key, entry in self._told.items():
+            is_open = entry.closed_reason is None  # else its end says it
+            if is_open and key not in rows and self._entries.get(key) is entry:
+                position = entry.shown.position
+                rows[key] = entry.kept = state_of(entry, position, now_s)
+        self._told = {}
 
     def sweep(self, now_s: int) -> dict[str, Row | None]:
         """Return the rows to change because time has passed.
@@ -186,6 +246,7 @@ class RingTable:
                 elif now_s - entry.seen_s > EXPIRY_S:
                     expired.append(key)
             self._fold(expired, rows)
+            rows.update(self.hosts.take_changed())
         return rows
 
     def _fold(self, keys: list[str], rows: dict[str, Row | None]) -> None:
@@ -197,24 +258,24 @@ class RingTable:
             entry = self._entries.pop(key)
             self._closed.pop(key, None)
             self._left.pop(key, None)
-            ring = entry.for_ledger(gone=True)
-            self.hosts.fold(ring, entry.node, entry.namespace)
+            gone_events, entry.is_gone = events_in(entry), True
+            ring = entry.for_ledger()
+            self.hosts.fold(ring, entry.node, entry.namespace, gone_events)
             unclosed += entry.closed_reason is None
             for outcome, events in entry.position.totals.items():
                 totals[outcome] = totals.get(outcome, 0) + events
             rows[key] = None
         self._folded = Folded(self._folded.rings + len(keys), totals, unclosed)
         rows.update(folded_row(self._folded))
-        rows.update(self.hosts.take_changed())
 
     def publish(self, rows: Mapping[str, Row | None]) -> None:
         """Show what has been written."""
         with self._lock:
             for key, row in rows.items():
-                entry = self._entries.get(key)
-                if entry is not None and isinstance(row, RingState):
-                    position = Position(row.last_seq, row.totals)
-                    entry.shown = Shown(position, row.closed_reason, row.counters)
+                if isinstance(row, FoldedHost):
+                    self.hosts.publish(row)
+                elif isinstance(row, RingState) and (entry := self._entries.get(key)):
+                    entry.shown = shown_of(row)
 
     # -- from anybody ----------------------------------------------------------
 
@@ -223,10 +284,13 @@ class RingTable:
         with self._lock:
             return list(self._entries.values())
 
-    def at_once(self) -> tuple[list[RingEntry], Folded, list[HostEntry]]:
-        """Return all of it as it was at one moment, between two foldings."""
+    def at_once(
+        self,
+    ) -> tuple[list[tuple[RingEntry, Shown]], Folded, list[HostEntry]]:
+        """Return all of it as it was at one moment, with what was shown of rings."""
         with self._lock:
-            return list(self._entries.values()), self._folded, self.hosts.entries()
+            rings = [(entry, entry.shown) for entry in self._entries.values()]
+            return rings, self._folded, self.hosts.entries()
 
     def folded(self) -> Folded:
         """Return the sum of the rings that are no longer kept one by one."""
@@ -238,33 +302,8 @@ def _oldest(keys: OrderedDict[str, None], most: int) -> list[str]:
     return list(islice(keys, max(0, len(keys) - most)))
 
 
-def _state(change: Change, now_s: int) -> RingState:
-    entry, closed = change.entry, change.closed
-    return RingState(
-        host_id=entry.host_id,
-        node=entry.node,
-        ring_id=entry.ring_id,
-        worker=entry.worker,
-        last_seq=change.position.last_seq,
-        totals=change.position.totals,
-        closed_reason=None if closed is None else closed.reason,
-        counters=None if closed is None else closed.counters,
-        seen_s=now_s,
-        namespace=entry.namespace,
-    )
-
-
-def _restored(state: RingState) -> RingEntry:
-    totals: Mapping[int, int] = state.totals
-    return RingEntry(
-        host_id=state.host_id,
-        node=state.node,
-        ring_id=state.ring_id,
-        worker=state.worker,
-        position=Position(state.last_seq, totals),
-        namespace=state.namespace,
-        closed_reason=state.closed_reason,
-        counters=state.counters,
-        seen_s=state.seen_s,
-        kept=state,
-    )
+def _changed(change: Change, now_s: int) -> RingState:
+    state, closed = state_of(change.entry, change.position, now_s), change.closed
+    if closed is None:
+        return state
+    return replace(state, closed_reason=closed.reason, counters=closed.counters)

@@ -69,7 +69,7 @@ def test_counts_are_those_of_the_ledger(namespace: str, tmp_path: Path) -> None:
 
 
 class Watcher:
-    """Reads the fleet's counters all the time, and notes each that falls."""
+    """Reads the fleet's counters all the time, and notes each that falls or goes."""
 
     def __init__(self, hub: MeteredHub) -> None:
         self._hub = hub
@@ -94,14 +94,14 @@ class Watcher:
             except (OSError, HTTPException):  # it has just been killed
                 continue
             self.scrapes += 1
-            for series, value in values.items():
-                if series[0].startswith("shmtel_fleet_") and series[0].endswith(
-                    "_total"
-                ):
-                    before = self._last.get(series, 0.0)
-                    if value < before:
-                        self.fallen.append((str(series), before, value))
-                    self._last[series] = value
+            for series, before in self._last.items():
+                if (value := values.get(series, -1.0)) < before:
+                    self.fallen.append((str(series), before, value))
+            self._last |= {s: n for s, n in values.items() if _is_counter(s[0])}
+
+
+def _is_counter(name: str) -> bool:
+    return name.startswith("shmtel_fleet_") and name.endswith("_total")
 
 
 def handed_out(hub: MeteredHub) -> float:

@@ -32,7 +32,9 @@ class Scene:
         self._draws = random.Random(3)
         self.sums = ClosedSums()
         for hello in (HELLO, OTHER_HELLO):
-            self.table.hosts.enter(hello, 1).tell(HostCounters())
+            host = self.table.hosts.enter(hello, 1)
+            self.table.tell(host, host.stream, (), HostCounters())
+        self.table.publish(self.table.settle((), 1))
 
     def open(self, number: int) -> RingEntry:
         """Open a ring, of one of two hosts."""
@@ -99,9 +101,9 @@ def test_a_scrape_adds_up_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[RingEntry] = []
     original = RingEntry.for_metrics
 
-    def counting(entry: RingEntry, shown: Shown, *, gone: bool = False) -> object:
+    def counting(entry: RingEntry, shown: Shown) -> object:
         calls.append(entry)
-        return original(entry, shown, gone=gone)
+        return original(entry, shown)
 
     monkeypatch.setattr(RingEntry, "for_metrics", counting)
     assert all(not ring.ring_id for ring in scene.summary().ledger.rings)

@@ -1,10 +1,13 @@
 """What the hub's ledger is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import pytest
+
+from shmtel.accounting.accounts import Account
 from shmtel.hub.closed_sums import ClosedSums
-from shmtel.hub.hosts import OTHER
+from shmtel.hub.hosts import OTHER, HostEntry
 from shmtel.hub.ledger import Summary, facts, summary
 from shmtel.hub.positions import Folded, FoldedHost, RingState, Row
 from shmtel.hub.ring_entry import RingEntry
@@ -22,7 +25,21 @@ from shmtel.wire.protocol import Position
 from support.frames import HELLO, OPENED
 
 ME = HELLO.host_id
+NOTHING = HostCounters()
 CLAIMS = WorkerCounters(9, dropped={"ring_full": 2})
+
+
+def _enter(table: RingTable, now_ns: int = 1, hello: Hello = HELLO) -> HostEntry:
+    return table.hosts.enter(hello, now_ns)
+
+
+def _tell(
+    table: RingTable,
+    host: HostEntry,
+    counters: HostCounters = NOTHING,
+    rings: Iterable[tuple[RingEntry, RingCounters]] = (),
+) -> None:
+    table.tell(host, host.stream, rings, counters)
 
 
 def _open(table: RingTable, number: int, hello: Hello = HELLO) -> RingEntry:
@@ -46,9 +63,22 @@ def test_a_ring_has_the_last_claims() -> None:
     (ring,) = facts(table, {ME}).rings
     assert (ring.last_seq, ring.spooled_seq, ring.sent_seq) == (4, 5, 7)
     assert ring.counters == CLAIMS
-    table.close(entry, RingClosed(1, 4, "vanished", WorkerCounters(4)))
+    final = WorkerCounters(10, dropped={"ring_full": 3})
+    table.close(entry, RingClosed(1, 4, "vanished", final))
     (ring,) = facts(table, {ME}).rings
-    assert (ring.closed_reason, ring.counters) == ("vanished", WorkerCounters(4))
+    assert (ring.closed_reason, ring.counters) == ("vanished", final)
+
+
+def test_claims_do_not_fall() -> None:
+    """A ring whose counters cannot be read any more is told of without them."""
+    table = RingTable()
+    host, entry = _enter(table), _open(table, 1)
+    _tell(table, host, rings=[(entry, RingCounters(1, 11, 5, CLAIMS))])
+    _tell(table, host, rings=[(entry, RingCounters(1, 11, 5))])
+    claims = replace(CLAIMS, committed=11)  # they were read, and sent
+    assert entry.told.counters == claims
+    closed = table.close(entry, RingClosed(1, 11, "quarantined", WorkerCounters(11)))
+    assert entry.counters == closed.counters == claims
 
 
 def test_an_announcement_forgets_what_was_under_way() -> None:
@@ -63,8 +93,7 @@ def test_an_announcement_forgets_what_was_under_way() -> None:
 def test_a_host_is_as_of_its_last_word() -> None:
     """Connected or not, it is told when that was."""
     table = RingTable()
-    host = table.hosts.enter(HELLO, 17)
-    host.tell(HostCounters({"link": 1}))
+    _tell(table, _enter(table, 17), HostCounters({"link": 1}))
     for connected in (True, False):
         (known,) = facts(table, {ME} if connected else set()).hosts
         assert known == HostLedger(
@@ -80,17 +109,31 @@ def test_a_host_of_an_earlier_hub_is_listed() -> None:
 
 
 def test_a_ring_that_is_not_announced_any_more_is_gone() -> None:
-    """Not before its host has told of all rings, and not while it is away."""
+    """Not before its host has told of all rings, and until it is there again."""
     table = RingTable()
-    host = table.hosts.enter(HELLO, 1)
+    _enter(table)
     entries = [_open(table, number) for number in (1, 2)]
-    host = table.hosts.enter(HELLO, 2)
+    host = _enter(table, 2)
     table.leave(entries, 0)
-    _open(table, 2)
+    entry = _open(table, 2)
     assert [ring.gone for ring in facts(table, {ME}).rings] == [False, False]
-    host.tell(HostCounters())
+    _tell(table, host)
     assert [ring.gone for ring in facts(table, {ME}).rings] == [True, False]
-    assert [ring.gone for ring in facts(table, set()).rings] == [False, False]
+    table.leave([entry], 0)
+    assert [ring.gone for ring in facts(table, set()).rings] == [True, False]
+    _open(table, 1)
+    assert [ring.gone for ring in facts(table, {ME}).rings] == [False, False]
+
+
+def test_a_stream_that_was_followed_tells_nothing() -> None:
+    """Its rings may be open no more; that does not make any of them gone."""
+    table = RingTable()
+    host, entry = _enter(table), _open(table, 1)
+    first = host.stream
+    _enter(table, 2)
+    table.leave([entry], 0)
+    table.tell(host, first, [(entry, RingCounters(1, 9, 9, CLAIMS))], NOTHING)
+    assert (entry.is_gone, entry.told, host.told) == (False, RingCounters(0), 0)
 
 
 def test_what_is_folded_stays_with_its_host() -> None:
@@ -133,7 +176,8 @@ def _shown(table: RingTable) -> Summary:
 
 
 def _told(table: RingTable) -> None:
-    table.hosts.enter(HELLO, 1).tell(HostCounters())
+    _tell(table, _enter(table))
+    table.publish(table.settle((), 0))
 
 
 def _next(rows: Mapping[str, Row | None], **options: int) -> RingTable:
@@ -149,38 +193,44 @@ def test_metrics_do_not_run_ahead_of_the_record() -> None:
     table = RingTable()
     _told(table)
     entry = table.open(HELLO, OPENED)
-    entry.told = RingCounters(1, 4, 0, CLAIMS)
+    table.publish(table.settle([Change(entry, entry.position)], 0))
+    told = RingCounters(1, 4, 0, CLAIMS)
+    _tell(table, _enter(table), rings=[(entry, told)])
     entry.position = Position(4, {0: 4})
     assert facts(table, {ME}).ledger().total.delivered == 4
-    (host,) = _shown(table).ledger.hosts
-    assert (host.account.delivered, host.account.in_flight) == (0, 4)
-    assert host.account.unaccounted == 0
+    assert _shown(table).ledger.total == Account()
+    table.publish(table.settle((), 0))
+    account = _shown(table).ledger.total
+    assert (account.delivered, account.in_flight, account.in_ring) == (0, 4, 5)
+    assert (account.unaccounted, account.dropped) == (0, {"ring_full": 2})
     rows = table.settle([Change(entry, entry.position)], 0)
     assert _shown(table).ledger.total.delivered == 0
     table.publish(rows)
     assert _shown(table).ledger.total.delivered == 4
-    closed = RingClosed(1, 4, "closed", replace(CLAIMS, committed=4))
-    table.close(entry, closed)
+    closed = table.close(entry, RingClosed(1, 9, "closed", CLAIMS))
     assert _shown(table).closed == {}
-    assert _shown(table).ledger.total.in_ring == 5  # as it was claimed before
+    assert _shown(table).ledger.total.in_ring == 5
+    entry.position = Position(9, {0: 9})
     table.publish(table.settle([Change(entry, entry.position, closed)], 0))
     assert _shown(table).closed == {(ME, "closed"): 1}
     assert _shown(table).ledger.total.in_ring == 0
 
 
 def test_a_host_has_no_series_before_it_has_told() -> None:
-    """Half of an account would fall and come back; that it is away is told."""
+    """That would be half of an account; that it is known is told."""
     table = RingTable()
     _close(table, _open(table, 1), CLAIMS)
-    host = table.hosts.enter(HELLO, 1)
-    _open(table, 2).told = RingCounters(1, 0, 0, CLAIMS)
-    shown = _shown(table)
-    assert (shown.ledger.hosts, shown.ledger.rings, shown.closed) == ((), (), {})
-    assert [known.host_id for known in shown.hosts] == [ME]
-    host.tell(HostCounters())
+    host = _enter(table)
+    rings = [(_open(table, 2), RingCounters(1, 0, 0, CLAIMS))]
+    for tell in (lambda: None, lambda: _tell(table, host, rings=rings)):
+        tell()
+        shown = _shown(table)
+        assert (shown.ledger.hosts, shown.ledger.rings, shown.closed) == ((), (), {})
+        assert [known.host_id for known in shown.hosts] == [ME]
+    table.publish(table.settle((), 0))
     shown = _shown(table)
     assert shown.ledger.total.dropped == {"ring_full": 4}
-    table.hosts.enter(HELLO, 2)  # a new stream takes nothing back
+    _enter(table, 2)  # a new stream takes nothing back
     assert _shown(table).ledger.total == shown.ledger.total
 
 
@@ -188,7 +238,7 @@ def test_sums_of_hosts_survive_a_hub() -> None:
     """In the transaction in which the rings go, for nobody tells of them again."""
     rows: dict[str, Row | None] = {}
     table = RingTable(closed_max=1)
-    _told(table)
+    _tell(table, _enter(table), HostCounters({"link": 3}))
     for number in (1, 2, 3):
         entry = _open(table, number)
         closed = RingClosed(1, 4, "closed", replace(CLAIMS, committed=4))
@@ -196,12 +246,10 @@ def test_sums_of_hosts_survive_a_hub() -> None:
         rows |= table.settle([Change(entry, entry.position, closed)], 0)
     table.publish(rows)
     after = _next(rows, closed_max=1)
-    assert _shown(after).ledger.hosts == ()
-    _told(after)
     assert _shown(after).ledger.total == _shown(table).ledger.total
-    assert [h.host for h in _shown(after).ledger.hosts] == [
-        h.host for h in _shown(table).ledger.hosts
-    ]
+    (host,) = _shown(after).ledger.hosts
+    assert host.host.counters.refused == {"link": 3}
+    assert replace(host.host, as_of_ns=1) == _shown(table).ledger.hosts[0].host
     assert _shown(after).ledger.total.dropped == {"ring_full": 6}
 
 
@@ -218,6 +266,17 @@ def test_the_sum_of_a_host_that_is_forgotten_is_nobodys() -> None:
     rows = table.settle([Change(entry, entry.position, closed)], 0)
     hosts = {key: row for key, row in rows.items() if key.startswith("folded_host:")}
     assert sorted(row is None for row in hosts.values()) == [False, True]
+
+
+def test_a_namesake_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A collector that has lost its state is another host; its own return is none."""
+    table = RingTable()
+    table.hosts.enter(HELLO, 1)
+    table.hosts.enter(HELLO, 2)
+    table.hosts.enter(replace(HELLO, host_id="o", namespace="other"), 3)
+    assert caplog.text == ""
+    table.hosts.enter(replace(HELLO, host_id="new"), 4)
+    assert "a second host is called node in namespace ns" in caplog.text
 
 
 def test_hosts_are_bounded() -> None:

@@ -30,7 +30,7 @@ from shmtel.hub.positions import (
     mark_row,
     ring_key,
 )
-from shmtel.wire.frames import WorkerCounters
+from shmtel.wire.frames import HostCounters, WorkerCounters
 from support.frames import WORKER
 
 BIGGEST = 2**64 - 1
@@ -42,7 +42,11 @@ STATE = RingState(
     seen_s=7,
     namespace="ns",
 )
-HOST = FoldedHost("ho\0st", "nöde", "ns", 2, 9, {0: 7, 17: 2}, WorkerCounters(9))
+HOST = FoldedHost(
+    *("ho\0st", "nöde", "ns", 2, 9, {0: 7, 17: 2}, WorkerCounters(9)),
+    HostCounters({"li\0nk": BIGGEST}, evicted={19: BIGGEST}),
+    BIGGEST,
+)
 
 
 def row(state: RingState) -> dict[str, Row | None]:
@@ -71,6 +75,16 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     rows[folded_host_key(HOST.host_id)] = HOST
     kept = kept_after(tmp_path, rows)
     assert kept == Kept((STATE,), folded, (HOST,), {"js\0nl": "1:2:3"})
+
+
+def test_rows_of_before_hosts_had_told(tmp_path: Path) -> None:
+    """They are read, and nothing is known of what was told."""
+    kept_after(tmp_path, {HOST_KEY: HOST})
+    stored = json.loads(host_document())
+    del stored["told"], stored["gone_events"]
+    put(tmp_path / FILE_NAME, HOST_KEY, json.dumps(stored))
+    before = replace(HOST, told=None, gone_events=0)
+    assert kept_after(tmp_path).folded_hosts == (before,)
 
 
 def test_rows_are_replaced_and_removed(tmp_path: Path) -> None:
@@ -161,6 +175,14 @@ ROWS = {
         host_document(totals={32: 1}),
     ),
     "a host's sum below nothing": (HOST_KEY, host_document(committed=-1)),
+    "less than nothing in rings that are gone": (
+        HOST_KEY,
+        host_document(gone_events=-1),
+    ),
+    "an outcome out of range that was told": (
+        HOST_KEY,
+        host_document(told={"evicted": {32: 1}}),
+    ),
 }
 
 
